@@ -1,0 +1,134 @@
+"""
+Which settings does a connection have, and what may each be?
+
+One frozen object for code and endpoint strings alike.  Every value is checked when it is set: a C{ValueError}
+names the setting, the value and what is allowed.  Times are seconds, as everywhere in Twisted; the core turns
+them into microseconds itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from twisted_utp.proto.congestion.base import congestion_controller_names
+from twisted_utp.proto.constants import (
+    DEFAULT_BACKLOG,
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_KEEPALIVE,
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MIN_RTO,
+    DEFAULT_RECEIVE_BUFFER,
+    DEFAULT_SEND_BUFFER,
+    DEFAULT_TARGET_DELAY,
+    DEFAULT_USER_TIMEOUT,
+    MAX_UDP_PAYLOAD,
+    MIN_MTU,
+)
+
+MICROSECONDS = 1_000_000
+
+
+def _number(low: float, high: float, unit: str) -> dict[str, Any]:
+    return {"low": low, "high": high, "unit": unit}
+
+
+# What each numeric setting may be.  Read by the check below, by the endpoint-string parsers and by the docs'
+# table, so that there is one truth.
+RANGES: Mapping[str, Mapping[str, Any]] = {
+    "target_delay": _number(0.005, 1.0, "seconds"),
+    "receive_buffer": _number(16 * 1024, 64 * 1024 * 1024, "bytes"),
+    "send_buffer": _number(4 * 1024, 64 * 1024 * 1024, "bytes"),
+    "mtu": _number(MIN_MTU, MAX_UDP_PAYLOAD, "bytes"),
+    "keepalive": _number(0, 3600, "seconds (0 switches it off)"),
+    "connect_timeout": _number(0.1, 3600, "seconds"),
+    "user_timeout": _number(1, 3600, "seconds"),
+    "min_rto": _number(0.01, 10, "seconds"),
+    "backlog": _number(1, 65535, "connections"),
+    "max_connections": _number(1, 1_000_000, "connections"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UTPConfig:
+    """
+    The settings of a connection, or of all connections of a port.
+
+    @raise ValueError: on a value outside its range, naming the setting and the range.
+    @raise TypeError: on a value of the wrong type.
+    """
+
+    congestion: str = "ledbat"
+    """Name of the congestion controller, see L{register_congestion_controller
+    <twisted_utp.proto.congestion.base.register_congestion_controller>}."""
+
+    target_delay: float = DEFAULT_TARGET_DELAY
+    """Seconds of queueing delay that a delay-based controller aims for (RFC 6817 TARGET).  Lower is gentler to
+    calls and games, and slower on paths whose delay jitters."""
+
+    receive_buffer: int = DEFAULT_RECEIVE_BUFFER
+    """Bytes that the peer may have under way to us or waiting for a paused reader (C{wnd_size})."""
+
+    send_buffer: int = DEFAULT_SEND_BUFFER
+    """Bytes written but not yet sent for the first time, beyond which producers are paused."""
+
+    mtu: int | None = None
+    """Largest UDP payload in bytes; L{None} is what libutp uses, 1402 over IPv4 and 1232 over IPv6."""
+
+    keepalive: float = DEFAULT_KEEPALIVE
+    """Seconds of silence after which a keepalive holds a NAT's mapping open; 0 switches it off."""
+
+    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    """Seconds after which a connect that nobody answered fails."""
+
+    user_timeout: float = DEFAULT_USER_TIMEOUT
+    """Seconds without an acknowledgement, while retransmitting, after which the peer counts as gone (RFC 5482)."""
+
+    min_rto: float = DEFAULT_MIN_RTO
+    """Seconds: the floor of the retransmission timeout (RFC 6298)."""
+
+    no_delay: bool = False
+    """True sends every small write at once instead of coalescing while small packets are unacknowledged."""
+
+    pacing: bool = True
+    """True spreads a window over the round trip; False sends as soon as the window allows."""
+
+    backlog: int = DEFAULT_BACKLOG
+    """Accepted connections that have not yet proved to be at their address (no packet after their SYN)."""
+
+    max_connections: int = DEFAULT_MAX_CONNECTIONS
+    """Connections on one UDP port; a SYN beyond it is refused."""
+
+    def __post_init__(self) -> None:
+        names = congestion_controller_names()
+        if self.congestion not in names:
+            raise ValueError(f"congestion={self.congestion!r}: expected one of {', '.join(names)}")
+        for name, allowed in RANGES.items():
+            self._check_number(name, getattr(self, name), allowed)
+        for name in ("no_delay", "pacing"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}={getattr(self, name)!r}: expected True or False")
+
+    @staticmethod
+    def _check_number(name: str, value: object, allowed: Mapping[str, Any]) -> None:
+        if value is None and name == "mtu":
+            return
+        wanted = int if isinstance(allowed["low"], int) and "seconds" not in allowed["unit"] else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise TypeError(f"{name}={value!r}: expected a number of {allowed['unit']}")
+        if not allowed["low"] <= value <= allowed["high"]:
+            raise ValueError(f"{name}={value!r}: expected {allowed['low']} to {allowed['high']} {allowed['unit']}")
+
+    def but(self, **changes: Any) -> UTPConfig:
+        """
+        A copy with some settings changed.
+
+        @raise ValueError: see the class.
+        @raise TypeError: also when there is no such setting.
+        """
+        known = {field.name for field in fields(self)}
+        for name in changes:
+            if name not in known:
+                raise TypeError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+        return replace(self, **changes)

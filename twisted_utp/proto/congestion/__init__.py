@@ -1,0 +1,12 @@
+"""
+Congestion controllers: how many bytes may be in flight.
+
+L{base <twisted_utp.proto.congestion.base>} has the interface and the registry; each controller has a file.
+"""
+
+# Imported for their registration: a name must be known before a configuration is validated.
+from twisted_utp.proto.congestion import fixed as _fixed
+from twisted_utp.proto.congestion import ledbat as _ledbat
+
+__all__: list[str] = []
+del _fixed, _ledbat

@@ -1,0 +1,140 @@
+"""
+What does a congestion controller hear, and what does it say?
+
+It hears of bytes sent, acknowledged and lost, and says how many bytes may be in flight.  When packets count as
+lost, and how a window is spread over time, is not its business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class AckSample:
+    """
+    What one batch of acknowledgements told.
+
+    @ivar bytes_acked: payload bytes acknowledged for the first time, cumulatively or selectively.
+    @ivar bytes_in_flight: before these acknowledgements.
+    @ivar rtt: the smoothed round trip in µs, 0 when there is none yet.
+    @ivar latest_rtt: round trip measured by this batch, µs; 0 when none was (Karn's rule).
+    @ivar min_rtt: the connection's smallest round trip, µs.
+    @ivar queuing_delay: filtered one-way queueing delay in µs; L{None} when the batch carried no sample.
+    @ivar app_limited: the window was not filled, so these acknowledgements say nothing about its size.
+    @ivar in_recovery: a window cut by loss is still being digested.
+    """
+
+    bytes_acked: int
+    bytes_in_flight: int
+    rtt: int
+    latest_rtt: int
+    min_rtt: int
+    queuing_delay: int | None
+    app_limited: bool
+    in_recovery: bool
+
+
+class CongestionController(ABC):
+    """
+    A strategy for one connection.  All sizes are payload bytes, all times µs.
+
+    @ivar cwnd: the congestion window in bytes.
+    @ivar ssthresh: slow start ends when C{cwnd} reaches it.
+    """
+
+    __slots__ = ("cwnd", "mss", "ssthresh", "target_delay")
+
+    def __init__(self, *, mss: int, target_delay: int) -> None:
+        """
+        @param mss: payload bytes of a full packet.
+        @param target_delay: queueing delay to aim for, µs, for those that do.
+        """
+        self.mss = mss
+        self.target_delay = target_delay
+        self.cwnd = 0.0
+        self.ssthresh = float("inf")
+
+    @abstractmethod
+    def on_ack(self, *, now: int, sample: AckSample) -> None:
+        """
+        New data was acknowledged.
+        """
+
+    @abstractmethod
+    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+        """
+        Packets were lost.  Called at most once per round trip.
+        """
+
+    @abstractmethod
+    def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:
+        """
+        Nothing was heard for a whole retransmission timeout; everything in flight counts as lost.
+        """
+
+    def on_spurious_loss(self, *, now: int) -> None:
+        """
+        The last L{on_loss} or L{on_timeout} was a mistake: what counted as lost had only been late.
+        """
+        return
+
+    def on_idle(self, *, now: int, idle: int) -> None:
+        """
+        Nothing was in flight for C{idle} µs, longer than a retransmission timeout.
+        """
+        return
+
+    def on_mss(self, mss: int) -> None:
+        """
+        Packets have another size now.
+        """
+        self.mss = mss
+
+    @property
+    def in_slow_start(self) -> bool:
+        """
+        Is the window still growing exponentially?
+        """
+        return self.cwnd < self.ssthresh
+
+
+ControllerFactory = Callable[..., CongestionController]
+
+_registry: dict[str, ControllerFactory] = {}
+
+
+def register_congestion_controller(name: str, factory: ControllerFactory) -> None:
+    """
+    Make a controller available to configurations and endpoint strings.
+
+    @param name: what C{congestion=} takes.
+    @param factory: called with keyword arguments C{mss} (bytes) and C{target_delay} (µs).
+    @raise ValueError: when the name is empty or taken by another factory.
+    """
+    if not name:
+        raise ValueError("name='': expected a name for the congestion controller")
+    if _registry.setdefault(name, factory) is not factory:
+        raise ValueError(f"name={name!r}: a congestion controller of that name is registered already")
+
+
+def congestion_controller_names() -> list[str]:
+    """
+    What C{congestion=} takes.
+    """
+    return sorted(_registry)
+
+
+def make_congestion_controller(name: str, *, mss: int, target_delay: int) -> CongestionController:
+    """
+    A controller for one connection.
+
+    @raise ValueError: when there is none of that name.
+    """
+    try:
+        factory = _registry[name]
+    except KeyError:
+        raise ValueError(f"congestion={name!r}: expected one of {', '.join(congestion_controller_names())}") from None
+    return factory(mss=mss, target_delay=target_delay)

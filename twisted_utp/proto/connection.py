@@ -1,0 +1,792 @@
+"""
+How does one connection live: from its SYN to the last packet it answers?
+
+This file joins the parts and has no arithmetic of its own: what may be sent is L{Sender
+<twisted_utp.proto.sender.Sender>}'s business, what has arrived is L{ReceiveBuffer
+<twisted_utp.proto.receive_buffer.ReceiveBuffer>}'s, what follows what stands in L{states
+<twisted_utp.proto.states>}.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted_utp.proto.config import MICROSECONDS, UTPConfig
+from twisted_utp.proto.congestion.base import make_congestion_controller
+from twisted_utp.proto.constants import (
+    ACK_NR_ALLOWED_LAG,
+    DEFAULT_MTU_IPV4,
+    DEFAULT_MTU_IPV6,
+    EXTENSION_BITS_SIGNATURE,
+    EXTENSION_BITS_SIGNATURE_MASK,
+    FIN_WAIT_TIMEOUT,
+    HEADER_SIZE,
+    LINGER_RTOS,
+    MAX_LINGER,
+    MAX_SACK_BYTES,
+    MAX_SYN_TIMEOUT,
+    MAX_TRAIN_BYTES,
+    MAX_TRAIN_SEGMENTS,
+    MIN_LINGER,
+    SEQ_MASK,
+    SYN_ATTEMPTS_WITH_FIRST_ID,
+    SYN_TIMEOUT,
+    UNCONFIRMED_TIMEOUT,
+)
+from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.packet import Packet, PacketType, encode_packet
+from twisted_utp.proto.packet_writer import PacketWriter
+from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
+from twisted_utp.proto.scoreboard import Flight
+from twisted_utp.proto.sender import AckInfo, Sender
+from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
+from twisted_utp.proto.states import TRANSITIONS, Input, State
+from twisted_utp.proto.stats import ConnectionStats
+from twisted_utp.proto.timers import NEVER, Timer, TimerTable
+from twisted_utp.proto.train import TrainColumns
+from twisted_utp.proto.values import Address, Transmit
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.multiplexer import Multiplexer
+
+# Before the peer's SYN-ACK there is no right value; ack_nr is 0 on the wire then.
+_NO_PEER_SEQ = 1
+
+
+class Connection:
+    """
+    One uTP connection.  L{Multiplexer.connect <twisted_utp.proto.multiplexer.Multiplexer.connect>} makes those
+    that we open; those that peers open are announced by L{Connected}.
+
+    @ivar address: the peer.
+    @ivar config: its settings.
+    @ivar incoming: the peer opened it.
+    @ivar state: see L{State}.
+    @ivar recv_id: the connection id on packets to us; C{send_id} on packets from us.
+    @ivar peer_is_ours: the peer showed our extension bits.
+    @ivar peer_extension_bits: the peer's capability bits as it sent them, L{None} when it sent none.
+    @ivar user_data: for the owner; the core never looks at it.
+    """
+
+    __slots__ = (
+        "_ack_pending",
+        "_acks_sent",
+        "_bytes_received",
+        "_close_code",
+        "_connect_deadline",
+        "_discards",
+        "_eof_announced",
+        "_first_seq",
+        "_is_done",
+        "_keepalive",
+        "_last_sent_at",
+        "_mux",
+        "_packets_invalid",
+        "_packets_received",
+        "_peer_repeats",
+        "_reading_paused",
+        "_syn_attempts",
+        "_syn_seq",
+        "_was_full",
+        "_writer",
+        "address",
+        "config",
+        "incoming",
+        "peer_extension_bits",
+        "peer_is_ours",
+        "receiver",
+        "recv_id",
+        "scheduled_at",
+        "sender",
+        "state",
+        "timers",
+        "user_data",
+    )
+
+    def __init__(
+        self, mux: Multiplexer, address: Address, config: UTPConfig, *, incoming: bool, recv_id: int, seq: int
+    ) -> None:
+        self._mux = mux
+        self.address = address
+        self.config = config
+        self.incoming = incoming
+        self.state = State.SYN_RECEIVED if incoming else State.SYN_SENT
+        self.recv_id = recv_id
+        self.user_data: Any = None
+        self.peer_is_ours = False
+        self.peer_extension_bits: int | None = None
+        self.timers = TimerTable()
+        self.scheduled_at = NEVER
+        mtu = config.mtu or (DEFAULT_MTU_IPV6 if ":" in address[0] else DEFAULT_MTU_IPV4)
+        mss = mtu - HEADER_SIZE
+        self.sender = Sender(
+            first_seq=seq,
+            mss=mss,
+            congestion=make_congestion_controller(
+                config.congestion, mss=mss, target_delay=int(config.target_delay * MICROSECONDS)
+            ),
+            min_rto=int(config.min_rto * MICROSECONDS),
+            timers=self.timers,
+            pacing=config.pacing,
+            no_delay=config.no_delay,
+        )
+        self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
+        self._writer = PacketWriter(address, self.receiver)
+        self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
+        self._keepalive = int(config.keepalive * MICROSECONDS)
+        self._first_seq = seq
+        self._syn_seq = seq - 1  # an initiator's SYN consumed it; an acceptor's peer's SYN is set by accept()
+        self._syn_attempts = 0
+        self._connect_deadline = NEVER
+        self._ack_pending = False
+        self._peer_repeats = False
+        self._reading_paused = False
+        self._discards = False
+        self._eof_announced = False
+        self._was_full = False
+        self._is_done = False
+        self._close_code = 0
+        self._last_sent_at = 0
+        self._acks_sent = 0
+        self._bytes_received = 0
+        self._packets_received = 0
+        self._packets_invalid = 0
+
+    # --- What its user asks of it ------------------------------------------------------------------------------
+
+    @property
+    def send_id(self) -> int:
+        """
+        The connection id on packets from us.
+        """
+        return self._writer.send_id
+
+    @send_id.setter
+    def send_id(self, send_id: int) -> None:
+        self._writer.send_id = send_id
+
+    @property
+    def unsent_bytes(self) -> int:
+        """
+        Bytes written that have never been sent.
+        """
+        return self.sender.buffer.nbytes
+
+    def is_write_full(self) -> bool:
+        """
+        Should a producer pause?  A L{Writable} event says when it may go on.
+        """
+        return self.sender.buffer.nbytes > self.config.send_buffer
+
+    def write(self, data: bytes, *, now: int) -> None:
+        """
+        Append to the stream.  Ignored once the write side is closed, as in Twisted.
+        """
+        sender = self.sender
+        if sender.eof_queued or self.state is State.CLOSED:
+            return
+        sender.buffer.write(data)
+        self._was_full = self._was_full or self.is_write_full()
+        self._mux.mark_ready(self)
+
+    def write_eof(self, *, now: int) -> None:
+        """
+        Half close: a FIN follows what was written; reading goes on.
+        """
+        if self.state is not State.CLOSED:
+            self.sender.eof_queued = True
+            self._mux.mark_ready(self)
+
+    def close(self, *, now: int) -> None:
+        """
+        Close both directions: a FIN follows what was written, and what the peer still sends is acknowledged and
+        thrown away.  L{ConnectionLost} follows when our FIN is acknowledged.
+        """
+        if self.state is State.SYN_SENT:
+            self.abort(now=now)
+            return
+        self._discards = True
+        self._reading_paused = False
+        self._deliver()
+        self.write_eof(now=now)
+        if self.state is State.FIN_WAIT_2:
+            self._finish(LossReason.DONE)
+            self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+            self._mux.reschedule(self)
+
+    def abort(self, *, now: int, close_code: int = 0) -> None:
+        """
+        End it here and now, with a RESET for the peer.
+
+        @param close_code: libtorrent's close reason for the peer, 0 for none.
+        """
+        if self.state is State.CLOSED:
+            return
+        if self.state is not State.SYN_SENT:
+            self._send_reset(now, close_code)
+        self._end(Input.ABORT, LossReason.ABORTED, now)
+
+    def pause_reading(self) -> None:
+        """
+        Hold what arrives: no L{DataReceived} and no L{EndOfStream} until L{resume_reading}; the window that the
+        peer sees closes as the buffer fills.
+        """
+        self._reading_paused = not self._discards
+
+    def resume_reading(self, *, now: int) -> None:
+        """
+        Deliver what was held, and tell the peer that there is room again.
+        """
+        if not self._reading_paused:
+            return
+        self._reading_paused = False
+        self._deliver()
+        if self.state is not State.CLOSED and self.receiver.is_window_update_due(self.sender.mss):
+            self._ack_pending = True
+            self._mux.mark_ready(self)
+
+    def set_no_delay(self, enabled: bool, *, now: int) -> None:
+        """
+        Switch the coalescing of small writes off (True) or on.
+        """
+        self.sender.no_delay = enabled
+        if enabled:
+            self._mux.mark_ready(self)
+
+    def set_keepalive(self, seconds: float, *, now: int) -> None:
+        """
+        Change the keepalive interval; 0 switches it off.
+
+        @raise ValueError: when it is out of range.
+        """
+        self._keepalive = int(self.config.but(keepalive=seconds).keepalive * MICROSECONDS)
+        if self.state not in (State.SYN_SENT, State.CLOSED):
+            self._arm_keepalive(now)
+            self._mux.reschedule(self)
+
+    def stats(self) -> ConnectionStats:
+        """
+        A snapshot of its counters and estimates.
+        """
+        sender, board, rtt = self.sender, self.sender.board, self.sender.rtt
+        counted, ssthresh = sender.counters, sender.congestion.ssthresh
+        return ConnectionStats(
+            state=self.state.name,
+            bytes_sent=counted.nbytes,
+            bytes_acked=counted.acked_bytes,
+            bytes_received=self._bytes_received,
+            bytes_retransmitted=counted.retransmitted_bytes,
+            packets_sent=counted.packets,
+            packets_received=self._packets_received,
+            packets_retransmitted=counted.retransmitted_packets,
+            packets_lost=counted.lost_packets,
+            packets_duplicate=self.receiver.duplicates,
+            packets_invalid=self._packets_invalid,
+            acks_sent=self._acks_sent,
+            spurious_recoveries=counted.spurious_losses,
+            window_cuts=counted.window_cuts,
+            timeouts=counted.timeouts,
+            tail_loss_probes=counted.tail_loss_probes,
+            zero_window_probes=counted.zero_window_probes,
+            rtt=rtt.smoothed,
+            rtt_variation=rtt.variation,
+            min_rtt=rtt.minimum,
+            rto=rtt.rto,
+            queuing_delay=sender.delay.queuing,
+            cwnd=int(sender.congestion.cwnd),
+            ssthresh=None if ssthresh == float("inf") else int(ssthresh),
+            pacing_rate=sender.pacer.rate,
+            bytes_in_flight=board.flight_bytes,
+            bytes_unsent=sender.buffer.nbytes,
+            peer_window=sender.peer_window,
+            receive_window=self.receiver.window(),
+            mss=sender.mss,
+            peer_is_ours=self.peer_is_ours,
+        )
+
+    # --- Handshake ---------------------------------------------------------------------------------------------
+
+    def start(self, now: int) -> None:
+        """
+        Send the first SYN.
+        """
+        self._connect_deadline = now + int(self.config.connect_timeout * MICROSECONDS)
+        self._send_syn(now)
+
+    def _send_syn(self, now: int) -> None:
+        """
+        The same SYN again; late ones with another id and without extension bits.
+
+        A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through; nim
+        drops packets with extension bits.
+        """
+        self._syn_attempts += 1
+        late = self._syn_attempts > SYN_ATTEMPTS_WITH_FIRST_ID
+        if late:
+            self.recv_id = self._mux.another_id(self)
+            self.send_id = self.recv_id + 1 & SEQ_MASK
+        packet = Packet(
+            PacketType.SYN,
+            self.recv_id,
+            timestamp=now,
+            wnd_size=self.receiver.advertise(),
+            seq_nr=self._syn_seq & SEQ_MASK,
+            extension_bits=None if late else EXTENSION_BITS_SIGNATURE,
+        )
+        self._mux.send_packet(self.address, encode_packet(packet))
+        self._last_sent_at = now
+        wait = min(SYN_TIMEOUT << self._syn_attempts - 1, MAX_SYN_TIMEOUT)
+        self.timers.set(Timer.CONNECT, min(now + wait, self._connect_deadline))
+        self._mux.reschedule(self)
+
+    def accept(self, syn: Packet, received_at: int, now: int) -> None:
+        """
+        Become the acceptor of a SYN, which was not seen before.
+        """
+        self.incoming = True
+        self.state = State.SYN_RECEIVED
+        self.recv_id = syn.connection_id + 1 & SEQ_MASK
+        self.send_id = syn.connection_id
+        self._syn_seq = syn.seq_nr
+        self.receiver.next_seq = syn.seq_nr + 1
+        self.sender.is_confirmed = False
+        self._note_extension_bits(syn)
+        # Its wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither counts,
+        # but the echo is what the peer's first delay sample is made of.
+        self._writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
+        self._send_syn_ack(now)
+        self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
+        self._arm_keepalive(now)
+        self._emit(Connected(incoming=True))
+
+    def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
+        """
+        Our SYN-ACK was lost, or the network doubled the SYN: the same answer again, nothing else.
+        """
+        if self.incoming and syn.seq_nr == self._syn_seq:
+            self._writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
+            self._send_syn_ack(now)
+        else:
+            self.count_invalid(now, "SYN of another connection")
+
+    def _send_syn_ack(self, now: int) -> None:
+        packet = Packet(
+            PacketType.STATE,
+            self.send_id,
+            timestamp=now,
+            timestamp_difference=self._writer.reply_micro,
+            wnd_size=self.receiver.advertise(),
+            seq_nr=self._first_seq & SEQ_MASK,  # not consumed: our first DATA has the same
+            ack_nr=self._syn_seq,
+            extension_bits=EXTENSION_BITS_SIGNATURE if self.peer_is_ours else None,
+        )
+        self._mux.send_packet(self.address, encode_packet(packet))
+        self._last_sent_at = now
+
+    def _note_extension_bits(self, packet: Packet) -> None:
+        bits = packet.extension_bits
+        if bits is None:
+            return
+        self.peer_extension_bits = bits
+        if bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE:
+            self.peer_is_ours = True
+            self._writer.sack_limit = MAX_SACK_BYTES
+            self.sender.allow_wide_span()
+
+    def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
+        """
+        Any packet that acknowledges our SYN opens the connection; usually the SYN-ACK.
+        """
+        if packet.ack_nr != self._syn_seq & SEQ_MASK or packet.type not in (PacketType.STATE, PacketType.DATA):
+            self.count_invalid(now, "no answer to our SYN")
+            return
+        self.receiver.next_seq = packet.seq_nr
+        self._note_extension_bits(packet)
+        if self._syn_attempts == 1:
+            self.sender.rtt.on_sample(received_at - self._last_sent_at)
+        self.timers.clear(Timer.CONNECT)
+        self._move(Input.PEER_CONFIRMED, now)
+        self._emit(Connected(incoming=False))
+        # Ours wait for a sign of life before they send more than they were sent (see Sender.is_confirmed).
+        self._ack_pending = self.peer_is_ours
+        self._arm_keepalive(now)
+        self._mux.forget_other_ids(self)
+
+    def _on_confirmed(self, now: int) -> None:
+        self.sender.is_confirmed = True
+        self.timers.clear(Timer.CONNECT)
+        self._mux.on_confirmed(self)
+        if self.state is State.SYN_RECEIVED:
+            self._move(Input.PEER_CONFIRMED, now)
+
+    # --- Receiving ---------------------------------------------------------------------------------------------
+
+    def on_train(self, train: TrainColumns, nbytes: int, received_at: int, now: int) -> bool:
+        """
+        The fast path: consecutive DATA packets without extensions.
+
+        @return: False when they must be looked at one by one; nothing has changed then.
+        """
+        state, sender = self.state, self.sender
+        if state is not State.ESTABLISHED and state is not State.FIN_WAIT_1 and state is not State.FIN_WAIT_2:
+            return False
+        if self._discards or not sender.is_confirmed:
+            return False
+        una = expand_seq(train.ack_nr, sender.board.una) + 1
+        if not self._is_valid_ack(una):
+            return False
+        if not self.receiver.on_train(expand_seq(train.first_seq, self.receiver.next_seq), train.payloads, nbytes):
+            return False
+        self._packets_received += train.count
+        self._ack_pending = True
+        self._note_timestamp(train.timestamp, received_at)
+        self._on_ack(
+            AckInfo(una, 0, train.wnd_size, train.timestamp_difference, False, received_at),
+            now,
+        )
+        return True
+
+    def on_packet(self, packet: Packet, received_at: int, now: int) -> None:
+        """
+        One packet with our connection id, of any type but SYN and RESET.
+        """
+        self._packets_received += 1
+        if self.state is State.SYN_SENT:
+            self._on_syn_sent(packet, received_at, now)
+            if self.state is State.SYN_SENT:
+                return
+        una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
+        if not self._is_valid_ack(una):
+            self.count_invalid(now, "ack_nr out of range")
+            return
+        if not self.sender.is_confirmed:
+            self._on_confirmed(now)
+        self._note_timestamp(packet.timestamp, received_at)
+        if packet.close_reason:
+            self._close_code = packet.close_reason
+        # Acknowledgements count whatever the seq_nr: after a FIN, libutp's and libtorrent's differ by one.
+        self._on_ack(
+            AckInfo(
+                una,
+                packet.sack or 0,
+                packet.wnd_size,
+                packet.timestamp_difference,
+                packet.type is PacketType.STATE and not packet.sack,
+                received_at,
+            ),
+            now,
+        )
+        if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
+            self._on_sequenced(packet, now)
+
+    def _is_valid_ack(self, una: int) -> bool:
+        """
+        Neither of what was never sent, nor older than a keepalive's.
+        """
+        board = self.sender.board
+        return board.una - 1 - ACK_NR_ALLOWED_LAG < una <= self.sender.next_seq
+
+    def _note_timestamp(self, timestamp: int, received_at: int) -> None:
+        self._writer.reply_micro = timestamp_diff(received_at, timestamp)
+        self.sender.delay.on_their_sample(self._writer.reply_micro, received_at)
+
+    def _on_ack(self, info: AckInfo, now: int) -> None:
+        sender = self.sender
+        progressed = sender.on_ack(info, now)
+        if progressed or sender.buffer.nbytes or sender.board.lost_packets:
+            self._mux.mark_ready(self)
+        if not progressed:
+            return
+        fin_seq = sender.fin_seq
+        if fin_seq is not None and sender.board.una > fin_seq:
+            self._on_fin_acked(now)
+
+    def _on_sequenced(self, packet: Packet, now: int) -> None:
+        """
+        DATA or FIN: what consumes a seq_nr.  All of them are acknowledged with the batch.
+        """
+        receiver = self.receiver
+        seq = expand_seq(packet.seq_nr, receiver.next_seq)
+        arrival = receiver.on_fin(seq) if packet.type is PacketType.FIN else receiver.on_data(seq, packet.payload)
+        if arrival is Arrival.OLD:
+            # Our acknowledgement was lost, or the peer cannot read it: see _send_state.
+            self._peer_repeats = self._peer_repeats or self.sender.fin_seq is not None
+        elif arrival not in (Arrival.IN_ORDER, Arrival.AHEAD):
+            self.count_invalid(now, arrival.value)
+        self._ack_pending = True
+
+    def finish_batch(self, now: int) -> None:
+        """
+        All datagrams of the batch were taken: hand over what became readable, and be ready to acknowledge.
+        """
+        if self.state is State.CLOSED:
+            return
+        self._deliver()
+        if self.receiver.is_complete:
+            self._on_peer_fin(now)
+        self._mux.mark_ready(self)
+
+    def _deliver(self) -> None:
+        if self._reading_paused or self.state is State.CLOSED:
+            return
+        receiver = self.receiver
+        data = receiver.take()
+        if data:
+            self._bytes_received += len(data)
+            if not self._discards:
+                self._emit(DataReceived(data))
+        if receiver.is_complete and not self._eof_announced:
+            self._eof_announced = True
+            if not self._discards:
+                self._emit(EndOfStream())
+            if self.state is State.LINGERING:
+                self._finish(LossReason.DONE)
+
+    # --- Closing -----------------------------------------------------------------------------------------------
+
+    def _on_peer_fin(self, now: int) -> None:
+        if Input.PEER_FIN not in TRANSITIONS[self.state]:
+            return  # heard before
+        self._move(Input.PEER_FIN, now)
+        if self.state is State.LINGERING:
+            self._linger(now)
+
+    def _on_fin_acked(self, now: int) -> None:
+        if Input.FIN_ACKED not in TRANSITIONS[self.state]:
+            return
+        self._move(Input.FIN_ACKED, now)
+        if self.state is State.LINGERING:
+            self._linger(now)
+        elif self._discards:
+            self._finish(LossReason.DONE)
+            self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+
+    def _linger(self, now: int) -> None:
+        """
+        Both directions are done.  Stay a while to answer a peer that missed our last acknowledgement.
+        """
+        wait = min(max(LINGER_RTOS * self.sender.rtt.rto, MIN_LINGER), MAX_LINGER)
+        self.timers.clear_all()
+        self.timers.set(Timer.LINGER, now + wait)
+        if self._eof_announced or self._discards:
+            self._finish(LossReason.DONE)
+
+    def on_reset(self, packet: Packet, now: int) -> bool:
+        """
+        A RESET for one of our ids.
+
+        @return: it was believed: its ack_nr is one that only somebody who saw our packets would know.
+        """
+        if self.state is State.SYN_SENT:
+            if packet.ack_nr != self._syn_seq & SEQ_MASK:
+                return False
+        elif not self._is_valid_ack(expand_seq(packet.ack_nr, self.sender.board.una) + 1):
+            return False
+        if packet.close_reason:
+            self._close_code = packet.close_reason
+        refused = self.state is State.SYN_SENT
+        # After our FIN was acknowledged, and on a peer that had finished too, everything had arrived: a clean end.
+        clean = self.state is State.FIN_WAIT_2 or self.state is State.LINGERING
+        reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET
+        self._end(Input.RESET, reason, now)
+        return True
+
+    def _send_reset(self, now: int, close_code: int = 0) -> None:
+        """
+        Carries our send id, which is the peer's receive id: libtorrent looks nowhere else.
+        """
+        packet = Packet(
+            PacketType.RESET,
+            self.send_id,
+            timestamp=now,
+            timestamp_difference=self._writer.reply_micro,
+            seq_nr=self.sender.next_seq & SEQ_MASK,
+            ack_nr=self.receiver.next_seq - 1 & SEQ_MASK,
+            close_reason=close_code,
+        )
+        self._mux.send_packet(self.address, encode_packet(packet))
+
+    def _finish(self, reason: LossReason) -> None:
+        """
+        Tell the user, once.
+        """
+        if not self._is_done:
+            self._is_done = True
+            self._emit(ConnectionLost(reason, self._close_code))
+
+    def _end(self, why: Input, reason: LossReason, now: int) -> None:
+        self._finish(reason)
+        self._move(why, now)
+        self.timers.clear_all()
+        self.sender.buffer.clear()
+        self.sender.board.flights.clear()
+        self.receiver.clear()
+        self._ack_pending = False
+        self._mux.remove(self)
+
+    @property
+    def is_done(self) -> bool:
+        """
+        Has its user heard the last of it?  What remains is politeness toward the peer.
+        """
+        return self._is_done
+
+    # --- Sending -----------------------------------------------------------------------------------------------
+
+    def poll_transmits(self, transmits: list[Transmit], limit: int, segments: int, nbytes: int, now: int) -> bool:
+        """
+        Append what is to be sent now.
+
+        @param limit: stop when C{transmits} is this long.
+        @param segments: datagrams in a train, at the most; C{nbytes} its bytes.
+        @return: there may be more.
+        """
+        if self.state is State.LINGERING and self._is_done and not self.timers.is_armed(Timer.LINGER):
+            self._end(Input.EXPIRED, LossReason.DONE, now)  # a paused reader outlasted the linger time
+        if self.state is State.CLOSED:
+            return False
+        if self.state is not State.SYN_SENT and self.state is not State.LINGERING:
+            if not self._poll_flights(transmits, limit, segments, nbytes, now):
+                return True
+            self.sender.arm_retransmission(now)
+            self._tell_writable()
+        if self._ack_pending:
+            self._send_state(transmits, now)
+        return False
+
+    def _poll_flights(self, transmits: list[Transmit], limit: int, segments: int, nbytes: int, now: int) -> bool:
+        """
+        @return: nothing is left to send for now.
+        """
+        sender = self.sender
+        fits = min(segments, MAX_TRAIN_SEGMENTS, min(nbytes, MAX_TRAIN_BYTES) // (sender.mss + HEADER_SIZE)) or 1
+        while len(transmits) < limit:
+            flight = sender.next_flight(now, fits)
+            if flight is None:
+                return True
+            if flight.type is PacketType.FIN:
+                transmits.append(self._fin(flight, now))
+            else:
+                transmits.append(self._train(flight, now))
+            self._on_sent(now)
+        return False
+
+    def _train(self, flight: Flight, now: int) -> Transmit:
+        transmit, acknowledges = self._writer.train(flight, self.sender.mss, now)
+        if acknowledges:
+            self._ack_pending = self._ack_pending and self._peer_repeats
+        return transmit
+
+    def _fin(self, flight: Flight, now: int) -> Transmit:
+        if flight.transmissions == 1:
+            self._move(Input.FIN_SENT, now)
+        self._ack_pending = self._ack_pending and self._peer_repeats
+        return self._writer.packet(PacketType.FIN, flight.seq, now)
+
+    def _send_state(self, transmits: list[Transmit], now: int) -> None:
+        """
+        The acknowledgement of everything so far.
+
+        Its seq_nr is the next one that we will use.  After our FIN that is FIN + 1, which libtorrent throws away
+        unread; a peer that then repeats what we acknowledged is answered with FIN as well, which libutp would
+        throw away.
+        """
+        sender = self.sender
+        transmits.append(self._writer.packet(PacketType.STATE, sender.next_seq, now))
+        self._acks_sent += 1
+        if self._peer_repeats and sender.fin_seq is not None:
+            transmits.append(self._writer.packet(PacketType.STATE, sender.fin_seq, now))
+            self._acks_sent += 1
+        self._ack_pending = self._peer_repeats = False
+        self._on_sent(now)
+
+    def _on_sent(self, now: int) -> None:
+        self._last_sent_at = now
+        if self._keepalive and self.state is not State.LINGERING:
+            self.timers.set(Timer.KEEPALIVE, now + self._keepalive)
+
+    def _tell_writable(self) -> None:
+        if self._was_full and self.sender.buffer.nbytes <= self.config.send_buffer // 2:
+            self._was_full = False
+            if not self.sender.eof_queued:
+                self._emit(Writable())
+
+    # --- Time --------------------------------------------------------------------------------------------------
+
+    def handle_timeout(self, now: int) -> None:
+        """
+        Serve every deadline that is due.
+        """
+        timers = self.timers
+        if timers.expire(Timer.CONNECT, now):
+            self._on_connect_timer(now)
+        if timers.expire(Timer.LINGER, now):
+            self._on_linger_timer(now)
+        if timers.expire(Timer.REORDER, now):
+            self.sender.find_losses(now)
+        if timers.expire(Timer.RETRANSMISSION, now):
+            user_timeout = int(self.config.user_timeout * MICROSECONDS)
+            if not self.sender.on_retransmission_timer(now, user_timeout):
+                self._give_up(now)
+        if timers.expire(Timer.KEEPALIVE, now):
+            self._send_keepalive(now)
+        timers.expire(Timer.PACING, now)
+        if self.state is not State.CLOSED:
+            self._mux.mark_ready(self)
+
+    def _on_connect_timer(self, now: int) -> None:
+        if self.state is not State.SYN_SENT:
+            # An acceptor's peer was never heard of again: forged, or gone.
+            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
+        elif now >= self._connect_deadline:
+            self._end(Input.GIVE_UP, LossReason.CONNECT_TIMED_OUT, now)
+        else:
+            self._send_syn(now)
+
+    def _on_linger_timer(self, now: int) -> None:
+        if not self._is_done:
+            return  # the last bytes wait for a paused reader
+        if self.state is State.FIN_WAIT_2:
+            self._send_reset(now)  # the peer still has something to say that nobody wants to hear
+        self._end(Input.EXPIRED, LossReason.DONE, now)
+
+    def _give_up(self, now: int) -> None:
+        """
+        Nobody answers.  When only our FIN is missing its acknowledgement and the peer had finished before, nothing
+        is lost: it has just left without saying so.
+        """
+        sender = self.sender
+        only_fin = sender.fin_seq is not None and sender.board.una == sender.fin_seq
+        clean = only_fin and self.state is State.CLOSING
+        self._end(Input.GIVE_UP, LossReason.DONE if clean else LossReason.TIMED_OUT, now)
+
+    def _arm_keepalive(self, now: int) -> None:
+        if self._keepalive:
+            self.timers.set(Timer.KEEPALIVE, now + self._keepalive)
+        else:
+            self.timers.clear(Timer.KEEPALIVE)
+
+    def _send_keepalive(self, now: int) -> None:
+        """
+        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
+        """
+        transmit = self._writer.packet(PacketType.STATE, self.sender.next_seq, now, ack=self.receiver.next_seq - 2)
+        self._mux.send_packet(self.address, transmit.payload)
+        self._on_sent(now)
+
+    # --- Bookkeeping -------------------------------------------------------------------------------------------
+
+    def count_invalid(self, now: int, why: str) -> None:
+        """
+        A packet was of no use; say so to whoever traces.
+        """
+        self._packets_invalid += 1
+        self._mux.trace(now, self.address, self.recv_id, "packet_dropped", reason=why)
+
+    def _move(self, what: Input, now: int) -> None:
+        old = self.state
+        self.state = TRANSITIONS[old][what]
+        self._mux.trace(now, self.address, self.recv_id, "state_updated", old=old.name, new=self.state.name)
+
+    def _emit(self, event: Event) -> None:
+        self._mux.emit(self, event)

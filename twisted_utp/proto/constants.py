@@ -1,0 +1,147 @@
+"""
+Which numbers does the protocol run on, where do they come from, and what does changing them cost?
+
+Times are microseconds unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+# --- The wire (BEP-29) ----------------------------------------------------------------------------------------
+
+VERSION = 1
+HEADER_SIZE = 20
+
+SEQ_MASK = 0xFFFF
+TIMESTAMP_MASK = 0xFFFFFFFF
+
+# libutp uses INT_MAX for "I have no sample yet"; treating it as a delay would be 35 minutes of queue.
+NO_DELAY_SAMPLE = 0x7FFFFFFF
+
+EXTENSION_SELECTIVE_ACK = 1
+EXTENSION_BITS = 2
+EXTENSION_CLOSE_REASON = 3
+
+# libutp drops a packet whose *first* extension is 3 or more, so that is how it and we tell uTP from other
+# protocols on the port; 3 is let in because libtorrent sends its close reason first.
+MAX_FIRST_EXTENSION = 3
+
+# Our mark in the eight extension bits: "twut", then sixteen reserved bits, then capabilities.  It tells us that
+# the peer takes a wider span of packets and longer selective acks than the deployed stacks do.
+EXTENSION_BITS_SIGNATURE = 0x74777574 << 32
+EXTENSION_BITS_SIGNATURE_MASK = 0xFFFFFFFF << 32
+
+# An extension's length is one byte, and masks go out in multiples of four (ethereum/utp and nim reject others).
+MAX_SACK_BYTES = 252
+# Peers that are not ours never have more than ~1000 packets out of order, and 128 bytes say it all.
+MAX_SACK_BYTES_FOREIGN = 128
+
+# --- Sizes ----------------------------------------------------------------------------------------------------
+
+# libutp's own defaults (utp_utils.cpp): Ethernet less IP, UDP, and what PPPoE, GRE and Teredo take.
+DEFAULT_MTU_IPV4 = 1402
+DEFAULT_MTU_IPV6 = 1232
+MIN_MTU = 150
+MAX_UDP_PAYLOAD = 65507
+
+# Packets in flight (span from the oldest unacknowledged).  libutp drops what is 1024 ahead, libtorrent 953.
+# Ours to ours the limit is half the sequence space, less a margin for what is still in the network's queues.
+MAX_SPAN_FOREIGN = 900
+MAX_SPAN = 16_000
+
+# What we hold ahead of a gap.  Bounded by bytes as well (the receive buffer); this bounds tiny packets.
+MAX_REORDER = 16_384
+
+DEFAULT_RECEIVE_BUFFER = 4 * 1024 * 1024
+DEFAULT_SEND_BUFFER = 256 * 1024
+
+# Until the peer's first packet tells its window: libutp's guess is 255 packets; one initial window is all
+# that we send before an answer anyway.
+INITIAL_PEER_WINDOW = 65_536
+
+# --- Handshake ------------------------------------------------------------------------------------------------
+
+SYN_TIMEOUT = 1_000_000  # RFC 6298 (2.1); doubles
+MAX_SYN_TIMEOUT = 8_000_000
+# A libutp acceptor silently drops a repeated SYN, so when its SYN-ACK was lost only a SYN with another id can
+# succeed; nim drops packets with extension bits, so the late ones go without.
+SYN_ATTEMPTS_WITH_FIRST_ID = 2
+
+# An acceptor's connection whose peer was never heard of again.  Long enough for a peer that only listens.
+UNCONFIRMED_TIMEOUT = 60_000_000
+
+DEFAULT_CONNECT_TIMEOUT = 30.0
+DEFAULT_BACKLOG = 50
+DEFAULT_MAX_CONNECTIONS = 16_384
+
+# --- Retransmission (RFC 6298, RFC 8985) ----------------------------------------------------------------------
+
+INITIAL_RTO = 1_000_000
+MAX_RTO = 60_000_000
+# BEP-29 says 500 ms, RFC 6298 one second, both for clocks that tick in tenths of a second.  Ours does not.
+DEFAULT_MIN_RTO = 0.2
+DEFAULT_USER_TIMEOUT = 30.0
+# However long the user timeout, a peer is not gone before it failed to answer this many transmissions.
+MIN_TRANSMISSIONS_BEFORE_GIVING_UP = 4
+
+# libtorrent tells nobody that its window has opened again, so the probes must not become rare.
+MAX_ZERO_WINDOW_RTO = 2_500_000
+
+DUPLICATE_ACK_THRESHOLD = 3
+MIN_TAIL_LOSS_PROBE = 10_000  # RFC 8985 (7.2) leaves it to us: below it the reactor's own latency would fire it
+MAX_REORDER_MULTIPLIER = 20
+REORDER_WINDOW_PERSISTS_ROUNDS = 16  # RFC 8985 (6.2.4)
+
+# A valid ack_nr may lag this much behind the oldest packet in flight (libutp: keepalives carry ack_nr - 1).
+ACK_NR_ALLOWED_LAG = 3
+
+# --- Acknowledgements and small writes ------------------------------------------------------------------------
+
+# A window that reopens by this much is worth an acknowledgement of its own.
+WINDOW_UPDATE_PACKETS = 2
+# Small packets that may be unacknowledged before further small writes are gathered.  One (Minshall) makes a
+# second keystroke wait a round trip; without a limit a chatty application sends a packet a write.
+MAX_SMALL_IN_FLIGHT = 2
+
+DEFAULT_KEEPALIVE = 29.0  # libutp's measurement of how long NATs keep a UDP mapping
+
+# --- Congestion control ---------------------------------------------------------------------------------------
+
+DEFAULT_TARGET_DELAY = 0.1  # BEP-29 and RFC 6817: 100 ms at the most
+MAX_CWND_INCREASE_PER_RTT = 3000  # BEP-29: bytes
+INITIAL_WINDOW_PACKETS = 2  # RFC 6817 INIT_CWND
+MIN_WINDOW_PACKETS = 2  # RFC 6817 MIN_CWND
+SLOW_START_EXIT = 0.75  # of the target delay
+BASE_HISTORY_BUCKETS = 13  # minutes; libutp's number, RFC 6817 says at least 10
+BASE_HISTORY_BUCKET = 60_000_000
+CURRENT_DELAY_FILTER = 4  # samples, RFC 6817 CURRENT_FILTER
+MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
+# libutp: a peer whose clock seems to run slow by more than 40 ms a second is lying for bandwidth.
+MAX_HONEST_DRIFT_PER_SECOND = 40_000
+
+PACING_GAIN = 1.25
+PACING_GAIN_SLOW_START = 2.0
+PACING_BURST = 1_000  # a train carries at most this much of the pacing rate
+MIN_BURST_PACKETS = 2
+
+# --- Trains ---------------------------------------------------------------------------------------------------
+
+# Linux refuses more segments than this in one UDP_SEGMENT send (128 on kernels since 6.9; 64 works on all).
+MAX_TRAIN_SEGMENTS = 64
+MAX_TRAIN_BYTES = 65_000
+
+# --- Closing --------------------------------------------------------------------------------------------------
+
+# How long an ended connection still answers a peer whose last packet was repeated, in RTOs and at the least.
+LINGER_RTOS = 3
+MIN_LINGER = 500_000
+MAX_LINGER = 10_000_000
+# A peer that never sends its FIN after we closed both directions.
+FIN_WAIT_TIMEOUT = 5_000_000
+
+# --- Abuse ----------------------------------------------------------------------------------------------------
+
+RESETS_PER_SECOND = 64
+RESET_BURST = 128
+RESETS_PER_SOURCE = 4
+RESET_SOURCE_INTERVAL = 10_000_000
+RESET_SOURCES_REMEMBERED = 1024

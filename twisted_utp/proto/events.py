@@ -1,0 +1,72 @@
+"""
+What can happen to a connection that its user must hear of?
+
+The core never calls its user: events wait in order until L{Multiplexer.poll_events
+<twisted_utp.proto.multiplexer.Multiplexer.poll_events>} is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class LossReason(Enum):
+    """
+    Why a connection is no more.
+    """
+
+    DONE = "closed cleanly"
+    RESET = "reset by the peer"
+    TIMED_OUT = "the peer stopped answering"
+    ABORTED = "aborted locally"
+    REFUSED = "connection refused"
+    CONNECT_TIMED_OUT = "no answer to SYN"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """
+    The handshake is complete (initiator), or a SYN was accepted (acceptor).
+    """
+
+    incoming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """
+    The next bytes of the stream, in order: everything that one batch of datagrams made available.
+    """
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfStream:
+    """
+    The peer's FIN, and everything before it, has arrived (BEP-29, ST_FIN).
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """
+    The send buffer, which was over its limit, has drained to half of it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """
+    The last event of a connection, exactly once.
+
+    @ivar reason: why.
+    @ivar close_code: libtorrent's close reason (extension 3), 0 when the peer gave none.
+    """
+
+    reason: LossReason
+    close_code: int = 0
+
+
+Event = Connected | DataReceived | EndOfStream | Writable | ConnectionLost

@@ -1,0 +1,441 @@
+"""
+Which connection does a datagram belong to, and whose turn is it to send?
+
+A L{Multiplexer} stands for one UDP port.  Its owner turns this wheel whenever datagrams or a deadline arrive, or
+after it has asked something of a connection::
+
+    for foreign in multiplexer.receive_datagrams(datagrams, now=now): ...
+    for connection, event in multiplexer.poll_events(): ...     # the application may write here
+    for transmit in multiplexer.poll_transmits(now=now): ...    # acknowledgements ride on what was written
+    deadline = multiplexer.poll_timeout()                       # one timer for the whole port
+
+Nothing that arrives raises, and nothing that arrives makes it hold more than its configuration allows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from twisted_utp.proto.config import UTPConfig
+from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
+from twisted_utp.proto.events import Event
+from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
+from twisted_utp.proto.reset_limiter import ResetLimiter
+from twisted_utp.proto.states import State
+from twisted_utp.proto.stats import PortStats
+from twisted_utp.proto.timers import NEVER
+from twisted_utp.proto.trace import Tracer
+from twisted_utp.proto.train import decode_train
+from twisted_utp.proto.values import Address, Datagram, Transmit
+
+if TYPE_CHECKING:
+    from random import Random
+
+Key = tuple[Address, int]
+
+# The deadline heap may hold this many outdated entries for each connection before it is rebuilt.
+_STALE_FACTOR = 2
+_STALE_FREE = 64
+
+
+class Multiplexer:
+    """
+    All connections of one UDP port.
+
+    @ivar config: settings of accepted connections, and of those we open without settings of their own.
+    @ivar accepting: whether SYNs open connections; refused with a RESET otherwise.
+    @ivar stats: what the port counts.
+    """
+
+    def __init__(self, config: UTPConfig | None = None, *, rng: Random, tracer: Tracer | None = None) -> None:
+        """
+        @param rng: where connection ids and first sequence numbers come from.  Whoever can guess them can forge
+            packets, so outside of tests it should be a C{random.SystemRandom}.
+        @param tracer: told of what happens, see L{Tracer}.
+        """
+        self.config = config if config is not None else UTPConfig()
+        self.accepting = False
+        self.stats = PortStats()
+        self._rng = rng
+        self._tracer = tracer
+        self._connections: dict[Key, Connection] = {}
+        self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
+        self._unconfirmed = 0
+        self._ready: dict[Connection, None] = {}
+        self._events: list[tuple[Connection, Event]] = []
+        self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
+        self._deadlines: list[tuple[int, int, Connection]] = []
+        self._deadline_count = 0
+        self._reset_limiter = ResetLimiter()
+
+    def __len__(self) -> int:
+        return len(set(self._connections.values()))
+
+    def is_idle(self) -> bool:
+        """
+        Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
+        """
+        if self._outbox or self._events:
+            return False
+        return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
+
+    # --- Inputs ------------------------------------------------------------------------------------------------
+
+    def connect(self, address: Address, *, now: int, config: UTPConfig | None = None) -> Connection:
+        """
+        Open a connection.  L{Connected} or L{ConnectionLost <twisted_utp.proto.events.ConnectionLost>} follows.
+
+        @param address: the peer's numeric address.
+        @param now: µs.
+        """
+        seq = self._rng.randrange(1 << 16)
+        recv_id = self._free_id(address)
+        settings = config if config is not None else self.config
+        connection = Connection(self, address, settings, incoming=False, recv_id=recv_id, seq=seq + 1)
+        self._connections[address, recv_id] = connection
+        self.stats.connections_opened += 1
+        connection.start(now)
+        return connection
+
+    def receive_datagrams(self, datagrams: Sequence[Datagram], *, now: int) -> list[Datagram]:
+        """
+        Take what the socket gave, all of it at once: acknowledgements go out by batch.
+
+        @param now: µs.
+        @return: what is not uTP and so belongs to somebody else on the port.
+        """
+        foreign: list[Datagram] = []
+        touched: dict[Connection, None] = {}
+        stats = self.stats
+        for datagram in datagrams:
+            stats.bytes_received += len(datagram.data)
+            if 0 < datagram.segment_size < len(datagram.data):
+                self._receive_train(datagram, touched, foreign, now)
+            else:
+                self._receive_single(datagram, touched, foreign, now)
+        for connection in touched:
+            connection.finish_batch(now)
+            self.reschedule(connection)
+        return foreign
+
+    def handle_timeout(self, *, now: int) -> None:
+        """
+        Serve the deadlines that are due.
+
+        @param now: µs.
+        """
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][0] <= now:
+            at, _, connection = heappop(deadlines)
+            if connection.scheduled_at != at:
+                continue  # an outdated entry
+            connection.scheduled_at = NEVER
+            if connection.timers.next() <= now:
+                connection.handle_timeout(now)
+            self.reschedule(connection)
+
+    # --- Outputs -----------------------------------------------------------------------------------------------
+
+    def poll_events(self) -> list[tuple[Connection, Event]]:
+        """
+        What has happened since the last call, in order.
+        """
+        events = self._events
+        if events:
+            self._events = []
+        return events
+
+    def poll_transmits(
+        self,
+        *,
+        now: int,
+        max_transmits: int = 64,
+        max_segments: int = MAX_TRAIN_SEGMENTS,
+        max_bytes: int = MAX_TRAIN_BYTES,
+    ) -> list[Transmit]:
+        """
+        What is to be sent now.  It counts as sent when this returns: send it or keep it, but do not drop it.
+
+        Connections take turns.  Call again until the answer is empty.
+
+        @param now: µs.
+        @param max_transmits: stop at about so many trains.
+        @param max_segments: datagrams in a train; 1 when the socket takes single datagrams only.
+        @param max_bytes: bytes in a train.
+        """
+        transmits: list[Transmit] = []
+        outbox, ready = self._outbox, self._ready
+        while outbox and len(transmits) < max_transmits:
+            transmits.append(outbox.popleft())
+        # One connection may fill a call when it is alone; several share it.
+        share = max(max_transmits // max(len(ready), 1), 1)
+        while ready and len(transmits) < max_transmits:
+            connection = next(iter(ready))
+            del ready[connection]
+            limit = min(len(transmits) + share, max_transmits)
+            if connection.poll_transmits(transmits, limit, max_segments, max_bytes, now):
+                ready[connection] = None
+            self.reschedule(connection)
+        self._count_sent(transmits)
+        return transmits
+
+    def poll_timeout(self) -> int | None:
+        """
+        When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
+        """
+        return self._deadlines[0][0] if self._deadlines else None
+
+    # --- Receiving ---------------------------------------------------------------------------------------------
+
+    def _receive_train(
+        self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
+    ) -> None:
+        data, size = datagram.data, datagram.segment_size
+        stats = self.stats
+        train = decode_train(data, size) if is_utp(data) else None
+        if train is not None:
+            connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
+            nbytes = len(data) - train.count * HEADER_SIZE
+            if connection is not None and connection.on_train(train, nbytes, datagram.received_at or now, now):
+                stats.datagrams_received += train.count
+                stats.trains_received += 1
+                touched[connection] = None
+                return
+        for at in range(0, len(data), size):
+            single = Datagram(data[at : at + size], datagram.address, 0, datagram.received_at)
+            self._receive_single(single, touched, foreign, now)
+
+    def _receive_single(
+        self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
+    ) -> None:
+        self.stats.datagrams_received += 1
+        data, address = datagram.data, datagram.address
+        if not is_utp(data):
+            self.stats.not_utp += 1
+            foreign.append(datagram)
+            return
+        try:
+            packet = decode_packet(data)
+        except PacketDecodeError as error:
+            self.stats.malformed += 1
+            self.trace(now, address, data[2] << 8 | data[3], "packet_dropped", reason=str(error))
+            return
+        received_at = datagram.received_at or now
+        if packet.type is PacketType.SYN:
+            connection = self._on_syn(packet, address, received_at, now)
+        elif packet.type is PacketType.RESET:
+            self._on_reset(packet, address, now)
+            return
+        else:
+            connection = self._connections.get((address, packet.connection_id))
+            if connection is None:
+                self._on_stray(packet, address, now)
+                return
+            self._adopt_id(connection, packet.connection_id)
+            connection.on_packet(packet, received_at, now)
+        if connection is not None:
+            touched[connection] = None
+
+    def _on_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
+        self.stats.syns_received += 1
+        recv_id = packet.connection_id + 1 & SEQ_MASK
+        known = self._connections.get((address, recv_id))
+        if known is not None:
+            known.on_repeated_syn(packet, received_at, now)
+            return None
+        if not self.accepting:
+            return self._on_unwanted_syn(packet, address, received_at, now)
+        if self._unconfirmed >= self.config.backlog or len(self._connections) >= self.config.max_connections:
+            self._refuse(packet, address, now)
+            return None
+        seq = self._rng.randrange(1 << 16)
+        connection = Connection(self, address, self.config, incoming=True, recv_id=recv_id, seq=seq)
+        return self._accept(connection, packet, received_at, now)
+
+    def _accept(self, connection: Connection, syn: Packet, received_at: int, now: int) -> Connection:
+        self._connections[connection.address, syn.connection_id + 1 & SEQ_MASK] = connection
+        self._unconfirmed += 1
+        self.stats.connections_accepted += 1
+        connection.accept(syn, received_at, now)
+        return connection
+
+    def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
+        """
+        Nobody listens.  But when we are dialling that very address, the two of us dial each other (BEP-55), and
+        one of the two SYNs should win: the one with the smaller id, on both sides alike.
+        """
+        dialling = [
+            connection
+            for (peer, _), connection in self._connections.items()
+            if peer == address and connection.state is State.SYN_SENT
+        ]
+        if not dialling:
+            self._refuse(packet, address, now)
+            return None
+        ours = dialling[0]
+        if ours.recv_id < packet.connection_id:
+            return None  # the peer will answer ours
+        self._drop_ids(ours)
+        return self._accept(ours, packet, received_at, now)
+
+    def _refuse(self, syn: Packet, address: Address, now: int) -> None:
+        self.stats.syns_refused += 1
+        self._send_stray_reset(syn, address, now)
+
+    def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
+        """
+        RESETs bear our receive id (libtorrent's, ours) or our send id (libutp's answer to an unknown id).
+        """
+        self.stats.resets_received += 1
+        connection = self._connections.get((address, packet.connection_id))
+        for neighbour in (packet.connection_id - 1 & SEQ_MASK, packet.connection_id + 1 & SEQ_MASK):
+            if connection is not None:
+                break
+            other = self._connections.get((address, neighbour))
+            if other is not None and other.send_id == packet.connection_id:
+                connection = other
+        if connection is None or not connection.on_reset(packet, now):
+            self.stats.resets_ignored += 1
+            self.trace(now, address, packet.connection_id, "packet_dropped", reason="RESET not believed")
+
+    def _on_stray(self, packet: Packet, address: Address, now: int) -> None:
+        """
+        A packet of no known connection is answered with a RESET, so that its sender does not wait in vain.
+        """
+        self.stats.no_connection += 1
+        self.trace(now, address, packet.connection_id, "packet_dropped", reason="no such connection")
+        self._send_stray_reset(packet, address, now)
+
+    def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
+        if not self._reset_limiter.allow(address, now):
+            self.stats.resets_suppressed += 1
+            return
+        self.stats.resets_sent += 1
+        reset = Packet(
+            PacketType.RESET,
+            packet.connection_id,
+            timestamp=now,
+            seq_nr=self._rng.randrange(1 << 16),
+            ack_nr=packet.seq_nr,
+        )
+        self.send_packet(address, encode_packet(reset))
+
+    # --- For the connections -----------------------------------------------------------------------------------
+
+    def mark_ready(self, connection: Connection) -> None:
+        """
+        It may have something to send.
+        """
+        self._ready[connection] = None
+
+    def send_packet(self, address: Address, payload: bytes) -> None:
+        """
+        Queue one packet that no window holds back.
+        """
+        self._outbox.append(Transmit(address, payload, len(payload)))
+
+    def emit(self, connection: Connection, event: Event) -> None:
+        """
+        Queue an event.
+        """
+        self._events.append((connection, event))
+
+    def reschedule(self, connection: Connection) -> None:
+        """
+        Its deadlines may have changed.
+
+        An entry that has become too early stays: it wakes us once in vain, which is cheaper than to move it at
+        each packet.
+        """
+        at = connection.timers.next()
+        if at < connection.scheduled_at:
+            connection.scheduled_at = at
+            self._deadline_count += 1
+            heappush(self._deadlines, (at, self._deadline_count, connection))
+            if len(self._deadlines) > _STALE_FREE + _STALE_FACTOR * len(self._connections):
+                self._drop_stale_deadlines()
+
+    def _drop_stale_deadlines(self) -> None:
+        self._deadlines = [entry for entry in self._deadlines if entry[2].scheduled_at == entry[0]]
+        heapify(self._deadlines)
+
+    def another_id(self, connection: Connection) -> int:
+        """
+        A fresh receive id for a connection that is still dialling; answers to its earlier ones still reach it.
+        """
+        self._other_ids.setdefault(connection, []).append(connection.recv_id)
+        recv_id = self._free_id(connection.address)
+        self._connections[connection.address, recv_id] = connection
+        return recv_id
+
+    def forget_other_ids(self, connection: Connection) -> None:
+        """
+        The connection is open, on its C{recv_id}.
+        """
+        for recv_id in self._other_ids.pop(connection, ()):
+            if recv_id != connection.recv_id:
+                self._connections.pop((connection.address, recv_id), None)
+
+    def on_confirmed(self, connection: Connection) -> None:
+        """
+        An accepted connection's peer has been heard of again.
+        """
+        self._unconfirmed -= 1
+
+    def remove(self, connection: Connection) -> None:
+        """
+        The connection is closed: forget it.
+        """
+        if connection.incoming and not connection.sender.is_confirmed:
+            self._unconfirmed -= 1
+        self._drop_ids(connection)
+        self._ready.pop(connection, None)
+        connection.scheduled_at = NEVER
+
+    def trace(self, now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
+        """
+        Tell the tracer, if there is one.
+        """
+        if self._tracer is not None:
+            self._tracer(now, address, connection_id, event, **data)
+
+    # --- Bookkeeping -------------------------------------------------------------------------------------------
+
+    def _adopt_id(self, connection: Connection, recv_id: int) -> None:
+        """
+        An answer to one of several SYNs: from now on its id is the connection's.
+        """
+        if connection.recv_id != recv_id and connection.state is State.SYN_SENT:
+            self._other_ids[connection].append(connection.recv_id)
+            connection.recv_id = recv_id
+            connection.send_id = recv_id + 1 & SEQ_MASK
+
+    def _drop_ids(self, connection: Connection) -> None:
+        for recv_id in (connection.recv_id, *self._other_ids.pop(connection, ())):
+            self._connections.pop((connection.address, recv_id), None)
+
+    def _free_id(self, address: Address) -> int:
+        """
+        An id such that neither it nor its neighbours, which are the peer's view of it, are in use with that
+        address in either role.
+        """
+        connections = self._connections
+        while True:
+            recv_id = self._rng.randrange(1 << 16)
+            if not any((address, recv_id + offset & SEQ_MASK) in connections for offset in (-1, 0, 1, 2)):
+                return recv_id
+
+    def _count_sent(self, transmits: list[Transmit]) -> None:
+        stats = self.stats
+        for transmit in transmits:
+            stats.datagrams_sent += transmit.count
+            stats.bytes_sent += len(transmit.payload)
+            stats.trains_sent += transmit.count > 1
+
+
+def _is_polite_only(connection: Connection) -> bool:
+    return connection.state is State.LINGERING

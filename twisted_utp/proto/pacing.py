@@ -1,0 +1,79 @@
+"""
+How is a window spread over a round trip?
+
+A token bucket in µs of credit: a burst may carry what the pacing rate moves in a millisecond, and at least two
+packets.  That also bounds the length of a train, so trains grow with the rate and stay short on slow links.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import MIN_BURST_PACKETS, PACING_BURST, PACING_GAIN, PACING_GAIN_SLOW_START
+
+
+class Pacer:
+    """
+    When may how much be sent?
+    """
+
+    __slots__ = ("_burst", "_credit", "_rate", "_stamp")
+
+    def __init__(self) -> None:
+        self._rate = 0.0  # bytes per µs; 0 = no round trip known yet, unlimited
+        self._burst = 0.0  # bytes
+        self._credit = 0.0  # bytes
+        self._stamp = 0
+
+    @property
+    def rate(self) -> float:
+        """
+        Bytes per second, 0 while there is no limit.
+        """
+        return self._rate * 1e6
+
+    def set_window(self, cwnd: float, rtt: int, mss: int, *, slow_start: bool, now: int) -> None:
+        """
+        Follow a new window (bytes) and round trip (µs).
+
+        The gain lets the window be filled although a timer fires late; in slow start the window doubles within
+        the round trip, so the rate leads it.
+        """
+        if not rtt:
+            return
+        if self._rate:
+            self._refill(now)
+        else:
+            self._stamp = now
+        gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
+        self._rate = gain * cwnd / rtt
+        self._burst = max(self._rate * PACING_BURST, MIN_BURST_PACKETS * mss)
+
+    def allowance(self, now: int) -> float:
+        """
+        Bytes that may be sent now.
+        """
+        if not self._rate:
+            return float("inf")
+        self._refill(now)
+        return self._credit
+
+    def on_sent(self, nbytes: int) -> None:
+        """
+        Spend credit; it may go below zero by less than a packet.
+        """
+        if self._rate:
+            self._credit -= nbytes
+
+    def next_at(self, mss: int) -> int:
+        """
+        When half a burst, and at least one packet, may be sent.
+
+        Waiting for half a burst halves the timer wake-ups; waiting for a whole one would lose what a late timer
+        lets overflow.
+        """
+        wanted = max(self._burst / 2, mss)
+        return self._stamp + int((wanted - self._credit) / self._rate) + 1
+
+    def _refill(self, now: int) -> None:
+        if now > self._stamp:
+            self._credit = min(self._credit + (now - self._stamp) * self._rate, self._burst)
+            self._stamp = now

@@ -1,0 +1,99 @@
+"""
+How does what a connection has to say become packets?
+
+Every packet that leaves also acknowledges: its header has the ack_nr, the window and the peer's last delay, and
+when packets are missing, a selective ack as far as there is room.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import (
+    EXTENSION_SELECTIVE_ACK,
+    HEADER_SIZE,
+    MAX_SACK_BYTES_FOREIGN,
+    SEQ_MASK,
+    TIMESTAMP_MASK,
+)
+from twisted_utp.proto.packet import Packet, PacketType, encode_extensions, encode_packet
+from twisted_utp.proto.receive_buffer import ReceiveBuffer
+from twisted_utp.proto.scoreboard import Flight
+from twisted_utp.proto.train import TrainHeader, encode_train
+from twisted_utp.proto.values import Address, Transmit
+
+
+class PacketWriter:
+    """
+    Writes the packets of one connection.
+
+    @ivar send_id: the connection id on them.
+    @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet, 32 bits, µs.
+    @ivar sack_limit: bytes of selective ack that the peer can make use of.
+    """
+
+    __slots__ = ("_address", "_receiver", "reply_micro", "sack_limit", "send_id")
+
+    def __init__(self, address: Address, receiver: ReceiveBuffer) -> None:
+        self._address = address
+        self._receiver = receiver
+        self.send_id = 0
+        self.reply_micro = 0
+        self.sack_limit = MAX_SACK_BYTES_FOREIGN
+
+    def train(self, flight: Flight, mss: int, now: int) -> tuple[Transmit, bool]:
+        """
+        DATA packets, which all have the same header but for seq_nr.
+
+        @return: the train, and whether it says everything that an acknowledgement would.
+        """
+        receiver = self._receiver
+        extension, extensions = 0, b""
+        if receiver.has_gap:
+            extensions = self._selective_ack(mss - flight.size)
+            extension = EXTENSION_SELECTIVE_ACK if extensions else 0
+        header = TrainHeader(
+            self.send_id,
+            now & TIMESTAMP_MASK,
+            self.reply_micro,
+            receiver.advertise(),
+            receiver.next_seq - 1 & SEQ_MASK,
+            extension,
+            extensions,
+        )
+        payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, flight.count, flight.nbytes)
+        size = min(HEADER_SIZE + len(extensions) + flight.size, len(payload))
+        return Transmit(self._address, payload, size, flight.count), bool(extensions) or not receiver.has_gap
+
+    def _selective_ack(self, room: int) -> bytes:
+        """
+        The extension for a packet with C{room} bytes left below its full size.
+
+        @return: nothing when there is no room to tell of the gap: then a STATE of its own must.
+        """
+        selective = self._receiver.selective_ack(self.sack_limit)
+        if selective is None or selective[1] + 2 > room:
+            return b""
+        mask, length = selective
+        return encode_extensions([(EXTENSION_SELECTIVE_ACK, mask.to_bytes(length, "little"))])
+
+    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None) -> Transmit:
+        """
+        One packet without payload.
+
+        @param seq: its seq_nr, unwrapped.
+        @param ack: another ack_nr than what has arrived; then there is no selective ack either.
+        """
+        receiver = self._receiver
+        packet = Packet(
+            type,
+            self.send_id,
+            now,
+            self.reply_micro,
+            receiver.advertise(),
+            seq & SEQ_MASK,
+            (receiver.next_seq - 1 if ack is None else ack) & SEQ_MASK,
+        )
+        selective = receiver.selective_ack(self.sack_limit) if ack is None else None
+        if selective is not None:
+            packet.sack, packet.sack_length = selective
+        payload = encode_packet(packet)
+        return Transmit(self._address, payload, len(payload))

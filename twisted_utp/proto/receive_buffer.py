@@ -1,0 +1,203 @@
+"""
+In which order do packets arrive, and what is still missing?
+
+The receiving half of a connection: the reordering buffer, the selective ack, the window that the peer is shown.
+The mask of what arrived ahead of a gap is one integer; written little endian, it is the wire's selective ack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from twisted_utp.proto.constants import MAX_REORDER, WINDOW_UPDATE_PACKETS
+from twisted_utp.proto.packet import sack_length
+
+
+class Arrival(Enum):
+    """
+    What a received packet was.
+    """
+
+    IN_ORDER = "in order"
+    AHEAD = "ahead of a gap"
+    OLD = "received before"
+    BEYOND_REORDER_LIMIT = "too far ahead"
+    BEYOND_WINDOW = "beyond the advertised window"
+    BEYOND_FIN = "past the FIN"
+
+
+class ReceiveBuffer:
+    """
+    One direction's receiving side.  Sequence numbers are unwrapped.
+
+    @ivar next_seq: the seq_nr expected next; C{ack_nr} is one less.
+    @ivar fin_seq: seq_nr of the peer's FIN, as soon as that is seen, in order or not.
+    @ivar unread_bytes: received in order, not yet taken.
+    @ivar duplicates: packets that had arrived before.
+    """
+
+    __slots__ = (
+        "_advertised",
+        "_ahead",
+        "_ahead_bytes",
+        "_mask",
+        "_unread",
+        "capacity",
+        "duplicates",
+        "fin_seq",
+        "next_seq",
+        "unread_bytes",
+    )
+
+    def __init__(self, next_seq: int, capacity: int) -> None:
+        self.next_seq = next_seq
+        self.capacity = capacity
+        self.fin_seq: int | None = None
+        self.unread_bytes = 0
+        self.duplicates = 0
+        self._unread: list[bytes] = []
+        self._ahead: dict[int, bytes] = {}
+        self._ahead_bytes = 0
+        self._mask = 0  # bit i: packet next_seq + 1 + i has arrived (next_seq is missing by definition)
+        self._advertised = capacity
+
+    @property
+    def is_complete(self) -> bool:
+        """
+        Has everything up to and including the peer's FIN arrived?
+        """
+        return self.fin_seq is not None and self.next_seq > self.fin_seq
+
+    @property
+    def has_gap(self) -> bool:
+        """
+        Is something here while something before it is missing?
+        """
+        return self._mask != 0
+
+    def window(self) -> int:
+        """
+        Bytes that the peer may have under way beyond ack_nr.  What waits ahead of a gap lies within them, as in
+        TCP, and is not taken off again.
+        """
+        return max(self.capacity - self.unread_bytes, 0)
+
+    def advertise(self) -> int:
+        """
+        The window, as the peer is being told.
+        """
+        self._advertised = self.window()
+        return self._advertised
+
+    def is_window_update_due(self, mss: int) -> bool:
+        """
+        Has the window opened so much that the peer should hear of it (RFC 9293 (3.8.6.2.2))?
+        """
+        opened = self.window() - self._advertised
+        return opened >= min(WINDOW_UPDATE_PACKETS * mss, self.capacity // 2) or (opened > 0 and self._advertised < mss)
+
+    def on_train(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
+        """
+        The fast path: consecutive packets, exactly what is expected next, with nothing waiting ahead.
+
+        @return: False when it is anything else; nothing has changed then.
+        """
+        if first != self.next_seq or self._mask or self.fin_seq is not None or nbytes > self.window():
+            return False
+        self.next_seq = first + len(payloads)
+        self._unread.extend(payloads)
+        self.unread_bytes += nbytes
+        return True
+
+    def on_data(self, seq: int, payload: bytes) -> Arrival:
+        """
+        Take one packet's payload.
+        """
+        arrival = self._place(seq, len(payload))
+        if arrival is Arrival.IN_ORDER:
+            self._append(payload)
+            if self._ahead:
+                self._advance_over_ahead()
+        elif arrival is Arrival.AHEAD:
+            self._ahead[seq] = payload
+            self._ahead_bytes += len(payload)
+            self._mask |= 1 << (seq - self.next_seq - 1)
+        elif arrival is Arrival.OLD:
+            self.duplicates += 1
+        return arrival
+
+    def on_fin(self, seq: int) -> Arrival:
+        """
+        The peer's FIN, in order or not.  Only the first one counts; nothing past it does.
+        """
+        if self.fin_seq is None and seq >= self.next_seq:
+            arrival = self._place(seq, 0)
+            if arrival not in (Arrival.IN_ORDER, Arrival.AHEAD) or self._mask >> max(seq - self.next_seq, 0):
+                return Arrival.BEYOND_FIN if arrival in (Arrival.IN_ORDER, Arrival.AHEAD) else arrival
+            self.fin_seq = seq
+        elif seq != self.fin_seq:
+            return Arrival.OLD if seq < self.next_seq else Arrival.BEYOND_FIN
+        return self.on_data(seq, b"")
+
+    def _place(self, seq: int, nbytes: int) -> Arrival:
+        ahead = seq - self.next_seq
+        if ahead < 0 or seq in self._ahead:
+            return Arrival.OLD
+        if self.fin_seq is not None and seq > self.fin_seq:
+            return Arrival.BEYOND_FIN
+        if ahead >= MAX_REORDER:
+            return Arrival.BEYOND_REORDER_LIMIT
+        # The packet that closes the gap needs no room for what waits behind it.
+        held = self.unread_bytes + (self._ahead_bytes if ahead else 0)
+        if nbytes and held + nbytes > self.capacity:
+            return Arrival.BEYOND_WINDOW
+        return Arrival.AHEAD if ahead else Arrival.IN_ORDER
+
+    def _append(self, payload: bytes) -> None:
+        self.next_seq += 1
+        self._mask >>= 1
+        if payload:
+            self._unread.append(payload)
+            self.unread_bytes += len(payload)
+
+    def _advance_over_ahead(self) -> None:
+        """
+        next_seq has moved by one, so bit -1 of the mask, which was shifted out, says whether it is here already.
+        """
+        ahead = self._ahead
+        while (payload := ahead.pop(self.next_seq, None)) is not None:
+            self._ahead_bytes -= len(payload)
+            self._append(payload)
+
+    def take(self) -> bytes:
+        """
+        Everything received in order and not yet taken.
+        """
+        unread = self._unread
+        if not unread:
+            return b""
+        data = unread[0] if len(unread) == 1 else b"".join(unread)
+        self._unread = []
+        self.unread_bytes = 0
+        return data
+
+    def selective_ack(self, limit: int) -> tuple[int, int] | None:
+        """
+        The mask for the peer and its length in bytes, L{None} without a gap.
+
+        @param limit: bytes, a multiple of four; packets further ahead go unmentioned.
+        """
+        mask = self._mask
+        if not mask:
+            return None
+        length = sack_length(mask.bit_length(), limit)
+        return mask & (1 << 8 * length) - 1, length
+
+    def clear(self) -> None:
+        """
+        Forget what was received and not taken.
+        """
+        self._unread = []
+        self._ahead = {}
+        self._mask = self._ahead_bytes = self.unread_bytes = 0

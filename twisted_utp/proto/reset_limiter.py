@@ -1,0 +1,54 @@
+"""
+May one more RESET go out?
+
+Whoever forges a source address can make us send RESETs to it.  They are no larger than what provoked them, so
+nothing is amplified, but they are still unwanted: so few per source, and few in total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from twisted_utp.proto.constants import (
+    RESET_BURST,
+    RESET_SOURCE_INTERVAL,
+    RESET_SOURCES_REMEMBERED,
+    RESETS_PER_SECOND,
+    RESETS_PER_SOURCE,
+)
+
+
+class ResetLimiter:
+    """
+    L{RESETS_PER_SOURCE} in L{RESET_SOURCE_INTERVAL} for each source, and a token bucket for all together.
+    """
+
+    __slots__ = ("_sources", "_stamp", "_tokens")
+
+    def __init__(self) -> None:
+        self._sources: dict[Hashable, tuple[int, int]] = {}  # since when, how many
+        self._tokens = float(RESET_BURST)
+        self._stamp = 0
+
+    def allow(self, source: Hashable, now: int) -> bool:
+        """
+        Take one from the budgets.
+
+        @param now: µs.
+        """
+        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
+        self._stamp = now
+        since, count = self._sources.get(source, (now, 0))
+        if now - since >= RESET_SOURCE_INTERVAL:
+            since, count = now, 0
+        if count >= RESETS_PER_SOURCE or self._tokens < 1:
+            return False
+        self._tokens -= 1
+        self._remember(source, since, count + 1)
+        return True
+
+    def _remember(self, source: Hashable, since: int, count: int) -> None:
+        sources = self._sources
+        if source not in sources and len(sources) >= RESET_SOURCES_REMEMBERED:
+            del sources[next(iter(sources))]  # the longest known; the total budget still holds
+        sources[source] = (since, count)

@@ -1,0 +1,64 @@
+"""
+How long is a round trip, and when is one overdue (RFC 6298)?
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import INITIAL_RTO, MAX_RTO
+
+
+class RttEstimator:
+    """
+    Smoothed round-trip time and retransmission timeout, in µs.
+
+    Samples of retransmitted packets must not come here (Karn's rule): which transmission was answered is unknown.
+
+    @ivar smoothed: RFC 6298 SRTT; 0 before the first sample.
+    @ivar variation: RFC 6298 RTTVAR.
+    @ivar minimum: the smallest sample of the connection.
+    @ivar latest: the last sample.
+    """
+
+    __slots__ = ("_backoff", "_min_rto", "latest", "minimum", "smoothed", "variation")
+
+    def __init__(self, min_rto: int) -> None:
+        self._min_rto = min_rto
+        self._backoff = 0
+        self.smoothed = 0
+        self.variation = 0
+        self.minimum = 0
+        self.latest = 0
+
+    def on_sample(self, rtt: int) -> None:
+        """
+        Take a measured round trip (RFC 6298 (2.2), (2.3)).
+        """
+        rtt = max(rtt, 1)
+        self.latest = rtt
+        if not self.smoothed:
+            self.smoothed, self.variation, self.minimum = rtt, rtt // 2, rtt
+        else:
+            self.variation += (abs(self.smoothed - rtt) - self.variation) // 4
+            self.smoothed += (rtt - self.smoothed) // 8
+            self.minimum = min(self.minimum, rtt)
+        self._backoff = 0
+
+    def on_timeout(self) -> None:
+        """
+        Double the timeout (RFC 6298 (5.5)).
+        """
+        self._backoff += 1
+
+    def on_progress(self) -> None:
+        """
+        Something new was acknowledged: the path works, so the backoff ends even without a sample.
+        """
+        self._backoff = 0
+
+    @property
+    def rto(self) -> int:
+        """
+        The retransmission timeout with its backoff, µs (RFC 6298 (2.3), (2.4), (5.5)).
+        """
+        base = max(self.smoothed + 4 * self.variation, self._min_rto) if self.smoothed else INITIAL_RTO
+        return min(base << min(self._backoff, 16), MAX_RTO)

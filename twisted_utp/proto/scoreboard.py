@@ -1,0 +1,421 @@
+"""
+Which packets are on their way, and what became of them?
+
+Packets that left together and are of one size are one L{Flight}: bookkeeping goes by trains.  A flight is split
+only where acknowledgements or losses tell its packets apart, so the number of records follows the number of
+holes, not the window.  Sequence numbers here never wrap.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from enum import IntEnum
+
+from twisted_utp.proto.packet import PacketType
+
+
+class Fate(IntEnum):
+    """
+    What is known of a flight.
+    """
+
+    IN_FLIGHT = 0
+    LOST = 1
+    SACKED = 2
+
+
+class Flight:
+    """
+    Consecutive packets with one history.
+
+    @ivar seq: seq_nr of the first, unwrapped.
+    @ivar count: how many packets.
+    @ivar data: holds their payload from C{offset} on.
+    @ivar size: payload of each but the last.
+    @ivar nbytes: payload of all.
+    @ivar sent_at: when they were last sent, µs.
+    @ivar transmissions: how often.
+    @ivar type: DATA, or FIN (then C{count} is 1 and there is no payload).
+    @ivar fate: see L{Fate}.
+    @ivar has_small_tail: the last packet is below full size and counts as small (Nagle).
+    @ivar is_probe: sent again as a tail-loss probe, not because of loss.
+    """
+
+    __slots__ = (
+        "count",
+        "data",
+        "fate",
+        "has_small_tail",
+        "is_probe",
+        "nbytes",
+        "offset",
+        "sent_at",
+        "seq",
+        "size",
+        "transmissions",
+        "type",
+    )
+
+    def __init__(
+        self,
+        seq: int,
+        count: int,
+        data: bytes,
+        offset: int,
+        size: int,
+        nbytes: int,
+        sent_at: int,
+        type: PacketType = PacketType.DATA,
+        transmissions: int = 1,
+        fate: Fate = Fate.IN_FLIGHT,
+    ) -> None:
+        self.seq = seq
+        self.count = count
+        self.data = data
+        self.offset = offset
+        self.size = size
+        self.nbytes = nbytes
+        self.sent_at = sent_at
+        self.transmissions = transmissions
+        self.type = type
+        self.fate = fate
+        self.has_small_tail = False
+        self.is_probe = False
+
+    @property
+    def end(self) -> int:
+        """
+        The seq_nr after the last.
+        """
+        return self.seq + self.count
+
+    def drop_first(self, count: int) -> int:
+        """
+        Forget the first packets, fewer than all.
+
+        @return: their payload bytes.
+        """
+        # Of a merged, acknowledged flight only the total is known; there, any share will do.
+        nbytes = count * self.size if self.fate is not Fate.SACKED else self.nbytes * count // self.count
+        self.seq += count
+        self.count -= count
+        self.offset += nbytes
+        self.nbytes -= nbytes
+        return nbytes
+
+    def split(self, count: int) -> Flight:
+        """
+        Keep the first C{count} packets and return the others as a flight of their own.
+        """
+        nbytes = count * self.size if self.fate is not Fate.SACKED else self.nbytes * count // self.count
+        rest = Flight(
+            self.seq + count,
+            self.count - count,
+            self.data,
+            self.offset + nbytes,
+            self.size,
+            self.nbytes - nbytes,
+            self.sent_at,
+            self.type,
+            self.transmissions,
+            self.fate,
+        )
+        rest.has_small_tail, self.has_small_tail = self.has_small_tail, False
+        self.count = count
+        self.nbytes = nbytes
+        return rest
+
+
+class Acked:
+    """
+    What one acknowledgement newly told.
+
+    @ivar nbytes: payload acknowledged for the first time.
+    @ivar packets: likewise, packets; a FIN counts.
+    @ivar newest: C{(sent_at, end)} of the most recently sent of them (RFC 8985, RACK.xmit_ts and RACK.end_seq);
+        L{None} when nothing was new.
+    @ivar newest_was_resent: that one had been sent more than once.
+    @ivar rtt_sent_at: when the most recently sent among those sent only once left; 0 for none (Karn's rule).
+    @ivar spurious: packets that turned out late rather than lost: declared lost but never sent again, or answered
+        sooner after their retransmission than any round trip takes.
+    @ivar probed: a tail-loss probe repaired a loss that nothing else had shown.
+    @ivar reordered: something sent only once was acknowledged below what had been acknowledged before.
+    """
+
+    __slots__ = ("nbytes", "newest", "newest_was_resent", "packets", "probed", "reordered", "rtt_sent_at", "spurious")
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self.packets = 0
+        self.newest: tuple[int, int] | None = None
+        self.newest_was_resent = False
+        self.rtt_sent_at = 0
+        self.spurious = 0
+        self.probed = False
+        self.reordered = False
+
+
+class Scoreboard:
+    """
+    The flights between the oldest unacknowledged packet and the next new one.
+
+    @ivar una: the oldest unacknowledged seq_nr (SND.UNA).
+    @ivar highest_acked: the seq_nr after the highest acknowledged one, selectively or not (SND.FACK).
+    @ivar flight_bytes: payload on its way: sent, neither acknowledged nor declared lost.
+    @ivar lost_packets: packets declared lost that wait to be sent again.
+    @ivar sacked_packets: packets acknowledged selectively only.
+    @ivar outstanding_bytes: payload from C{una} on, acknowledged selectively or not: what the peer's window holds.
+    @ivar small_in_flight: DATA packets below full size that are not yet acknowledged.
+    """
+
+    __slots__ = (
+        "_sacked",
+        "flight_bytes",
+        "flights",
+        "highest_acked",
+        "lost_packets",
+        "outstanding_bytes",
+        "sacked_packets",
+        "small_in_flight",
+        "una",
+    )
+
+    def __init__(self, first_seq: int) -> None:
+        self.una = first_seq
+        self.highest_acked = first_seq
+        self.flights: list[Flight] = []
+        self.flight_bytes = 0
+        self.lost_packets = 0
+        self.outstanding_bytes = 0
+        self.sacked_packets = 0
+        self.small_in_flight = 0
+        self._sacked = 0  # bit i: packet una + i is selectively acknowledged
+
+    def __bool__(self) -> bool:
+        return bool(self.flights)
+
+    @property
+    def oldest_sent_at(self) -> int:
+        """
+        When the oldest unacknowledged packet was last sent, µs; 0 when there is none.
+        """
+        return self.flights[0].sent_at if self.flights else 0
+
+    def add(self, flight: Flight) -> None:
+        """
+        New packets were sent, right after the newest.
+        """
+        self.flights.append(flight)
+        self.flight_bytes += flight.nbytes
+        self.outstanding_bytes += flight.nbytes
+        if flight.has_small_tail:
+            self.small_in_flight += 1
+
+    def acknowledge(self, una: int, sack: int, too_soon: int) -> Acked:
+        """
+        Take a cumulative and a selective acknowledgement.
+
+        @param una: ack_nr + 1, unwrapped; below our C{una} its cumulative part is old.
+        @param sack: bit i means C{una + 1 + i} (BEP-29: ack_nr + 2 + i); 0 for none.
+        @param too_soon: a retransmission that left after this instant (µs) cannot have been answered yet, so its
+            acknowledgement is for the original.
+        """
+        acked = Acked()
+        if una > self.una:
+            self._acknowledge_below(una, acked, too_soon)
+        if sack:
+            shift = una + 1 - self.una
+            mask = sack << shift if shift >= 0 else sack >> -shift
+            fresh = mask & ~self._sacked
+            # Nothing beyond what was sent: a lie, or bits of padding.
+            fresh &= (1 << (self.flights[-1].end - self.una)) - 1 if self.flights else 0
+            if fresh:
+                self._sacked |= fresh
+                self._acknowledge_selected(fresh, acked, too_soon)
+        return acked
+
+    def _acknowledge_below(self, una: int, acked: Acked, too_soon: int) -> None:
+        flights, done = self.flights, 0
+        for flight in flights:
+            if flight.end > una:
+                if flight.seq < una:
+                    self._count(flight, una - flight.seq, acked, too_soon)
+                    self.outstanding_bytes -= flight.drop_first(una - flight.seq)
+                break
+            self._count(flight, flight.count, acked, too_soon)
+            self.outstanding_bytes -= flight.nbytes
+            done += 1
+        del flights[:done]
+        self._sacked >>= una - self.una
+        self.una = una
+        self.highest_acked = max(self.highest_acked, una)
+
+    def _count(self, flight: Flight, count: int, acked: Acked, too_soon: int) -> None:
+        """
+        The first C{count} packets of a flight are acknowledged.
+        """
+        if flight.fate is Fate.SACKED:
+            self.sacked_packets -= count
+            return
+        nbytes = flight.nbytes if count == flight.count else count * flight.size
+        acked.nbytes += nbytes
+        acked.packets += count
+        if flight.has_small_tail and count == flight.count:
+            self.small_in_flight -= 1
+        if flight.fate is Fate.LOST:
+            self.lost_packets -= count
+            acked.spurious += count
+        else:
+            self.flight_bytes -= nbytes
+        self._note_times(flight, flight.seq + count, acked, too_soon)
+
+    def _note_times(self, flight: Flight, end: int, acked: Acked, too_soon: int) -> None:
+        resent = flight.transmissions > 1
+        key = (flight.sent_at, end)
+        if acked.newest is None or key > acked.newest:
+            acked.newest, acked.newest_was_resent = key, resent
+        if not resent:
+            acked.rtt_sent_at = max(acked.rtt_sent_at, flight.sent_at)
+            acked.reordered = acked.reordered or end < self.highest_acked
+        elif flight.fate is Fate.IN_FLIGHT and flight.sent_at > too_soon:
+            acked.spurious += flight.count
+        elif flight.is_probe:
+            acked.probed = True
+
+    def _acknowledge_selected(self, fresh: int, acked: Acked, too_soon: int) -> None:
+        """
+        Mark the runs of ones in C{fresh} (relative to una).
+        """
+        base = 0
+        highest = self.una + fresh.bit_length()
+        while fresh:
+            zeros = (fresh & -fresh).bit_length() - 1
+            fresh >>= zeros
+            ones = (~fresh & fresh + 1).bit_length() - 1
+            fresh >>= ones
+            first = self.una + base + zeros
+            self._mark_sacked(first, first + ones, acked, too_soon)
+            base += zeros + ones
+        self.highest_acked = max(self.highest_acked, highest)
+
+    def _mark_sacked(self, first: int, end: int, acked: Acked, too_soon: int) -> None:
+        flights = self.flights
+        index = bisect_right(flights, first, key=_seq_of) - 1
+        index = self._split_at(index, first)
+        while index < len(flights) and flights[index].seq < end:
+            if flights[index].end > end:
+                self._split_at(index, end)
+            flight = flights[index]
+            if flight.fate is not Fate.SACKED:
+                self._count(flight, flight.count, acked, too_soon)
+                flight.fate = Fate.SACKED
+                flight.data = b""  # never sent again
+                self.sacked_packets += flight.count
+            index = self._merge_sacked(index)
+
+    def _split_at(self, index: int, seq: int) -> int:
+        """
+        Make a flight start at C{seq}, which lies in flight C{index}.
+
+        @return: that flight's index.
+        """
+        flight = self.flights[index]
+        if flight.seq == seq:
+            return index
+        self.flights.insert(index + 1, flight.split(seq - flight.seq))
+        return index + 1
+
+    def _merge_sacked(self, index: int) -> int:
+        """
+        Neighbours that are both acknowledged need one record only.
+
+        @return: the index after them.
+        """
+        flights = self.flights
+        if index and flights[index - 1].fate is Fate.SACKED:
+            self._join(flights[index - 1], flights[index])
+            del flights[index]
+            index -= 1
+        following = index + 1
+        if following < len(flights) and flights[following].fate is Fate.SACKED:
+            self._join(flights[index], flights[following])
+            del flights[following]
+        return index + 1
+
+    @staticmethod
+    def _join(flight: Flight, following: Flight) -> None:
+        flight.count += following.count
+        flight.nbytes += following.nbytes
+
+    def mark_lost(self, flight: Flight) -> None:
+        """
+        Declare a flight that is on its way lost.
+        """
+        flight.fate = Fate.LOST
+        self.flight_bytes -= flight.nbytes
+        self.lost_packets += flight.count
+
+    def mark_all_lost(self) -> None:
+        """
+        A retransmission timeout: nothing in flight counts any more (RFC 5681).
+        """
+        for flight in self.flights:
+            if flight.fate is Fate.IN_FLIGHT:
+                self.mark_lost(flight)
+
+    def in_flight(self) -> Iterator[Flight]:
+        """
+        The flights that are neither acknowledged nor lost, oldest seq_nr first.
+        """
+        return (flight for flight in self.flights if flight.fate is Fate.IN_FLIGHT)
+
+    def first_lost(self) -> Flight | None:
+        """
+        What to send again first.
+        """
+        if not self.lost_packets:
+            return None
+        return next(flight for flight in self.flights if flight.fate is Fate.LOST)
+
+    def resend(self, flight: Flight, count: int, now: int) -> None:
+        """
+        The first C{count} packets of a flight are being sent again.
+        """
+        if count < flight.count:
+            self._split_at(self.flights.index(flight), flight.seq + count)
+        if flight.fate is Fate.LOST:
+            self.lost_packets -= count
+            self.flight_bytes += flight.nbytes
+            flight.fate = Fate.IN_FLIGHT
+        flight.sent_at = now
+        flight.transmissions += 1
+        flight.is_probe = False
+
+    def last_in_flight(self) -> Flight | None:
+        """
+        The flight with the highest seq_nr that is still on its way.
+        """
+        for flight in reversed(self.flights):
+            if flight.fate is Fate.IN_FLIGHT:
+                return flight
+        return None
+
+    def isolate_first(self, flight: Flight) -> None:
+        """
+        Leave only the first packet in a flight; the others become a flight of their own.
+        """
+        if flight.count > 1:
+            self._split_at(self.flights.index(flight), flight.seq + 1)
+
+    def isolate_last(self, flight: Flight) -> Flight:
+        """
+        Make the last packet of a flight a flight of its own.
+        """
+        if flight.count == 1:
+            return flight
+        return self.flights[self._split_at(self.flights.index(flight), flight.end - 1)]
+
+
+def _seq_of(flight: Flight) -> int:
+    return flight.seq

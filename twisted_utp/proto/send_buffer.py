@@ -1,0 +1,57 @@
+"""
+Where do written bytes wait until they are cut into packets?
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class SendBuffer:
+    """
+    A queue of the application's own C{bytes}: nothing is copied until a train takes its share.
+    """
+
+    __slots__ = ("_chunks", "_offset", "nbytes")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._offset = 0  # consumed of the first chunk
+        self.nbytes = 0
+
+    def write(self, data: bytes) -> None:
+        """
+        Append.
+        """
+        if data:
+            self._chunks.append(data)
+            self.nbytes += len(data)
+
+    def take(self, nbytes: int) -> bytes:
+        """
+        Remove and return the next C{nbytes} bytes, fewer when there are fewer.
+        """
+        chunks, offset = self._chunks, self._offset
+        nbytes = min(nbytes, self.nbytes)
+        self.nbytes -= nbytes
+        parts: list[bytes] = []
+        while nbytes:
+            chunk = chunks[0]
+            end = offset + nbytes
+            if end < len(chunk):
+                parts.append(chunk[offset:end])
+                offset = end
+                break
+            parts.append(chunk[offset:] if offset else chunk)
+            nbytes -= len(chunk) - offset
+            offset = 0
+            chunks.popleft()
+        self._offset = offset
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def clear(self) -> None:
+        """
+        Forget everything.
+        """
+        self._chunks.clear()
+        self._offset = self.nbytes = 0

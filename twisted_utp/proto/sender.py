@@ -1,0 +1,485 @@
+"""
+What may be sent now, and what do acknowledgements mean for it?
+
+The sending half of a connection: unsent bytes, packets in flight, the congestion and the peer's window, loss
+recovery.  It decides; the connection writes the packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted_utp.proto.congestion.base import AckSample, CongestionController
+from twisted_utp.proto.constants import (
+    INITIAL_PEER_WINDOW,
+    MAX_SMALL_IN_FLIGHT,
+    MAX_SPAN,
+    MAX_SPAN_FOREIGN,
+    MAX_ZERO_WINDOW_RTO,
+    MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
+)
+from twisted_utp.proto.delay import OneWayDelay
+from twisted_utp.proto.pacing import Pacer
+from twisted_utp.proto.packet import PacketType
+from twisted_utp.proto.recovery import LossDetector
+from twisted_utp.proto.rtt import RttEstimator
+from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
+from twisted_utp.proto.send_buffer import SendBuffer
+from twisted_utp.proto.stats import SenderCounters
+from twisted_utp.proto.timers import Timer, TimerTable
+
+
+@dataclass(slots=True)
+class AckInfo:
+    """
+    The acknowledging part of a received packet.
+
+    @ivar una: ack_nr + 1, unwrapped.
+    @ivar sack: selective ack, bit i for C{una + 1 + i}; 0 for none.
+    @ivar wnd_size: the peer's free receive buffer, bytes.
+    @ivar timestamp_difference: the peer's measurement of our packets' one-way delay.
+    @ivar may_be_duplicate: a STATE without selective ack, so it counts as duplicate ack when it brings nothing new.
+    @ivar received_at: µs.
+    """
+
+    una: int
+    sack: int
+    wnd_size: int
+    timestamp_difference: int
+    may_be_duplicate: bool
+    received_at: int
+
+
+class Sender:
+    """
+    One direction's sending side.
+
+    @ivar mss: payload bytes of a full packet.
+    @ivar next_seq: seq_nr of the next new packet, unwrapped (SND.NXT).
+    @ivar fin_seq: seq_nr of our FIN once sent.
+    @ivar peer_window: the peer's advertised window, bytes.
+    @ivar max_span: packets from the oldest unacknowledged to the newest.
+    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then one tiny
+        packet at most is outstanding, so that a forged SYN cannot aim us at somebody.
+    """
+
+    __slots__ = (
+        "_is_probe_due",
+        "_last_sent_at",
+        "_pacing",
+        "_progress_at",
+        "_timeouts",
+        "_timers",
+        "board",
+        "buffer",
+        "congestion",
+        "counters",
+        "delay",
+        "eof_queued",
+        "fin_seq",
+        "is_confirmed",
+        "is_probe_sent",
+        "max_span",
+        "mss",
+        "next_seq",
+        "no_delay",
+        "pacer",
+        "peer_window",
+        "recovery",
+        "rtt",
+    )
+
+    def __init__(
+        self,
+        *,
+        first_seq: int,
+        mss: int,
+        congestion: CongestionController,
+        min_rto: int,
+        timers: TimerTable,
+        pacing: bool,
+        no_delay: bool,
+    ) -> None:
+        self.mss = mss
+        self.next_seq = first_seq
+        self.fin_seq: int | None = None
+        self.eof_queued = False
+        self.peer_window = INITIAL_PEER_WINDOW
+        self.max_span = MAX_SPAN_FOREIGN
+        self.is_confirmed = True
+        self.no_delay = no_delay
+        self.buffer = SendBuffer()
+        self.board = Scoreboard(first_seq)
+        self.recovery = LossDetector(first_seq)
+        self.rtt = RttEstimator(min_rto)
+        self.delay = OneWayDelay()
+        self.congestion = congestion
+        self.pacer = Pacer()
+        self.counters = SenderCounters()
+        self.is_probe_sent = False
+        self._pacing = pacing
+        self._timers = timers
+        self._is_probe_due = False
+        self._last_sent_at = 0
+        self._progress_at = 0
+        self._timeouts = 0
+
+    # --- Sending ---------------------------------------------------------------------------------------------
+
+    def allow_wide_span(self) -> None:
+        """
+        The peer is one of ours: more packets may be in flight than the deployed stacks put up with.
+        """
+        self.max_span = MAX_SPAN
+
+    def next_flight(self, now: int, max_packets: int) -> Flight | None:
+        """
+        What to send next: packets to repeat before new ones.  What this returns counts as sent.
+
+        @param max_packets: at most so many.
+        """
+        if self._is_probe_due:
+            flight: Flight | None = self._tail_loss_probe(now)
+        elif self.board.lost_packets:
+            flight = self._repeat(now, max_packets)
+        elif self.buffer.nbytes or (self.eof_queued and self.fin_seq is None):
+            flight = self._new_flight(now, max_packets)
+        else:
+            return None
+        if flight is not None:
+            self._on_sent(flight, now)
+        return flight
+
+    def _on_sent(self, flight: Flight, now: int) -> None:
+        self._last_sent_at = now
+        if self._pacing:
+            self.pacer.on_sent(flight.nbytes)
+        counters = self.counters
+        if flight.transmissions == 1:
+            counters.packets += flight.count
+            counters.nbytes += flight.nbytes
+        else:
+            counters.retransmitted_packets += flight.count
+            counters.retransmitted_bytes += flight.nbytes
+
+    def _repeat(self, now: int, max_packets: int) -> Flight | None:
+        flight = self.board.first_lost()
+        assert flight is not None
+        count = min(flight.count, max_packets)
+        if flight.nbytes:
+            count = min(count, self._packets_allowed(now, flight.size, flight.nbytes))
+        if not count:
+            return None
+        self.board.resend(flight, count, now)
+        return flight
+
+    def _packets_allowed(self, now: int, size: int, wanted: int) -> int:
+        """
+        How many packets of C{size} bytes the congestion window and the pacer let go now.
+
+        @param wanted: payload bytes that wait; the last packet may be smaller than C{size}.
+        """
+        in_flight = self.board.flight_bytes
+        budget = self.congestion.cwnd - in_flight
+        if budget < min(size, wanted) and not in_flight:
+            budget = size  # a window below one packet still sends one at a time
+        if self._pacing:
+            credit = self.pacer.allowance(now)
+            if credit < min(size, wanted) <= budget:
+                self._timers.set(Timer.PACING, self.pacer.next_at(size))
+                return 0
+            budget = min(budget, credit)
+        if budget >= wanted:
+            return -(-wanted // size)
+        return max(int(budget) // size, 0)
+
+    def _new_flight(self, now: int, max_packets: int) -> Flight | None:
+        board = self.board
+        if not board.flights:
+            self._start_from_idle(now)
+        if not self.buffer.nbytes:
+            return self._fin_flight(now)
+        room = self.peer_window - board.outstanding_bytes
+        count = min(max_packets, self.max_span - (self.next_seq - board.una))
+        size = self.mss
+        if not self.is_confirmed:
+            if board.flights:
+                return None
+            size = count = 1
+        if room < min(size, self.buffer.nbytes):
+            return self._squeeze(now, room, size)
+        count = min(count, self._packets_allowed(now, size, min(self.buffer.nbytes, room)))
+        nbytes = min(count * size, self.buffer.nbytes, room)
+        tail = nbytes % size
+        if tail and (nbytes < self.buffer.nbytes or not self._may_send_small()):
+            nbytes -= tail
+        return self._cut(now, nbytes, size) if nbytes else None
+
+    def _start_from_idle(self, now: int) -> None:
+        idle = now - self._last_sent_at
+        if self._last_sent_at and idle > self.rtt.rto:
+            self.congestion.on_idle(now=now, idle=idle)
+        self._progress_at = now
+        self._timeouts = 0
+
+    def _may_send_small(self) -> bool:
+        """
+        Nagle's question, asked of small packets only (Minshall): a few may be on their way, so that interactive
+        traffic never waits, but not one for each small write.
+        """
+        return self.no_delay or self.eof_queued or self.board.small_in_flight < MAX_SMALL_IN_FLIGHT
+
+    def _squeeze(self, now: int, room: int, size: int) -> Flight | None:
+        """
+        The peer's window does not take a full packet.  With something in flight, wait for what its
+        acknowledgement opens (RFC 1122 (4.2.3.4), silly windows); else use what there is.
+        """
+        if self.board.flights or room <= 0:
+            return None
+        return self._cut(now, min(room, size), size)
+
+    def _cut(self, now: int, nbytes: int, size: int) -> Flight:
+        data = self.buffer.take(nbytes)
+        count = -(-nbytes // size)
+        flight = Flight(self.next_seq, count, data, 0, min(size, nbytes), nbytes, now)
+        flight.has_small_tail = nbytes < count * self.mss
+        self.next_seq += count
+        self.board.add(flight)
+        return flight
+
+    def _fin_flight(self, now: int) -> Flight | None:
+        if self.next_seq - self.board.una >= self.max_span:
+            return None
+        self.fin_seq = self.next_seq
+        flight = Flight(self.next_seq, 1, b"", 0, 0, 0, now, PacketType.FIN)
+        self.next_seq += 1
+        self.board.add(flight)
+        return flight
+
+    def _tail_loss_probe(self, now: int) -> Flight | None:
+        """
+        Send something that makes the peer answer (RFC 8985 (7.3)): new data when there is some, else the last
+        packet again.  Neither window counts; it is one packet.
+        """
+        self._is_probe_due = False
+        self.is_probe_sent = True
+        board = self.board
+        room = self.peer_window - board.outstanding_bytes
+        if self.buffer.nbytes and room >= self.mss and self.next_seq - board.una < self.max_span:
+            return self._cut(now, min(self.mss, self.buffer.nbytes), self.mss)
+        flight = board.last_in_flight()
+        if flight is None:
+            return None
+        flight = board.isolate_last(flight)
+        board.resend(flight, 1, now)
+        flight.is_probe = True
+        self.counters.tail_loss_probes += 1
+        return flight
+
+    # --- Acknowledgements ------------------------------------------------------------------------------------
+
+    def on_ack(self, info: AckInfo, now: int) -> bool:
+        """
+        Take an acknowledgement whose ack_nr was found valid.
+
+        @return: something was acknowledged that had not been.
+        """
+        board, rtt = self.board, self.rtt
+        if info.una >= board.una:
+            self.peer_window = info.wnd_size
+        before = board.flight_bytes
+        had_flights = bool(board.flights)
+        una_before = board.una
+        acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
+        if not acked.packets:
+            if info.may_be_duplicate and had_flights and info.una == una_before:
+                self._on_duplicate_ack(now)
+            # A reopened window, or a zero-window probe's answer, is a sign of life.
+            if not info.wnd_size:
+                self._progress_at = now
+            return False
+        self._on_progress(acked, info, now)
+        sample = self._sample(acked, info, before, now)
+        if acked.nbytes:
+            self.congestion.on_ack(now=now, sample=sample)
+        if self.recovery.on_acked(acked, board, self.next_seq, info.received_at, rtt.minimum):
+            self.congestion.on_spurious_loss(now=now)
+            self.counters.spurious_losses += 1
+        if acked.probed and not self.recovery.in_recovery(board):
+            self._cut_window(now)
+        self.find_losses(now)
+        self._follow_window(now)
+        return True
+
+    def _on_progress(self, acked: Acked, info: AckInfo, now: int) -> None:
+        rtt = self.rtt
+        latest = self._measured(acked, info)
+        if latest:
+            rtt.on_sample(latest)
+        else:
+            rtt.on_progress()
+        self._progress_at = now
+        self._timeouts = 0
+        self.is_probe_sent = self._is_probe_due = False
+        self.counters.acked_bytes += acked.nbytes
+
+    @staticmethod
+    def _measured(acked: Acked, info: AckInfo) -> int:
+        """
+        The round trip that this acknowledgement measures, µs; 0 when it cannot.
+
+        Karn's rule, and more: when the newest of the packets was a repeated one, the others arrived earlier and
+        their acknowledgements were lost or waited for the gap to close.
+        """
+        if not acked.rtt_sent_at or acked.newest_was_resent:
+            return 0
+        return max(info.received_at - acked.rtt_sent_at, 1)
+
+    def _sample(self, acked: Acked, info: AckInfo, flight_before: int, now: int) -> AckSample:
+        rtt = self.rtt
+        latest = self._measured(acked, info)
+        congestion = self.congestion
+        queuing = self.delay.on_our_sample(
+            info.timestamp_difference, latest or rtt.smoothed, rtt.minimum, info.received_at
+        )
+        # In slow start the window doubles while its acknowledgements come in, so half of it filled is filled.
+        filled = congestion.cwnd / 2 if congestion.in_slow_start else congestion.cwnd - 2 * self.mss
+        return AckSample(
+            bytes_acked=acked.nbytes,
+            bytes_in_flight=flight_before,
+            rtt=rtt.smoothed,
+            latest_rtt=latest,
+            min_rtt=rtt.minimum,
+            queuing_delay=queuing,
+            app_limited=flight_before < filled,
+            in_recovery=self.recovery.in_recovery(self.board),
+        )
+
+    def _on_duplicate_ack(self, now: int) -> None:
+        board = self.board
+        self.counters.duplicate_acks += 1
+        if self.recovery.on_duplicate_ack() and not board.sacked_packets:
+            oldest = next(board.in_flight(), None)
+            if oldest is not None and oldest.seq == board.una:
+                board.isolate_first(oldest)
+                self._declare_lost([oldest], now)
+
+    def _follow_window(self, now: int) -> None:
+        if self._pacing:
+            congestion = self.congestion
+            self.pacer.set_window(
+                congestion.cwnd, self.rtt.smoothed, self.mss, slow_start=congestion.in_slow_start, now=now
+            )
+
+    # --- Loss ------------------------------------------------------------------------------------------------
+
+    def find_losses(self, now: int) -> None:
+        """
+        Look for packets that count as lost, and arm the timer for those that soon may (RFC 8985 (6.2) step 5).
+        """
+        lost, again = self.recovery.detect(self.board, self.rtt, now)
+        if again is None:
+            self._timers.clear(Timer.REORDER)
+        else:
+            self._timers.set(Timer.REORDER, again)
+        if lost:
+            self._declare_lost(lost, now)
+
+    def _declare_lost(self, lost: list[Flight], now: int) -> None:
+        board, recovery = self.board, self.recovery
+        cut = not recovery.in_recovery(board) or any(flight.seq >= recovery.recovery_end for flight in lost)
+        if cut:
+            self._cut_window(now)
+        packets = 0
+        for flight in lost:
+            board.mark_lost(flight)
+            packets += flight.count
+        recovery.on_declared(packets)
+        self.counters.lost_packets += packets
+
+    def _cut_window(self, now: int) -> None:
+        self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes)
+        self.recovery.start_recovery(self.board, self.next_seq)
+        self.counters.window_cuts += 1
+        self._follow_window(now)
+
+    # --- Timers ----------------------------------------------------------------------------------------------
+
+    def arm_retransmission(self, now: int) -> None:
+        """
+        Set the one timer that waits for the peer: tail-loss probe, retransmission timeout or zero-window probe.
+        """
+        timers = self._timers
+        if not self.board.flights:
+            if self.buffer.nbytes and self.peer_window <= 0:
+                if not timers.is_armed(Timer.RETRANSMISSION):
+                    timers.set(Timer.RETRANSMISSION, now + self.rtt.rto)
+            else:
+                timers.clear(Timer.RETRANSMISSION)
+            return
+        timeout = max(self._progress_at, self._timeout_base()) + self.rtt.rto
+        if self._may_probe():
+            timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
+        timers.set(Timer.RETRANSMISSION, timeout)
+
+    def _timeout_base(self) -> int:
+        """
+        RFC 6298 (5.1): the timer runs from the oldest packet's last transmission, or the probe after it.
+        """
+        return self._last_sent_at if self.is_probe_sent or self._timeouts else self.board.oldest_sent_at
+
+    def _may_probe(self) -> bool:
+        return (
+            not self.is_probe_sent
+            and not self._timeouts
+            and bool(self.rtt.smoothed)
+            and self.is_confirmed
+            and not self.board.lost_packets
+            and not self.recovery.in_recovery(self.board)
+        )
+
+    def on_retransmission_timer(self, now: int, user_timeout: int) -> bool:
+        """
+        The timer of L{arm_retransmission} fired.
+
+        @param user_timeout: µs without progress after which the peer is gone (RFC 5482).
+        @return: False when the peer is gone.
+        """
+        board = self.board
+        if not board.flights:
+            self._zero_window_probe(now)
+            return True
+        if self._may_probe() and now < self._progress_at + self.rtt.rto:
+            self._is_probe_due = True
+            return True
+        return self._on_timeout(now, user_timeout)
+
+    def _zero_window_probe(self, now: int) -> None:
+        """
+        One packet beyond the window, so that the peer says what its window is (RFC 9293 (3.8.6.1)).
+        """
+        self._progress_at = now
+        flight = self._cut(now, min(self.mss, self.buffer.nbytes), self.mss) if self.buffer.nbytes else None
+        if flight is not None:
+            self.counters.zero_window_probes += 1
+            flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
+            self.board.mark_lost(flight)
+
+    def _on_timeout(self, now: int, user_timeout: int) -> bool:
+        self._timeouts += 1
+        self.counters.timeouts += 1
+        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and now - self._progress_at >= user_timeout:
+            return False
+        board = self.board
+        if self.peer_window > 0 or self.rtt.rto < MAX_ZERO_WINDOW_RTO:
+            self.rtt.on_timeout()
+        self.is_probe_sent = self._is_probe_due = False
+        if self.peer_window > 0:
+            self.congestion.on_timeout(now=now, bytes_in_flight=board.flight_bytes)
+        before = board.lost_packets
+        board.mark_all_lost()
+        self.recovery.start_recovery(board, self.next_seq)
+        self.recovery.on_declared(board.lost_packets - before)
+        self.counters.lost_packets += board.lost_packets - before
+        self._follow_window(now)
+        return True

@@ -1,0 +1,62 @@
+"""
+What crosses the border between the core and whoever owns the socket?
+
+Two value types, both shaped for batches: a received buffer may hold many equal datagrams that the kernel
+merged (UDP GRO), and a sent buffer may hold many equal datagrams that the kernel is to cut apart (UDP GSO).
+They are slotted, unfrozen dataclasses because a frozen one costs four times as much to make, and these are
+made for every read and every write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Address = tuple[str, int]
+"""Where a peer is: numeric host and UDP port.  The core only compares and hashes it."""
+
+
+@dataclass(slots=True)
+class Datagram:
+    """
+    One received buffer: a single datagram, or several that the kernel merged.
+
+    @ivar data: the bytes received.
+    @ivar address: who sent them.
+    @ivar segment_size: length in bytes of each datagram in C{data}; the last may be shorter.  0 means that
+        C{data} is one datagram.
+    @ivar received_at: when the kernel handed them over, in µs on the core's monotonic clock.  0 means "use the
+        batch's C{now}".
+    """
+
+    data: bytes
+    address: Address
+    segment_size: int = 0
+    received_at: int = 0
+
+
+@dataclass(slots=True)
+class Transmit:
+    """
+    A train: C{count} datagrams for one destination, back to back in one buffer.
+
+    @ivar address: where they go.
+    @ivar payload: the datagrams' bytes.
+    @ivar segment_size: length of each; the last may be shorter.  Equal to C{len(payload)} when C{count} is 1.
+    @ivar count: how many datagrams.
+    @ivar dont_fragment: an MTU probe, to be sent with the don't-fragment bit, always alone in its train.
+    """
+
+    address: Address
+    payload: bytes
+    segment_size: int
+    count: int = 1
+    dont_fragment: bool = False
+
+    def segments(self) -> list[bytes]:
+        """
+        The datagrams one by one, for a socket that cannot take a train.
+        """
+        if self.count == 1:
+            return [self.payload]
+        size, payload = self.segment_size, self.payload
+        return [payload[i : i + size] for i in range(0, len(payload), size)]
