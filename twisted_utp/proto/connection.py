@@ -22,6 +22,7 @@ from twisted_utp.proto.constants import (
     FIN_WAIT_TIMEOUT,
     HEADER_SIZE,
     LINGER_RTOS,
+    MAX_CONFIRMATIONS,
     MAX_LINGER,
     MAX_SACK_BYTES,
     MAX_SYN_TIMEOUT,
@@ -73,10 +74,12 @@ class Connection:
         "_acks_sent",
         "_bytes_received",
         "_close_code",
+        "_confirmations",
         "_connect_deadline",
         "_discards",
         "_eof_announced",
         "_first_seq",
+        "_is_acceptor",
         "_is_done",
         "_keepalive",
         "_last_sent_at",
@@ -135,6 +138,8 @@ class Connection:
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
         self._keepalive = int(config.keepalive * MICROSECONDS)
         self._first_seq = seq
+        self._is_acceptor = incoming
+        self._confirmations = 0
         self._syn_seq = seq - 1  # an initiator's SYN consumed it; an acceptor's peer's SYN is set by accept()
         self._syn_attempts = 0
         self._connect_deadline = NEVER
@@ -164,6 +169,13 @@ class Connection:
     @send_id.setter
     def send_id(self, send_id: int) -> None:
         self._writer.send_id = send_id
+
+    @property
+    def syn_key(self) -> tuple[int, int]:
+        """
+        Connection id and seq_nr of our SYN: what two peers that dial each other compare.
+        """
+        return self.recv_id, self._syn_seq & SEQ_MASK
 
     @property
     def unsent_bytes(self) -> int:
@@ -268,40 +280,16 @@ class Connection:
         """
         A snapshot of its counters and estimates.
         """
-        sender, board, rtt = self.sender, self.sender.board, self.sender.rtt
-        counted, ssthresh = sender.counters, sender.congestion.ssthresh
         return ConnectionStats(
             state=self.state.name,
-            bytes_sent=counted.nbytes,
-            bytes_acked=counted.acked_bytes,
             bytes_received=self._bytes_received,
-            bytes_retransmitted=counted.retransmitted_bytes,
-            packets_sent=counted.packets,
             packets_received=self._packets_received,
-            packets_retransmitted=counted.retransmitted_packets,
-            packets_lost=counted.lost_packets,
             packets_duplicate=self.receiver.duplicates,
             packets_invalid=self._packets_invalid,
             acks_sent=self._acks_sent,
-            spurious_recoveries=counted.spurious_losses,
-            window_cuts=counted.window_cuts,
-            timeouts=counted.timeouts,
-            tail_loss_probes=counted.tail_loss_probes,
-            zero_window_probes=counted.zero_window_probes,
-            rtt=rtt.smoothed,
-            rtt_variation=rtt.variation,
-            min_rtt=rtt.minimum,
-            rto=rtt.rto,
-            queuing_delay=sender.delay.queuing,
-            cwnd=int(sender.congestion.cwnd),
-            ssthresh=None if ssthresh == float("inf") else int(ssthresh),
-            pacing_rate=sender.pacer.rate,
-            bytes_in_flight=board.flight_bytes,
-            bytes_unsent=sender.buffer.nbytes,
-            peer_window=sender.peer_window,
             receive_window=self.receiver.window(),
-            mss=sender.mss,
             peer_is_ours=self.peer_is_ours,
+            **self.sender.snapshot(),
         )
 
     # --- Handshake ---------------------------------------------------------------------------------------------
@@ -343,7 +331,7 @@ class Connection:
         """
         Become the acceptor of a SYN, which was not seen before.
         """
-        self.incoming = True
+        self._is_acceptor = True  # even of a connection that we dialled, when both sides did
         self.state = State.SYN_RECEIVED
         self.recv_id = syn.connection_id + 1 & SEQ_MASK
         self.send_id = syn.connection_id
@@ -357,13 +345,13 @@ class Connection:
         self._send_syn_ack(now)
         self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
         self._arm_keepalive(now)
-        self._emit(Connected(incoming=True))
+        self._emit(Connected(incoming=self.incoming))
 
     def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
         """
         Our SYN-ACK was lost, or the network doubled the SYN: the same answer again, nothing else.
         """
-        if self.incoming and syn.seq_nr == self._syn_seq:
+        if self._is_acceptor and syn.seq_nr == self._syn_seq:
             self._writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
             self._send_syn_ack(now)
         else:
@@ -391,13 +379,16 @@ class Connection:
         if bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE:
             self.peer_is_ours = True
             self._writer.sack_limit = MAX_SACK_BYTES
-            self.sender.allow_wide_span()
+            self.sender.on_peer_is_ours()
 
     def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
         """
-        Any packet that acknowledges our SYN opens the connection; usually the SYN-ACK.
+        The SYN-ACK opens the connection.
+
+        DATA that overtakes it does not, although it acknowledges our SYN too: whether it is the first DATA only
+        the SYN-ACK's seq_nr tells, and the peer will send it again (libutp does the same).
         """
-        if packet.ack_nr != self._syn_seq & SEQ_MASK or packet.type not in (PacketType.STATE, PacketType.DATA):
+        if packet.ack_nr != self._syn_seq & SEQ_MASK or packet.type is not PacketType.STATE:
             self.count_invalid(now, "no answer to our SYN")
             return
         self.receiver.next_seq = packet.seq_nr
@@ -407,10 +398,22 @@ class Connection:
         self.timers.clear(Timer.CONNECT)
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))
-        # Ours wait for a sign of life before they send more than they were sent (see Sender.is_confirmed).
-        self._ack_pending = self.peer_is_ours
+        if self.peer_is_ours:
+            self._confirm(now)
         self._arm_keepalive(now)
         self._mux.forget_other_ids(self)
+
+    def _confirm(self, now: int) -> None:
+        """
+        Show the acceptor that we are where our SYN said: ours say nothing before they know (Sender.is_confirmed).
+
+        Should this get lost while we have nothing to send, nobody would ever speak; so until the acceptor is heard,
+        it is said some more times.
+        """
+        self._ack_pending = True
+        self._confirmations += 1
+        if self._confirmations < MAX_CONFIRMATIONS:
+            self.timers.set(Timer.CONNECT, now + (self.sender.rtt.rto << self._confirmations))
 
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
@@ -455,6 +458,9 @@ class Connection:
             self._on_syn_sent(packet, received_at, now)
             if self.state is State.SYN_SENT:
                 return
+        elif self._confirmations:
+            self._confirmations = 0
+            self.timers.clear(Timer.CONNECT)
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
         if not self._is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
@@ -471,7 +477,7 @@ class Connection:
                 packet.sack or 0,
                 packet.wnd_size,
                 packet.timestamp_difference,
-                packet.type is PacketType.STATE and not packet.sack,
+                packet.type is PacketType.STATE and packet.sack is None,
                 received_at,
             ),
             now,
@@ -735,7 +741,9 @@ class Connection:
             self._mux.mark_ready(self)
 
     def _on_connect_timer(self, now: int) -> None:
-        if self.state is not State.SYN_SENT:
+        if self._confirmations:
+            self._confirm(now)
+        elif self.state is not State.SYN_SENT:
             # An acceptor's peer was never heard of again: forged, or gone.
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
         elif now >= self._connect_deadline:

@@ -66,6 +66,9 @@ MAX_SYN_TIMEOUT = 8_000_000
 # succeed; nim drops packets with extension bits, so the late ones go without.
 SYN_ATTEMPTS_WITH_FIRST_ID = 2
 
+# How often an initiator shows a silent acceptor that it is there.
+MAX_CONFIRMATIONS = 4
+
 # An acceptor's connection whose peer was never heard of again.  Long enough for a peer that only listens.
 UNCONFIRMED_TIMEOUT = 60_000_000
 

@@ -23,6 +23,7 @@ from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
 from twisted_utp.proto.events import Event
+from twisted_utp.proto.merging import merge_runs
 from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.states import State
@@ -111,7 +112,7 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
-        for datagram in datagrams:
+        for datagram in merge_runs(datagrams):
             stats.bytes_received += len(datagram.data)
             if 0 < datagram.segment_size < len(datagram.data):
                 self._receive_train(datagram, touched, foreign, now)
@@ -277,7 +278,7 @@ class Multiplexer:
             self._refuse(packet, address, now)
             return None
         ours = dialling[0]
-        if ours.recv_id < packet.connection_id:
+        if ours.syn_key < (packet.connection_id, packet.seq_nr):
             return None  # the peer will answer ours
         self._drop_ids(ours)
         return self._accept(ours, packet, received_at, now)
@@ -390,7 +391,7 @@ class Multiplexer:
         """
         The connection is closed: forget it.
         """
-        if connection.incoming and not connection.sender.is_confirmed:
+        if not connection.sender.is_confirmed:
             self._unconfirmed -= 1
         self._drop_ids(connection)
         self._ready.pop(connection, None)

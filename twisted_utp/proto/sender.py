@@ -8,6 +8,7 @@ recovery.  It decides; the connection writes the packets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.constants import (
@@ -59,11 +60,13 @@ class Sender:
     @ivar fin_seq: seq_nr of our FIN once sent.
     @ivar peer_window: the peer's advertised window, bytes.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
-    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then one tiny
-        packet at most is outstanding, so that a forged SYN cannot aim us at somebody.
+    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then nothing
+        but the SYN-ACK goes to peers of our kind, who confirm at once, and one byte to others: a libutp initiator
+        stays silent until it has something to send or to acknowledge.  So a forged SYN cannot aim us at somebody.
     """
 
     __slots__ = (
+        "_confirms_itself",
         "_is_probe_due",
         "_last_sent_at",
         "_pacing",
@@ -117,6 +120,7 @@ class Sender:
         self.pacer = Pacer()
         self.counters = SenderCounters()
         self.is_probe_sent = False
+        self._confirms_itself = False
         self._pacing = pacing
         self._timers = timers
         self._is_probe_due = False
@@ -126,11 +130,12 @@ class Sender:
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
-    def allow_wide_span(self) -> None:
+    def on_peer_is_ours(self) -> None:
         """
-        The peer is one of ours: more packets may be in flight than the deployed stacks put up with.
+        More packets may be in flight than the deployed stacks put up with, and the peer will confirm itself.
         """
         self.max_span = MAX_SPAN
+        self._confirms_itself = True
 
     def next_flight(self, now: int, max_packets: int) -> Flight | None:
         """
@@ -195,6 +200,8 @@ class Sender:
 
     def _new_flight(self, now: int, max_packets: int) -> Flight | None:
         board = self.board
+        if not self.is_confirmed and (self._confirms_itself or board.flights):
+            return None
         if not board.flights:
             self._start_from_idle(now)
         if not self.buffer.nbytes:
@@ -203,8 +210,6 @@ class Sender:
         count = min(max_packets, self.max_span - (self.next_seq - board.una))
         size = self.mss
         if not self.is_confirmed:
-            if board.flights:
-                return None
             size = count = 1
         if room < min(size, self.buffer.nbytes):
             return self._squeeze(now, room, size)
@@ -216,9 +221,9 @@ class Sender:
         return self._cut(now, nbytes, size) if nbytes else None
 
     def _start_from_idle(self, now: int) -> None:
-        idle = now - self._last_sent_at
-        if self._last_sent_at and idle > self.rtt.rto:
-            self.congestion.on_idle(now=now, idle=idle)
+        timeouts = (now - self._last_sent_at) // self.rtt.rto
+        if self._last_sent_at and timeouts:
+            self.congestion.on_idle(now=now, timeouts=timeouts)
         self._progress_at = now
         self._timeouts = 0
 
@@ -275,6 +280,37 @@ class Sender:
         flight.is_probe = True
         self.counters.tail_loss_probes += 1
         return flight
+
+    def snapshot(self) -> dict[str, Any]:
+        """
+        Its part of a L{ConnectionStats <twisted_utp.proto.stats.ConnectionStats>}.
+        """
+        counted, rtt, ssthresh = self.counters, self.rtt, self.congestion.ssthresh
+        return {
+            "bytes_sent": counted.nbytes,
+            "bytes_acked": counted.acked_bytes,
+            "bytes_retransmitted": counted.retransmitted_bytes,
+            "packets_sent": counted.packets,
+            "packets_retransmitted": counted.retransmitted_packets,
+            "packets_lost": counted.lost_packets,
+            "spurious_recoveries": counted.spurious_losses,
+            "window_cuts": counted.window_cuts,
+            "timeouts": counted.timeouts,
+            "tail_loss_probes": counted.tail_loss_probes,
+            "zero_window_probes": counted.zero_window_probes,
+            "rtt": rtt.smoothed,
+            "rtt_variation": rtt.variation,
+            "min_rtt": rtt.minimum,
+            "rto": rtt.rto,
+            "queuing_delay": self.delay.queuing,
+            "cwnd": int(self.congestion.cwnd),
+            "ssthresh": None if ssthresh == float("inf") else int(ssthresh),
+            "pacing_rate": self.pacer.rate,
+            "bytes_in_flight": self.board.flight_bytes,
+            "bytes_unsent": self.buffer.nbytes,
+            "peer_window": self.peer_window,
+            "mss": self.mss,
+        }
 
     # --- Acknowledgements ------------------------------------------------------------------------------------
 

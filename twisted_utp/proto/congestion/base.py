@@ -81,9 +81,9 @@ class CongestionController(ABC):
         """
         return
 
-    def on_idle(self, *, now: int, idle: int) -> None:
+    def on_idle(self, *, now: int, timeouts: int) -> None:
         """
-        Nothing was in flight for C{idle} µs, longer than a retransmission timeout.
+        Nothing was in flight for so many retransmission timeouts, at least one.
         """
         return
 

@@ -81,14 +81,15 @@ class Ledbat(CongestionController):
             self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
             self._before_loss = None
 
-    def on_idle(self, *, now: int, idle: int) -> None:
+    def on_idle(self, *, now: int, timeouts: int) -> None:
         """
-        What the path carried long ago says little about now: start again, but quickly up to where we were.
+        What the path carried a while ago says little about now: halve for each timeout (RFC 2861 (3.1)), and grow
+        back quickly.
         """
         initial = float(INITIAL_WINDOW_PACKETS * self.mss)
         if self.cwnd > initial:
             self.ssthresh = max(min(self.ssthresh, self.cwnd), initial)
-            self.cwnd = initial
+            self.cwnd = max(self.cwnd / 2.0 ** min(timeouts, 64), initial)
 
     def on_mss(self, mss: int) -> None:
         """

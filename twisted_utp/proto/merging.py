@@ -1,0 +1,52 @@
+"""
+What if the socket hands over single datagrams, but many of them?
+
+Then consecutive ones of a flow are put together as the kernel's GRO would have done, so that one train is decoded
+instead of many packets: joining costs a tenth of what it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from twisted_utp.proto.constants import HEADER_SIZE
+from twisted_utp.proto.train import DATA_TYPE
+from twisted_utp.proto.values import Datagram
+
+
+def merge_runs(datagrams: Sequence[Datagram]) -> Iterator[Datagram]:
+    """
+    The same datagrams in the same order, but runs of equally long DATA packets of one sender merged.
+
+    As in a buffer from GRO, the last of a run may be shorter.  What was merged already stays as it is.
+    """
+    run: list[Datagram] = []
+    for datagram in datagrams:
+        data = datagram.data
+        is_plain = not datagram.segment_size and len(data) > HEADER_SIZE and data[0] == DATA_TYPE and not data[1]
+        if run and not (is_plain and _continues(run, datagram)):
+            yield _merged(run)
+            run = []
+        if is_plain:
+            run.append(datagram)
+        else:
+            yield datagram
+    if run:
+        yield _merged(run)
+
+
+def _continues(run: list[Datagram], datagram: Datagram) -> bool:
+    first = run[0]
+    size = len(first.data)
+    # A shorter one ends its run, so the one before must have had full size.
+    return len(datagram.data) <= size == len(run[-1].data) and datagram.address == first.address
+
+
+def _merged(run: list[Datagram]) -> Datagram:
+    """
+    The earliest time counts for all: what came later had been waiting in the socket, as far as we can tell.
+    """
+    first = run[0]
+    if len(run) == 1:
+        return first
+    return Datagram(b"".join([datagram.data for datagram in run]), first.address, len(first.data), first.received_at)
