@@ -22,19 +22,16 @@ from twisted_utp.proto.constants import (
     FIN_WAIT_TIMEOUT,
     HEADER_SIZE,
     LINGER_RTOS,
-    MAX_CONFIRMATIONS,
     MAX_LINGER,
     MAX_SACK_BYTES,
-    MAX_SYN_TIMEOUT,
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
     MIN_LINGER,
     SEQ_MASK,
-    SYN_ATTEMPTS_WITH_FIRST_ID,
-    SYN_TIMEOUT,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
@@ -74,12 +71,9 @@ class Connection:
         "_acks_sent",
         "_bytes_received",
         "_close_code",
-        "_confirmations",
-        "_connect_deadline",
         "_discards",
         "_eof_announced",
-        "_first_seq",
-        "_is_acceptor",
+        "_handshake",
         "_is_done",
         "_keepalive",
         "_last_sent_at",
@@ -88,8 +82,6 @@ class Connection:
         "_packets_received",
         "_peer_repeats",
         "_reading_paused",
-        "_syn_attempts",
-        "_syn_seq",
         "_was_full",
         "_writer",
         "address",
@@ -137,12 +129,7 @@ class Connection:
         self._writer = PacketWriter(address, self.receiver)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
         self._keepalive = int(config.keepalive * MICROSECONDS)
-        self._first_seq = seq
-        self._is_acceptor = incoming
-        self._confirmations = 0
-        self._syn_seq = seq - 1  # an initiator's SYN consumed it; an acceptor's peer's SYN is set by accept()
-        self._syn_attempts = 0
-        self._connect_deadline = NEVER
+        self._handshake = Handshake(seq, is_acceptor=incoming)
         self._ack_pending = False
         self._peer_repeats = False
         self._reading_paused = False
@@ -175,7 +162,7 @@ class Connection:
         """
         Connection id and seq_nr of our SYN: what two peers that dial each other compare.
         """
-        return self.recv_id, self._syn_seq & SEQ_MASK
+        return self.recv_id, self._handshake.syn_seq
 
     @property
     def unsent_bytes(self) -> int:
@@ -298,51 +285,31 @@ class Connection:
         """
         Send the first SYN.
         """
-        self._connect_deadline = now + int(self.config.connect_timeout * MICROSECONDS)
+        self._handshake.deadline = now + int(self.config.connect_timeout * MICROSECONDS)
         self._send_syn(now)
 
     def _send_syn(self, now: int) -> None:
-        """
-        The same SYN again; late ones with another id and without extension bits.
-
-        A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through; nim
-        drops packets with extension bits.
-        """
-        self._syn_attempts += 1
-        late = self._syn_attempts > SYN_ATTEMPTS_WITH_FIRST_ID
-        if late:
+        handshake = self._handshake
+        if handshake.needs_another_id:
             self.recv_id = self._mux.another_id(self)
             self.send_id = self.recv_id + 1 & SEQ_MASK
-        packet = Packet(
-            PacketType.SYN,
-            self.recv_id,
-            timestamp=now,
-            wnd_size=self.receiver.advertise(),
-            seq_nr=self._syn_seq & SEQ_MASK,
-            extension_bits=None if late else EXTENSION_BITS_SIGNATURE,
-        )
-        self._mux.send_packet(self.address, encode_packet(packet))
+        self._mux.send_packet(self.address, handshake.syn(self.recv_id, self.receiver.advertise(), now))
         self._last_sent_at = now
-        wait = min(SYN_TIMEOUT << self._syn_attempts - 1, MAX_SYN_TIMEOUT)
-        self.timers.set(Timer.CONNECT, min(now + wait, self._connect_deadline))
+        self.timers.set(Timer.CONNECT, handshake.next_syn_at(now))
         self._mux.reschedule(self)
 
     def accept(self, syn: Packet, received_at: int, now: int) -> None:
         """
         Become the acceptor of a SYN, which was not seen before.
         """
-        self._is_acceptor = True  # even of a connection that we dialled, when both sides did
+        self._handshake.on_syn(syn)
         self.state = State.SYN_RECEIVED
         self.recv_id = syn.connection_id + 1 & SEQ_MASK
         self.send_id = syn.connection_id
-        self._syn_seq = syn.seq_nr
         self.receiver.next_seq = syn.seq_nr + 1
         self.sender.is_confirmed = False
         self._note_extension_bits(syn)
-        # Its wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither counts,
-        # but the echo is what the peer's first delay sample is made of.
-        self._writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
-        self._send_syn_ack(now)
+        self._send_syn_ack(syn, received_at, now)
         self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
         self._arm_keepalive(now)
         self._emit(Connected(incoming=self.incoming))
@@ -351,24 +318,21 @@ class Connection:
         """
         Our SYN-ACK was lost, or the network doubled the SYN: the same answer again, nothing else.
         """
-        if self._is_acceptor and syn.seq_nr == self._syn_seq:
-            self._writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
-            self._send_syn_ack(now)
+        if self._handshake.is_repeated(syn):
+            self._send_syn_ack(syn, received_at, now)
         else:
             self.count_invalid(now, "SYN of another connection")
 
-    def _send_syn_ack(self, now: int) -> None:
-        packet = Packet(
-            PacketType.STATE,
-            self.send_id,
-            timestamp=now,
-            timestamp_difference=self._writer.reply_micro,
-            wnd_size=self.receiver.advertise(),
-            seq_nr=self._first_seq & SEQ_MASK,  # not consumed: our first DATA has the same
-            ack_nr=self._syn_seq,
-            extension_bits=EXTENSION_BITS_SIGNATURE if self.peer_is_ours else None,
-        )
-        self._mux.send_packet(self.address, encode_packet(packet))
+    def _send_syn_ack(self, syn: Packet, received_at: int, now: int) -> None:
+        """
+        The SYN's wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither
+        counts, but the echo is what the peer's first delay sample is made of.
+        """
+        writer = self._writer
+        writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
+        window, bits = self.receiver.advertise(), self.peer_is_ours
+        payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
+        self._mux.send_packet(self.address, payload)
         self._last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -382,18 +346,12 @@ class Connection:
             self.sender.on_peer_is_ours()
 
     def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
-        """
-        The SYN-ACK opens the connection.
-
-        DATA that overtakes it does not, although it acknowledges our SYN too: whether it is the first DATA only
-        the SYN-ACK's seq_nr tells, and the peer will send it again (libutp does the same).
-        """
-        if packet.ack_nr != self._syn_seq & SEQ_MASK or packet.type is not PacketType.STATE:
+        if not self._handshake.is_answer(packet):
             self.count_invalid(now, "no answer to our SYN")
             return
         self.receiver.next_seq = packet.seq_nr
         self._note_extension_bits(packet)
-        if self._syn_attempts == 1:
+        if self._handshake.attempts == 1:
             self.sender.rtt.on_sample(received_at - self._last_sent_at)
         self.timers.clear(Timer.CONNECT)
         self._move(Input.PEER_CONFIRMED, now)
@@ -405,15 +363,12 @@ class Connection:
 
     def _confirm(self, now: int) -> None:
         """
-        Show the acceptor that we are where our SYN said: ours say nothing before they know (Sender.is_confirmed).
-
-        Should this get lost while we have nothing to send, nobody would ever speak; so until the acceptor is heard,
-        it is said some more times.
+        Acceptors of our kind say nothing before they know that we are there (Sender.is_confirmed).
         """
         self._ack_pending = True
-        self._confirmations += 1
-        if self._confirmations < MAX_CONFIRMATIONS:
-            self.timers.set(Timer.CONNECT, now + (self.sender.rtt.rto << self._confirmations))
+        again = self._handshake.confirm(self.sender.rtt.rto, now)
+        if again is not None:
+            self.timers.set(Timer.CONNECT, again)
 
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
@@ -458,8 +413,8 @@ class Connection:
             self._on_syn_sent(packet, received_at, now)
             if self.state is State.SYN_SENT:
                 return
-        elif self._confirmations:
-            self._confirmations = 0
+        elif self._handshake.confirmations:
+            self._handshake.confirmations = 0
             self.timers.clear(Timer.CONNECT)
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
         if not self._is_valid_ack(una):
@@ -584,18 +539,26 @@ class Connection:
         @return: it was believed: its ack_nr is one that only somebody who saw our packets would know.
         """
         if self.state is State.SYN_SENT:
-            if packet.ack_nr != self._syn_seq & SEQ_MASK:
+            if packet.ack_nr != self._handshake.syn_seq:
                 return False
         elif not self._is_valid_ack(expand_seq(packet.ack_nr, self.sender.board.una) + 1):
             return False
         if packet.close_reason:
             self._close_code = packet.close_reason
+        self._deliver()
         refused = self.state is State.SYN_SENT
-        # After our FIN was acknowledged, and on a peer that had finished too, everything had arrived: a clean end.
-        clean = self.state is State.FIN_WAIT_2 or self.state is State.LINGERING
+        # After our FIN was acknowledged, or when only that is missing, everything had arrived: a clean end.
+        clean = self.state in (State.FIN_WAIT_2, State.LINGERING) or self._only_fin_is_missing()
         reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET
         self._end(Input.RESET, reason, now)
         return True
+
+    def _only_fin_is_missing(self) -> bool:
+        """
+        The peer has finished, and has acknowledged everything of ours but the FIN.
+        """
+        sender = self.sender
+        return self.state is State.CLOSING and sender.board.una == sender.fin_seq
 
     def _send_reset(self, now: int, close_code: int = 0) -> None:
         """
@@ -741,12 +704,12 @@ class Connection:
             self._mux.mark_ready(self)
 
     def _on_connect_timer(self, now: int) -> None:
-        if self._confirmations:
+        if self._handshake.confirmations:
             self._confirm(now)
         elif self.state is not State.SYN_SENT:
             # An acceptor's peer was never heard of again: forged, or gone.
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
-        elif now >= self._connect_deadline:
+        elif now >= self._handshake.deadline:
             self._end(Input.GIVE_UP, LossReason.CONNECT_TIMED_OUT, now)
         else:
             self._send_syn(now)
@@ -763,10 +726,8 @@ class Connection:
         Nobody answers.  When only our FIN is missing its acknowledgement and the peer had finished before, nothing
         is lost: it has just left without saying so.
         """
-        sender = self.sender
-        only_fin = sender.fin_seq is not None and sender.board.una == sender.fin_seq
-        clean = only_fin and self.state is State.CLOSING
-        self._end(Input.GIVE_UP, LossReason.DONE if clean else LossReason.TIMED_OUT, now)
+        reason = LossReason.DONE if self._only_fin_is_missing() else LossReason.TIMED_OUT
+        self._end(Input.GIVE_UP, reason, now)
 
     def _arm_keepalive(self, now: int) -> None:
         if self._keepalive:

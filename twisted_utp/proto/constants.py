@@ -61,7 +61,8 @@ INITIAL_PEER_WINDOW = 65_536
 # --- Handshake ------------------------------------------------------------------------------------------------
 
 SYN_TIMEOUT = 1_000_000  # RFC 6298 (2.1); doubles
-MAX_SYN_TIMEOUT = 8_000_000
+# Not longer: where half of all packets are lost, a connection should still come about within seconds.
+MAX_SYN_TIMEOUT = 2_000_000
 # A libutp acceptor silently drops a repeated SYN, so when its SYN-ACK was lost only a SYN with another id can
 # succeed; nim drops packets with extension bits, so the late ones go without.
 SYN_ATTEMPTS_WITH_FIRST_ID = 2
@@ -134,9 +135,10 @@ MAX_TRAIN_BYTES = 65_000
 
 # --- Closing --------------------------------------------------------------------------------------------------
 
-# How long an ended connection still answers a peer whose last packet was repeated, in RTOs and at the least.
+# How long an ended connection still answers a peer whose last packet was repeated, in RTOs and at the least:
+# libutp's shortest RTO is a second.
 LINGER_RTOS = 3
-MIN_LINGER = 500_000
+MIN_LINGER = 3_000_000
 MAX_LINGER = 10_000_000
 # A peer that never sends its FIN after we closed both directions.
 FIN_WAIT_TIMEOUT = 5_000_000

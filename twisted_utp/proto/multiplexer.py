@@ -188,7 +188,10 @@ class Multiplexer:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
-        return self._deadlines[0][0] if self._deadlines else None
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
+            heappop(deadlines)
+        return deadlines[0][0] if deadlines else None
 
     # --- Receiving ---------------------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class Sender:
     """
 
     __slots__ = (
+        "_blocked_at",
         "_confirms_itself",
         "_is_probe_due",
         "_last_sent_at",
@@ -73,6 +74,7 @@ class Sender:
         "_progress_at",
         "_timeouts",
         "_timers",
+        "_window_probes",
         "board",
         "buffer",
         "congestion",
@@ -127,6 +129,8 @@ class Sender:
         self._last_sent_at = 0
         self._progress_at = 0
         self._timeouts = 0
+        self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
+        self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
@@ -323,12 +327,15 @@ class Sender:
         board, rtt = self.board, self.rtt
         if info.una >= board.una:
             self.peer_window = info.wnd_size
+            if info.wnd_size:
+                self._window_probes = 0
         before = board.flight_bytes
         had_flights = bool(board.flights)
         una_before = board.una
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
         if not acked.packets:
-            if info.may_be_duplicate and had_flights and info.una == una_before:
+            # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
+            if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
                 self._on_duplicate_ack(now)
             # A reopened window, or a zero-window probe's answer, is a sign of life.
             if not info.wnd_size:
@@ -448,9 +455,11 @@ class Sender:
         timers = self._timers
         if not self.board.flights:
             if self.buffer.nbytes and self.peer_window <= 0:
-                if not timers.is_armed(Timer.RETRANSMISSION):
-                    timers.set(Timer.RETRANSMISSION, now + self.rtt.rto)
+                self._blocked_at = self._blocked_at or now
+                wait = min(self.rtt.rto << self._window_probes, MAX_ZERO_WINDOW_RTO)
+                timers.set(Timer.RETRANSMISSION, max(self._last_sent_at, self._blocked_at) + wait)
             else:
+                self._blocked_at = 0
                 timers.clear(Timer.RETRANSMISSION)
             return
         timeout = max(self._progress_at, self._timeout_base()) + self.rtt.rto
@@ -498,6 +507,7 @@ class Sender:
         flight = self._cut(now, min(self.mss, self.buffer.nbytes), self.mss) if self.buffer.nbytes else None
         if flight is not None:
             self.counters.zero_window_probes += 1
+            self._window_probes = min(self._window_probes + 1, 16)
             flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
             self.board.mark_lost(flight)
 

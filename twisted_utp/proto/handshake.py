@@ -1,0 +1,113 @@
+"""
+What do the two sides say to each other before there is a stream (BEP-29, "connection setup")?
+
+The initiator's SYN consumes a seq_nr, the acceptor's SYN-ACK does not: every deployed stack does so, although the
+BEP's diagram says otherwise.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import (
+    EXTENSION_BITS_SIGNATURE,
+    MAX_CONFIRMATIONS,
+    MAX_SYN_TIMEOUT,
+    SEQ_MASK,
+    SYN_ATTEMPTS_WITH_FIRST_ID,
+    SYN_TIMEOUT,
+)
+from twisted_utp.proto.packet import Packet, PacketType, encode_packet
+from twisted_utp.proto.timers import NEVER
+
+
+class Handshake:
+    """
+    One connection's opening.
+
+    @ivar is_acceptor: we answered the peer's SYN; possible even for a connection that we dialled, when both did.
+    @ivar syn_seq: seq_nr of the SYN, the peer's for an acceptor, 16 bits.
+    @ivar deadline: when an unanswered initiator gives up, µs.
+    @ivar attempts: SYNs sent.
+    @ivar confirmations: times that we showed a silent acceptor that we are there; 0 when that is not needed.
+    """
+
+    __slots__ = ("_first_seq", "attempts", "confirmations", "deadline", "is_acceptor", "syn_seq")
+
+    def __init__(self, first_seq: int, *, is_acceptor: bool) -> None:
+        """
+        @param first_seq: seq_nr of our first DATA, unwrapped.
+        """
+        self._first_seq = first_seq
+        self.is_acceptor = is_acceptor
+        self.syn_seq = first_seq - 1 & SEQ_MASK
+        self.deadline = NEVER
+        self.attempts = 0
+        self.confirmations = 0
+
+    @property
+    def needs_another_id(self) -> bool:
+        """
+        Should the next SYN come from a fresh connection id?
+
+        A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through.
+        """
+        return self.attempts >= SYN_ATTEMPTS_WITH_FIRST_ID
+
+    def syn(self, recv_id: int, wnd_size: int, now: int) -> bytes:
+        """
+        The next SYN.  Late ones lack the extension bits, because nim drops packets that have them.
+        """
+        bits = None if self.needs_another_id else EXTENSION_BITS_SIGNATURE
+        self.attempts += 1
+        return encode_packet(
+            Packet(PacketType.SYN, recv_id, now, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
+        )
+
+    def next_syn_at(self, now: int) -> int:
+        """
+        When to try again, or give up, µs.
+        """
+        return min(now + min(SYN_TIMEOUT << self.attempts - 1, MAX_SYN_TIMEOUT), self.deadline)
+
+    def on_syn(self, syn: Packet) -> None:
+        """
+        Become the acceptor of the peer's SYN.
+        """
+        self.is_acceptor = True
+        self.syn_seq = syn.seq_nr
+
+    def is_repeated(self, syn: Packet) -> bool:
+        """
+        Is it the SYN that opened this connection once more?
+        """
+        return self.is_acceptor and syn.seq_nr == self.syn_seq
+
+    def syn_ack(self, send_id: int, reply_micro: int, wnd_size: int, *, with_bits: bool, now: int) -> bytes:
+        """
+        The answer to the SYN, the same one each time: its seq_nr is that of our first DATA.
+        """
+        bits = EXTENSION_BITS_SIGNATURE if with_bits else None
+        seq = self._first_seq & SEQ_MASK
+        return encode_packet(
+            Packet(PacketType.STATE, send_id, now, reply_micro, wnd_size, seq, self.syn_seq, extension_bits=bits)
+        )
+
+    def is_answer(self, packet: Packet) -> bool:
+        """
+        Is it the SYN-ACK?
+
+        DATA that overtakes the SYN-ACK acknowledges our SYN too, but whether it is the first DATA only the
+        SYN-ACK's seq_nr tells; the peer will send it again (libutp does the same).
+        """
+        return packet.type is PacketType.STATE and packet.ack_nr == self.syn_seq
+
+    def confirm(self, rto: int, now: int) -> int | None:
+        """
+        We are showing the acceptor that we are where our SYN said.
+
+        @return: when to say it again, in case it gets lost while neither side has anything to send; L{None} when
+            it was said often enough.
+        """
+        self.confirmations += 1
+        if self.confirmations >= MAX_CONFIRMATIONS:
+            return None
+        return now + (rto << self.confirmations)
