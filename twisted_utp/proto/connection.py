@@ -447,6 +447,13 @@ class Connection:
         board = self.sender.board
         return board.una - 1 - ACK_NR_ALLOWED_LAG < una <= self.sender.next_seq
 
+    def _is_answerable(self, seq: int) -> bool:
+        """
+        Could a RESET be the answer to a packet of ours?  Its ack_nr is that packet's seq_nr, and a STATE of ours
+        has the next one, which it does not consume.
+        """
+        return self._is_valid_ack(seq + 1) or seq == self.sender.next_seq
+
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
         self._writer.reply_micro = timestamp_diff(received_at, timestamp)
         self.sender.delay.on_their_sample(self._writer.reply_micro, received_at)
@@ -541,7 +548,7 @@ class Connection:
         if self.state is State.SYN_SENT:
             if packet.ack_nr != self._handshake.syn_seq:
                 return False
-        elif not self._is_valid_ack(expand_seq(packet.ack_nr, self.sender.board.una) + 1):
+        elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False
         if packet.close_reason:
             self._close_code = packet.close_reason

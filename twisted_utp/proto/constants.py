@@ -81,6 +81,8 @@ DEFAULT_MAX_CONNECTIONS = 16_384
 
 INITIAL_RTO = 1_000_000
 MAX_RTO = 60_000_000
+# RFC 6298's G: how late a reactor's timer, or its reading of an acknowledgement, may well be.
+TIMER_GRANULARITY = 10_000
 # BEP-29 says 500 ms, RFC 6298 one second, both for clocks that tick in tenths of a second.  Ours does not.
 DEFAULT_MIN_RTO = 0.2
 DEFAULT_USER_TIMEOUT = 30.0

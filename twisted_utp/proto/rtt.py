@@ -4,7 +4,7 @@ How long is a round trip, and when is one overdue (RFC 6298)?
 
 from __future__ import annotations
 
-from twisted_utp.proto.constants import INITIAL_RTO, MAX_RTO
+from twisted_utp.proto.constants import INITIAL_RTO, MAX_RTO, TIMER_GRANULARITY
 
 
 class RttEstimator:
@@ -60,5 +60,8 @@ class RttEstimator:
         """
         The retransmission timeout with its backoff, µs (RFC 6298 (2.3), (2.4), (5.5)).
         """
-        base = max(self.smoothed + 4 * self.variation, self._min_rto) if self.smoothed else INITIAL_RTO
+        if not self.smoothed:
+            base = INITIAL_RTO
+        else:
+            base = max(self.smoothed + max(4 * self.variation, TIMER_GRANULARITY), self._min_rto)
         return min(base << min(self._backoff, 16), MAX_RTO)

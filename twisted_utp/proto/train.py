@@ -108,7 +108,7 @@ def decode_train(data: bytes, segment_size: int) -> TrainColumns | None:
         return None
     total = len(data)
     tail = total % segment_size
-    if (tail and tail <= HEADER_SIZE) or segment_size <= HEADER_SIZE:
+    if (tail and tail <= HEADER_SIZE) or not HEADER_SIZE < segment_size <= total:
         return None
     whole = total - tail
     view = memoryview(data)
