@@ -121,8 +121,11 @@ BASE_HISTORY_BUCKETS = 13  # minutes; libutp's number, RFC 6817 says at least 10
 BASE_HISTORY_BUCKET = 60_000_000
 CURRENT_DELAY_FILTER = 4  # samples, RFC 6817 CURRENT_FILTER
 MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
-# libutp: a peer whose clock seems to run slow by more than 40 ms a second is lying for bandwidth.
-MAX_HONEST_DRIFT_PER_SECOND = 40_000
+# libutp: a peer whose clock seems to run slow by more than 200 ms in 5 s is lying for bandwidth, and each sample
+# gets a seventh of the excess on top.  A shorter window with the same slope notices it sooner.
+DRIFT_WINDOW = 2_000_000
+MAX_HONEST_DRIFT = 80_000
+DRIFT_PENALTY_DIVISOR = 7
 
 PACING_GAIN = 1.25
 PACING_GAIN_SLOW_START = 2.0

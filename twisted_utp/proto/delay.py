@@ -17,6 +17,7 @@ from twisted_utp.proto.constants import (
     NO_DELAY_SAMPLE,
     TIMESTAMP_MASK,
 )
+from twisted_utp.proto.drift import ClockDrift
 from twisted_utp.proto.seqnum import signed_timestamp
 
 
@@ -76,11 +77,12 @@ class OneWayDelay:
     @ivar queuing: the filtered queueing delay in µs, 0 before the first sample.
     """
 
-    __slots__ = ("_ours", "_recent", "_theirs", "queuing")
+    __slots__ = ("_drift", "_ours", "_recent", "_theirs", "queuing")
 
     def __init__(self) -> None:
         self._ours = BaseDelayHistory()
         self._theirs = BaseDelayHistory()
+        self._drift = ClockDrift()
         self._recent: deque[int] = deque(maxlen=CURRENT_DELAY_FILTER)
         self.queuing = 0
 
@@ -122,6 +124,7 @@ class OneWayDelay:
         if ours.base is not None and abs(signed_timestamp(sample - ours.base)) >= 1 << 30:
             return None  # a quarter of the range off, 18 minutes: no path and no drift does that
         ours.on_sample(sample, now)
+        self._drift.on_sample(sample, now)
         if ours.base is None:
             return None
         current = signed_timestamp(sample - ours.base)
@@ -133,5 +136,5 @@ class OneWayDelay:
             self._recent.clear()
             current = queue
         self._recent.append(current)
-        self.queuing = max(min(self._recent), 0)
+        self.queuing = max(min(self._recent), 0) + self._drift.penalty
         return self.queuing

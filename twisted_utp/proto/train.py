@@ -107,8 +107,9 @@ def decode_train(data: bytes, segment_size: int) -> TrainColumns | None:
     if data[0] != DATA_TYPE or data[1]:
         return None
     total = len(data)
+    segment_size = min(segment_size, total)
     tail = total % segment_size
-    if (tail and tail <= HEADER_SIZE) or not HEADER_SIZE < segment_size <= total:
+    if (tail and tail <= HEADER_SIZE) or segment_size <= HEADER_SIZE:
         return None
     whole = total - tail
     view = memoryview(data)
