@@ -117,13 +117,15 @@ class LossDetector:
 
         @return: them, and when to look again (µs), L{None} when there is no need to.
         """
-        # Without a hole below an acknowledged packet, or a resent packet acknowledged, nothing was overtaken.
-        if not self._xmit or not board.flights or (board.flights[0].sent_at > self._xmit and not board.sacked_packets):
+        newest = (self._xmit, self._end)
+        if not self._xmit or not board.flights:
             return [], None
+        oldest = board.flights[0]
+        if not board.sacked_packets and (oldest.sent_at, oldest.end) >= newest:
+            return [], None  # flights leave in order, so without a hole nothing was overtaken
         wait = self._rtt + self.reorder_window(board, rtt)
         lost: list[Flight] = []
         again: int | None = None
-        newest = (self._xmit, self._end)
         for flight in board.in_flight():
             if (flight.sent_at, flight.end) >= newest:
                 continue

@@ -268,9 +268,10 @@ class Scoreboard:
             acked.spurious += count
         else:
             self.flight_bytes -= nbytes
-        self._note_times(flight, flight.seq + count, acked, too_soon)
+        self._note_times(flight, count, acked, too_soon)
 
-    def _note_times(self, flight: Flight, end: int, acked: Acked, too_soon: int) -> None:
+    def _note_times(self, flight: Flight, count: int, acked: Acked, too_soon: int) -> None:
+        end = flight.seq + count
         resent = flight.transmissions > 1
         key = (flight.sent_at, end)
         if acked.newest is None or key > acked.newest:
@@ -279,7 +280,7 @@ class Scoreboard:
             acked.rtt_sent_at = max(acked.rtt_sent_at, flight.sent_at)
             acked.reordered = acked.reordered or end < self.highest_acked
         elif flight.fate is Fate.IN_FLIGHT and flight.sent_at > too_soon:
-            acked.spurious += flight.count
+            acked.spurious += count
         elif flight.is_probe:
             acked.probed = True
 
