@@ -554,11 +554,17 @@ class Connection:
             self._close_code = packet.close_reason
         self._deliver()
         refused = self.state is State.SYN_SENT
-        # After our FIN was acknowledged, or when only that is missing, everything had arrived: a clean end.
-        clean = self.state in (State.FIN_WAIT_2, State.LINGERING) or self._only_fin_is_missing()
+        clean = self.state is State.LINGERING or self._only_fin_is_missing() or self._peer_may_leave()
         reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET
         self._end(Input.RESET, reason, now)
         return True
+
+    def _peer_may_leave(self) -> bool:
+        """
+        Our FIN is acknowledged, and nobody wants to hear what the peer still has to say: its RESET is as good as a
+        FIN.  To a user who only half closed, it would pass a truncated stream off as a whole one.
+        """
+        return self.state is State.FIN_WAIT_2 and self._discards
 
     def _only_fin_is_missing(self) -> bool:
         """

@@ -16,7 +16,8 @@ class ClockDrift:
     """
     The trend of the echoes, by their averages over windows of L{DRIFT_WINDOW}.
 
-    A queue that drains makes them fall as well, but not for long: two windows in a row must fall too fast.
+    A queue that drains makes them fall as well, but not for long, and a clock that was set shows in two windows at
+    most: three in a row must fall too fast.
 
     @ivar penalty: to be added to the queueing delay, µs.
     """
@@ -29,7 +30,7 @@ class ClockDrift:
         self._count = 0
         self._window_end = 0
         self._average: int | None = None
-        self._before = 0  # excess of the window before
+        self._before = (0, 0)  # excess of the two windows before
         self.penalty = 0
 
     def on_sample(self, sample: int, now: int) -> None:
@@ -48,10 +49,9 @@ class ClockDrift:
         average = self._reference + self._sum // self._count
         if self._average is not None:
             fell = -signed_timestamp(average - self._average)
-            # A clock that was set falls once, and by more than a liar dares to.
-            excess = fell - MAX_HONEST_DRIFT if MAX_HONEST_DRIFT < fell < 1 << 30 else 0
-            self.penalty = min(excess, self._before) // DRIFT_PENALTY_DIVISOR
-            self._before = excess
+            excess = max(fell - MAX_HONEST_DRIFT, 0)
+            self.penalty = min(excess, *self._before) // DRIFT_PENALTY_DIVISOR
+            self._before = (self._before[1], excess)
         self._average = average
         self._reference, self._sum, self._count = sample, 0, 0
         self._window_end = now + DRIFT_WINDOW
