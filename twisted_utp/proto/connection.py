@@ -564,7 +564,7 @@ class Connection:
         Our FIN is acknowledged, and nobody wants to hear what the peer still has to say: its RESET is as good as a
         FIN.  To a user who only half closed, it would pass a truncated stream off as a whole one.
         """
-        return self.state is State.FIN_WAIT_2 and self._discards
+        return self.state is State.FIN_WAIT_2 and (self._discards or self.receiver.is_complete)
 
     def _only_fin_is_missing(self) -> bool:
         """

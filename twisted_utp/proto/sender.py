@@ -72,6 +72,7 @@ class Sender:
         "_last_sent_at",
         "_pacing",
         "_progress_at",
+        "_restarted_at",
         "_timeouts",
         "_timers",
         "_window_probes",
@@ -127,7 +128,10 @@ class Sender:
         self._timers = timers
         self._is_probe_due = False
         self._last_sent_at = 0
+        # The retransmission timer runs from the last acknowledgement of something new (or the first packet after
+        # none), and again from a probe or a timeout; new packets do not restart it (RFC 6298 (5.1)).
         self._progress_at = 0
+        self._restarted_at = 0
         self._timeouts = 0
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
@@ -272,6 +276,7 @@ class Sender:
         """
         self._is_probe_due = False
         self.is_probe_sent = True
+        self._restarted_at = now
         board = self.board
         room = self.peer_window - board.outstanding_bytes
         if self.buffer.nbytes and room >= self.mss and self.next_seq - board.una < self.max_span:
@@ -325,14 +330,12 @@ class Sender:
         @return: something was acknowledged that had not been.
         """
         board, rtt = self.board, self.rtt
-        if info.una >= board.una:
-            self.peer_window = info.wnd_size
-            if info.wnd_size:
-                self._window_probes = 0
         before = board.flight_bytes
         had_flights = bool(board.flights)
         una_before = board.una
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
+        if info.una >= una_before:
+            self._on_window(info.wnd_size)
         if not acked.packets:
             # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
             if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
@@ -353,6 +356,18 @@ class Sender:
         self.find_losses(now)
         self._follow_window(now)
         return True
+
+    def _on_window(self, wnd_size: int) -> None:
+        """
+        The peer says what it takes.  A probe that it refused while its window was closed is sent again when that
+        opens, without waiting; nothing else is in flight then.
+        """
+        opens = self.peer_window <= 0 < wnd_size
+        self.peer_window = wnd_size
+        if opens and self._window_probes:
+            self._window_probes = 0
+            self.rtt.on_progress()
+            self.board.mark_all_lost()
 
     def _on_progress(self, acked: Acked, info: AckInfo, now: int) -> None:
         rtt = self.rtt
@@ -462,16 +477,11 @@ class Sender:
                 self._blocked_at = 0
                 timers.clear(Timer.RETRANSMISSION)
             return
-        timeout = max(self._progress_at, self._timeout_base()) + self.rtt.rto
+        rto = self.rtt.rto if self.peer_window > 0 else min(self.rtt.rto, MAX_ZERO_WINDOW_RTO)
+        timeout = max(self._progress_at, self._restarted_at) + rto
         if self._may_probe():
             timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
         timers.set(Timer.RETRANSMISSION, timeout)
-
-    def _timeout_base(self) -> int:
-        """
-        RFC 6298 (5.1): the timer runs from the oldest packet's last transmission, or the probe after it.
-        """
-        return self._last_sent_at if self.is_probe_sent or self._timeouts else self.board.oldest_sent_at
 
     def _may_probe(self) -> bool:
         return (
@@ -479,6 +489,7 @@ class Sender:
             and not self._timeouts
             and bool(self.rtt.smoothed)
             and self.is_confirmed
+            and self.peer_window > 0
             and not self.board.lost_packets
             and not self.recovery.in_recovery(self.board)
         )
@@ -513,12 +524,12 @@ class Sender:
 
     def _on_timeout(self, now: int, user_timeout: int) -> bool:
         self._timeouts += 1
+        self._restarted_at = now
         self.counters.timeouts += 1
         if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and now - self._progress_at >= user_timeout:
             return False
         board = self.board
-        if self.peer_window > 0 or self.rtt.rto < MAX_ZERO_WINDOW_RTO:
-            self.rtt.on_timeout()
+        self.rtt.on_timeout()
         self.is_probe_sent = self._is_probe_due = False
         if self.peer_window > 0:
             self.congestion.on_timeout(now=now, bytes_in_flight=board.flight_bytes)

@@ -1,0 +1,92 @@
+"""
+Is a window spread over its round trip, in bursts of about a millisecond?
+"""
+
+from __future__ import annotations
+
+import pytest
+from twisted_utp.proto.pacing import Pacer
+
+MSS = 1000
+NOW = 5_000_000
+
+
+def pacer(cwnd: float = 100.0 * MSS, rtt: int = 100_000, *, slow_start: bool = False) -> Pacer:
+    """A pacer that follows a window since NOW."""
+    paced = Pacer()
+    paced.set_window(cwnd, rtt, MSS, slow_start=slow_start, now=NOW)
+    return paced
+
+
+def test_no_round_trip_no_limit() -> None:
+    """Before the first measurement nothing is known to spread over, whatever is sent."""
+    paced = Pacer()
+    paced.set_window(5000.0, 0, MSS, slow_start=True, now=NOW)
+    paced.on_sent(1 << 30)
+    assert paced.rate == 0
+    assert paced.allowance(NOW) == float("inf")
+
+
+@pytest.mark.parametrize(("slow_start", "gain"), [(False, 1.25), (True, 2.0)])
+def test_rate_is_a_window_per_round_trip(slow_start: bool, gain: float) -> None:
+    """cwnd / RTT with a gain that leads the window's growth."""
+    assert pacer(slow_start=slow_start).rate == pytest.approx(gain * 100 * MSS / 0.1)
+
+
+def test_a_round_trip_s_allowance_is_about_a_window() -> None:
+    """Spent as it comes, the credit of one round trip is the window times the gain."""
+    paced = pacer()
+    sent = 0
+    for at in range(NOW, NOW + 100_000, 500):
+        while paced.allowance(at) >= MSS:
+            paced.on_sent(MSS)
+            sent += MSS
+    assert 1.2 * 100 * MSS <= sent <= 1.25 * 100 * MSS + 2 * MSS
+
+
+def test_burst_is_a_millisecond_of_the_rate() -> None:
+    """After any silence a burst carries at most 1 ms of the rate (protocol.md 5)."""
+    paced = pacer(cwnd=8000.0 * MSS)  # 100 MB a second: 100 kB a millisecond
+    assert paced.allowance(NOW + 3_600_000_000) == pytest.approx(100_000)
+
+
+def test_burst_is_at_least_two_packets() -> None:
+    """On slow links trains of two still go out."""
+    assert pacer(cwnd=2.0 * MSS).allowance(NOW + 3_600_000_000) == 2 * MSS
+
+
+def test_next_at_allows_half_a_burst() -> None:
+    """At the instant named, half a burst may go and just before it not."""
+    paced = pacer(cwnd=8000.0 * MSS)
+    paced.allowance(NOW + 10_000)
+    paced.on_sent(100_000)
+    at = paced.next_at(MSS)
+    assert paced.allowance(at) >= 50_000
+    assert at - (NOW + 10_000) == pytest.approx(500, abs=2)
+
+
+def test_next_at_allows_a_packet_on_slow_links() -> None:
+    """With little credit the wait is for a whole packet, also after an overdraft."""
+    paced = pacer(cwnd=2.0 * MSS)
+    paced.allowance(NOW + 1_000_000)
+    paced.on_sent(3 * MSS)
+    assert paced.allowance(NOW + 1_000_000) == -MSS
+    at = paced.next_at(MSS)
+    assert paced.allowance(at - 2) < MSS
+    assert paced.allowance(at) >= MSS
+
+
+def test_credit_survives_a_new_window() -> None:
+    """A change of rate neither loses what was saved nor gives the new rate to time that has passed."""
+    paced = pacer(cwnd=100.0 * MSS)  # 1.25 bytes a µs
+    paced.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=NOW + 800)
+    assert paced.allowance(NOW + 800) == pytest.approx(1000)
+    assert paced.allowance(NOW + 900) == pytest.approx(1000 + 1250)
+
+
+def test_a_clock_that_stands_gives_nothing() -> None:
+    """Asked twice at one instant, or with an earlier one, the credit does not change."""
+    paced = pacer()
+    credit = paced.allowance(NOW + 500)
+    assert paced.allowance(NOW + 500) == credit
+    assert paced.allowance(NOW + 100) == credit
