@@ -79,6 +79,7 @@ def test_next_at_allows_a_packet_on_slow_links() -> None:
 def test_credit_survives_a_new_window() -> None:
     """A change of rate neither loses what was saved nor gives the new rate to time that has passed."""
     paced = pacer(cwnd=100.0 * MSS)  # 1.25 bytes a µs
+    paced.on_sent(2000)  # all of the first burst
     paced.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=NOW + 800)
     assert paced.allowance(NOW + 800) == pytest.approx(1000)
     assert paced.allowance(NOW + 900) == pytest.approx(1000 + 1250)

@@ -259,7 +259,7 @@ class Connection:
         @raise ValueError: when it is out of range.
         """
         self._keepalive = int(self.config.but(keepalive=seconds).keepalive * MICROSECONDS)
-        if self.state not in (State.SYN_SENT, State.CLOSED):
+        if self.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
             self._arm_keepalive(now)
             self._mux.reschedule(self)
 
@@ -370,6 +370,10 @@ class Connection:
         if again is not None:
             self.timers.set(Timer.CONNECT, again)
 
+    def _on_acceptor_heard(self) -> None:
+        self._handshake.confirmations = 0
+        self.timers.clear(Timer.CONNECT)
+
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
         self.timers.clear(Timer.CONNECT)
@@ -395,6 +399,8 @@ class Connection:
             return False
         if not self.receiver.on_train(expand_seq(train.first_seq, self.receiver.next_seq), train.payloads, nbytes):
             return False
+        if self._handshake.confirmations:
+            self._on_acceptor_heard()
         self._packets_received += train.count
         self._ack_pending = True
         self._note_timestamp(train.timestamp, received_at)
@@ -414,8 +420,7 @@ class Connection:
             if self.state is State.SYN_SENT:
                 return
         elif self._handshake.confirmations:
-            self._handshake.confirmations = 0
-            self.timers.clear(Timer.CONNECT)
+            self._on_acceptor_heard()
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
         if not self._is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
@@ -509,6 +514,7 @@ class Connection:
                 self._emit(EndOfStream())
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
+                self._mux.mark_ready(self)  # the linger time may be over already
 
     # --- Closing -----------------------------------------------------------------------------------------------
 
@@ -553,6 +559,8 @@ class Connection:
         if packet.close_reason:
             self._close_code = packet.close_reason
         self._deliver()
+        if self.state is State.LINGERING and not self._is_done:
+            return True  # nothing is missing any more, but a paused reader has yet to take the last of it
         refused = self.state is State.SYN_SENT
         clean = self.state is State.LINGERING or self._only_fin_is_missing() or self._peer_may_leave()
         reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET

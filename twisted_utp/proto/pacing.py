@@ -39,13 +39,16 @@ class Pacer:
         """
         if not rtt:
             return
-        if self._rate:
-            self._refill(now)
-        else:
+        is_first = not self._rate
+        if is_first:
             self._stamp = now
+        else:
+            self._refill(now)
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         self._rate = gain * cwnd / rtt
         self._burst = max(self._rate * PACING_BURST, MIN_BURST_PACKETS * mss)
+        if is_first:
+            self._credit = self._burst
 
     def allowance(self, now: int) -> float:
         """

@@ -343,6 +343,7 @@ class Sender:
             # A reopened window, or a zero-window probe's answer, is a sign of life.
             if not info.wnd_size:
                 self._progress_at = now
+                self._timeouts = 0
             return False
         self._on_progress(acked, info, now)
         sample = self._sample(acked, info, before, now)

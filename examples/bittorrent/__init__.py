@@ -1,0 +1,3 @@
+"""
+What does a small BitTorrent peer look like whose transport is an endpoint string?
+"""

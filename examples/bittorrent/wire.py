@@ -1,0 +1,163 @@
+"""
+How do two BitTorrent peers talk?  (BEP 3's peer wire protocol, over any transport that Twisted has.)
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from enum import IntEnum
+
+from twisted.internet.protocol import Protocol
+
+from bittorrent.metainfo import Metainfo
+
+BLOCK = 16 * 1024
+"""Bytes in a request: everybody's, and more than twice as many are refused by most."""
+
+HANDSHAKE = struct.Struct(">B19s8s20s20s")
+PROTOCOL_NAME = b"BitTorrent protocol"
+REQUEST = struct.Struct(">III")
+BLOCK_HEADER = struct.Struct(">II")
+LARGEST_MESSAGE = 1 << 21
+
+
+class Message(IntEnum):
+    """
+    The messages that this example knows; others are ignored, as the protocol asks.
+    """
+
+    CHOKE = 0
+    UNCHOKE = 1
+    INTERESTED = 2
+    NOT_INTERESTED = 3
+    HAVE = 4
+    BITFIELD = 5
+    REQUEST = 6
+    PIECE = 7
+    CANCEL = 8
+
+
+class WireError(Exception):
+    """
+    The peer does not speak our protocol, or has another torrent.
+    """
+
+
+class PeerWire(Protocol):
+    """
+    The handshake and the framing.  A subclass gets C{handshaken}, then C{message_received} for each message.
+
+    @ivar has: the pieces that the peer says it has.
+    """
+
+    def __init__(self, metainfo: Metainfo) -> None:
+        self.metainfo = metainfo
+        self.has: set[int] = set()
+        self._buffer = bytearray()
+        self._handshaken = False
+
+    def connectionMade(self) -> None:
+        """
+        Say who we are and which torrent this is about.
+        """
+        peer_id = b"-TU0100-" + secrets.token_bytes(12)
+        self._write(HANDSHAKE.pack(19, PROTOCOL_NAME, bytes(8), self.metainfo.info_hash, peer_id))
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Take the stream apart.
+        """
+        self._buffer += data
+        try:
+            self._parse()
+        except WireError as error:
+            print(f"closing: {error}", flush=True)
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+    def _parse(self) -> None:
+        if not self._handshaken:
+            if len(self._buffer) < HANDSHAKE.size:
+                return
+            self._take_handshake()
+        start = 0
+        while len(self._buffer) - start >= 4:
+            length = int.from_bytes(self._buffer[start : start + 4], "big")
+            if length > LARGEST_MESSAGE:
+                raise WireError(f"a message of {length} bytes")
+            end = start + 4 + length
+            if len(self._buffer) < end:
+                break
+            message = bytes(self._buffer[start + 4 : end])
+            start = end
+            if message:  # an empty one is a keepalive
+                self._dispatch(message[0], message[1:])
+        del self._buffer[:start]
+
+    def _take_handshake(self) -> None:
+        length, name, _reserved, info_hash, _peer_id = HANDSHAKE.unpack_from(self._buffer)
+        del self._buffer[: HANDSHAKE.size]
+        if (length, name) != (19, PROTOCOL_NAME):
+            raise WireError("not a BitTorrent handshake")
+        if info_hash != self.metainfo.info_hash:
+            raise WireError(f"a handshake for another torrent, {info_hash.hex()}")
+        self._handshaken = True
+        self.handshaken()
+
+    def _dispatch(self, kind: int, payload: bytes) -> None:
+        if kind == Message.HAVE and len(payload) == 4:
+            self.has.add(int.from_bytes(payload, "big"))
+        elif kind == Message.BITFIELD:
+            self.has |= bits_set(payload, len(self.metainfo.hashes))
+        self.message_received(kind, payload)
+
+    def send(self, kind: Message, payload: bytes = b"") -> None:
+        """
+        Send one message.
+        """
+        self._write(struct.pack(">IB", 1 + len(payload), kind) + payload)
+
+    def send_bitfield(self, have: set[int]) -> None:
+        """
+        Say which pieces we have; nothing when there are none.
+        """
+        if have:
+            self.send(Message.BITFIELD, bits_of(have, len(self.metainfo.hashes)))
+
+    def _write(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.write(data)
+
+    def is_peer_complete(self) -> bool:
+        """
+        Does the peer have everything?
+        """
+        return len(self.has) == len(self.metainfo.hashes)
+
+    def handshaken(self) -> None:
+        """
+        The peer has our torrent.  For subclasses.
+        """
+
+    def message_received(self, kind: int, payload: bytes) -> None:
+        """
+        A message arrived.  For subclasses.
+        """
+
+
+def bits_of(have: set[int], count: int) -> bytes:
+    """
+    A set of piece numbers as a bitfield, the first piece in the highest bit.
+    """
+    field = bytearray((count + 7) // 8)
+    for index in have:
+        field[index // 8] |= 0x80 >> index % 8
+    return bytes(field)
+
+
+def bits_set(field: bytes, count: int) -> set[int]:
+    """
+    The reverse.
+    """
+    return {index for index in range(min(count, len(field) * 8)) if field[index // 8] & 0x80 >> index % 8}

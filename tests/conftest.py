@@ -1,0 +1,147 @@
+"""
+How does a test run another program and wait for what it prints, without ever sleeping or hanging?
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Program:
+    """
+    A subprocess whose output is read line by line by a thread, so that every wait has a deadline.
+
+    @ivar output: all lines it has printed so far, standard error included.
+    """
+
+    def __init__(self, argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str]) -> None:
+        self.argv = list(argv)
+        self.output: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._process = subprocess.Popen(
+            self.argv,
+            cwd=cwd,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output.append(line.rstrip("\n"))
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def wait_for_line(self, pattern: str, *, timeout: float = 30) -> re.Match[str]:
+        """
+        Wait for the next line in which the pattern is found.  The lines before it are not seen again.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(self._account(f"printed no {pattern!r} within {timeout} s")) from None
+            if line is None:
+                raise AssertionError(self._account(f"ended before it printed {pattern!r}"))
+            found = re.search(pattern, line)
+            if found:
+                return found
+
+    def wait_for_event(self, name: str, *, timeout: float = 30) -> dict[str, Any]:
+        """
+        Wait for a line that is a JSON object with this C{event}: what the programs of the interop tests print.
+        """
+        line = self.wait_for_line(rf'^\{{.*"event": ?"{name}".*\}}$', timeout=timeout)
+        event: dict[str, Any] = json.loads(line.string)
+        return event
+
+    def wait_for_exit(self, *, timeout: float = 30, code: int | None = 0) -> int:
+        """
+        Wait for its end, and expect this exit code (L{None} for any).
+        """
+        try:
+            got = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self._account(f"still ran after {timeout} s")) from None
+        self._reader.join(timeout)
+        if code is not None and got != code:
+            raise AssertionError(self._account(f"exited with {got}, not {code}"))
+        return got
+
+    def interrupt(self) -> None:
+        """
+        Ask it to end, as Ctrl-C or a service's stop would.
+        """
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """
+        End it now.  Does nothing when it has ended.
+        """
+        self._process.kill()
+        self._process.wait()
+
+    def _account(self, what: str) -> str:
+        output = "\n".join(self.output[-60:])
+        return f"{' '.join(self.argv)} {what}; its output:\n{output}"
+
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """
+    C{start(*argv, cwd=None, env={})} runs a program that does not outlive the test.
+    """
+    programs: list[Program] = []
+
+    def start_program(*argv: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Program:
+        program = Program([str(word) for word in argv], cwd=cwd, env=env or {})
+        programs.append(program)
+        return program
+
+    yield start_program
+    for program in programs:
+        program.kill()
+
+
+@pytest.fixture
+def start_python(start: Start) -> Start:
+    """
+    The same for a Python program, run by the Python that runs the tests.
+    """
+
+    def start_program(*argv: str | Path, **keywords: Any) -> Program:
+        return start(sys.executable, *argv, **keywords)
+
+    return start_program
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """
+    The root of the source tree.
+    """
+    return CHECKOUT

@@ -1,0 +1,42 @@
+"""
+Do our exceptions pass for those that applications check?
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet import error
+
+from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, loss_exception
+from twisted_utp.proto.events import ConnectionLost, LossReason
+
+EXPECTED = {
+    LossReason.DONE: error.ConnectionDone,
+    LossReason.RESET: UTPConnectionReset,
+    LossReason.TIMED_OUT: UTPConnectionTimedOut,
+    LossReason.ABORTED: error.ConnectionAborted,
+    LossReason.REFUSED: error.ConnectionRefusedError,
+    LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
+}
+
+
+@pytest.mark.parametrize("reason", LossReason)
+def test_every_reason_has_an_exception(reason: LossReason) -> None:
+    """Each way to lose a connection has its exception, with a readable text."""
+    exception = loss_exception(ConnectionLost(reason))
+    assert type(exception) is EXPECTED[reason] and str(exception)
+
+
+def test_they_are_what_twisted_raises() -> None:
+    """A reset is a ConnectionLost; a connection that timed out is that and a TimeoutError."""
+    assert issubclass(UTPConnectionReset, error.ConnectionLost)
+    assert issubclass(UTPConnectionTimedOut, error.ConnectionLost)
+    assert issubclass(UTPConnectionTimedOut, error.TimeoutError)
+
+
+def test_close_code() -> None:
+    """A reset tells the close reason that libtorrent gave."""
+    exception: Any = loss_exception(ConnectionLost(LossReason.RESET, 7))
+    assert exception.close_code == 7 and "7" in str(exception)

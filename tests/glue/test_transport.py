@@ -1,0 +1,464 @@
+"""
+Does a connection behave as Twisted's TCP does?
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    ILoggingContext,
+    IPushProducer,
+    ITCPTransport,
+    ITLSTransport,
+    ITransport,
+)
+from zope.interface.verify import verifyClass, verifyObject
+
+from twisted_utp import IUTPTransport, UTPConfig, UTPConnectionReset, UTPConnectionTimedOut, UTPTransport
+
+ALL = (ITransport, IConsumer, IPushProducer, ITCPTransport, ITLSTransport, ILoggingContext, IUTPTransport)
+
+
+class PushProducer:
+    """Writes a block each time it is told to go on, until it is told to pause."""
+
+    def __init__(self, consumer: Any, blocks: int, size: int = 65_536) -> None:
+        self.consumer, self.left, self.size = consumer, blocks, size
+        self.calls: list[str] = []
+        self.most = 0
+        self.paused = False
+
+    def resumeProducing(self) -> None:
+        self.calls.append("resume")
+        self.paused = False
+        self.produce()
+
+    def produce(self) -> None:
+        while self.left and not self.paused:
+            self.left -= 1
+            self.consumer.write(b"x" * self.size)
+            self.most = max(self.most, self.consumer.stats().bytes_unsent)
+        if not self.left:
+            self.consumer.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self.calls.append("pause")
+        self.paused = True
+
+    def stopProducing(self) -> None:
+        self.calls.append("stop")
+
+
+class PullProducer(PushProducer):
+    """Writes one block each time it is asked."""
+
+    def resumeProducing(self) -> None:
+        self.calls.append("resume")
+        if self.left:
+            self.left -= 1
+            self.consumer.write(b"x" * self.size)
+        else:
+            self.consumer.unregisterProducer()
+
+
+@pytest.mark.parametrize("interface", ALL)
+def test_interfaces(machines: Any, interface: Any) -> None:
+    """The class and its objects provide what they claim."""
+    client, _, _ = machines.pair()
+    assert verifyClass(interface, UTPTransport)
+    assert verifyObject(interface, client.transport)
+
+
+def test_data_both_ways(machines: Any) -> None:
+    """What is written at one end comes out at the other."""
+    client, server, _ = machines.pair()
+    client.transport.write(b"ping")
+    server.transport.writeSequence(iter([b"po", b"ng"]))
+    machines.advance(1)
+    assert (client.data, server.data) == (b"pong", b"ping")
+
+
+def test_addresses(machines: Any) -> None:
+    """Both ends know both addresses, as UDP addresses that twisted.web accepts."""
+    client, server, port = machines.pair()
+    assert client.transport.getPeer() == IPv4Address("UDP", machines.SERVER, 9000) == port.getHost()
+    assert server.transport.getPeer() == client.transport.getHost()
+    assert server.transport.getHost() == port.getHost()
+
+
+@pytest.mark.parametrize("wrong", ["text", bytearray(b"x"), memoryview(b"x"), None])
+def test_only_bytes(machines: Any, wrong: Any) -> None:
+    """Anything but bytes is a TypeError, for write and writeSequence."""
+    client, _, _ = machines.pair()
+    with pytest.raises(TypeError, match="Data must be bytes"):
+        client.transport.write(wrong)
+    with pytest.raises(TypeError, match="Data must be bytes"):
+        client.transport.writeSequence([b"fine", wrong])
+
+
+def test_writes_of_one_turn_share_packets(machines: Any) -> None:
+    """A hundred small writes in one turn of the reactor make one packet."""
+    client, server, _ = machines.pair()
+    before = client.transport.stats().packets_sent
+    for _ in range(100):
+        client.transport.write(b"0123456789")
+    machines.advance(1)
+    assert client.transport.stats().packets_sent - before == 1
+    assert len(server.data) == 1000
+
+
+def test_lose_connection_delivers_everything(machines: Any) -> None:
+    """A megabyte written before loseConnection arrives; connectionLost comes once, clean, at both ends."""
+    client, server, port = machines.pair()
+    client.transport.write(b"x" * 1_000_000)
+    client.transport.loseConnection()
+    client.transport.loseConnection()
+    client.transport.write(b"too late")
+    assert client.transport.disconnecting and client.transport.connected
+    machines.result(client.lost)
+    machines.advance(1)
+    assert len(server.data) == 1_000_000
+    for protocol in (client, server):
+        assert protocol.calls.count("lost") == 1 and protocol.calls[-1] == "lost"
+        assert protocol.reason.check(ConnectionDone)
+        assert protocol.transport.disconnected and not protocol.transport.connected
+    port.stopListening()
+    machines.advance(1)
+    machines.assert_clean()
+
+
+def test_everything_is_ignored_after_the_end(machines: Any) -> None:
+    """Whatever an application still calls on a lost connection does nothing."""
+    client, _server, _ = machines.pair()
+    transport = client.transport
+    transport.loseConnection()
+    machines.result(client.lost)
+    producer = PushProducer(transport, 1)
+    transport.write(b"x")
+    transport.writeSequence([b"x"])
+    transport.loseConnection()
+    transport.loseWriteConnection()
+    transport.abortConnection()
+    transport.pauseProducing()
+    transport.resumeProducing()
+    transport.unregisterProducer()
+    transport.setTcpNoDelay(True)
+    transport.setTcpKeepAlive(False)
+    transport.registerProducer(producer, True)
+    machines.advance(1)
+    assert producer.calls == ["stop"]
+    assert transport.stats().bytes_sent == 0 and client.calls.count("lost") == 1 and transport.protocol is None
+
+
+def test_abort(machines: Any) -> None:
+    """abortConnection ends it with ConnectionAborted here and a reset there, and not in the middle of a call."""
+    client, server, _ = machines.pair()
+    client.transport.abortConnection()
+    client.transport.abortConnection()
+    assert "lost" not in client.calls
+    machines.advance(1)
+    assert client.reason.check(ConnectionAborted)
+    assert server.reason.check(UTPConnectionReset) and server.reason.check(ConnectionLost)
+
+
+def test_peer_that_vanishes(machines: Any) -> None:
+    """When nobody answers any more the connection ends with UTPConnectionTimedOut."""
+    client, _, _ = machines.pair(config=UTPConfig(user_timeout=5))
+    machines.there.route = lambda packet: []
+    client.transport.write(b"anyone?")
+    machines.result(client.lost)
+    assert client.reason.check(UTPConnectionTimedOut) and client.reason.check(ConnectionLost)
+
+
+# --- Half close ---------------------------------------------------------------------------------------------------
+
+
+def test_half_close_by_the_client(machines: Any) -> None:
+    """After loseWriteConnection the other direction lives on until the server closes."""
+    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    client.transport.write(b"question")
+    client.transport.loseWriteConnection()
+    client.transport.write(b"ignored")
+    machines.advance(1)
+    assert (server.data, server.calls[-1], client.calls[-1]) == (b"question", "read lost", "write lost")
+    server.transport.write(b"answer")
+    server.transport.loseConnection()
+    machines.result(client.lost)
+    machines.result(server.lost)
+    assert client.data == b"answer"
+    assert client.calls == ["made", "write lost", "data", "read lost", "lost"]
+    assert client.reason.check(ConnectionDone)
+    assert server.calls.count("read lost") == 1 and server.reason.check(ConnectionDone)
+
+
+def test_half_close_by_both(machines: Any) -> None:
+    """When both sides have half closed the connection is done."""
+    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    client.transport.loseWriteConnection()
+    server.transport.loseWriteConnection()
+    machines.advance(2)
+    for protocol in (client, server):
+        assert sorted(protocol.calls[1:3]) == ["read lost", "write lost"]
+        assert protocol.calls[3:] == ["lost"] and protocol.reason.check(ConnectionDone)
+
+
+def test_end_of_stream_without_half_close(machines: Any) -> None:
+    """A protocol that knows no half close is done at the peer's FIN; what it wrote is delivered all the same."""
+    client, server, _ = machines.pair(machines.HalfCloseable)
+    server.on_data = lambda data: server.transport.write(b"y" * 300_000)
+    client.transport.write(b"give me")
+    client.transport.loseWriteConnection()
+    machines.result(client.lost)
+    assert len(client.data) == 300_000
+    assert server.reason.check(ConnectionDone) and client.reason.check(ConnectionDone)
+
+
+def test_half_close_waits_for_the_producer(machines: Any) -> None:
+    """loseWriteConnection closes once the producer is unregistered."""
+    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    producer = PullProducer(client.transport, 20)
+    client.transport.registerProducer(producer, False)
+    client.transport.loseWriteConnection()
+    machines.advance(5)
+    assert len(server.data) == 20 * 65_536 and server.calls[-1] == "read lost"
+
+
+# --- Producers ----------------------------------------------------------------------------------------------------
+
+
+def test_push_producer(machines: Any) -> None:
+    """A push producer is paused when the send buffer is full, and resumed as it drains; memory stays bounded."""
+    client, server, _ = machines.pair(config=UTPConfig(send_buffer=100_000))
+    producer = PushProducer(client.transport, 100)
+    client.transport.registerProducer(producer, True)
+    with pytest.raises(RuntimeError, match="never unregistered"):
+        client.transport.registerProducer(producer, True)
+    producer.produce()
+    client.transport.loseConnection()
+    machines.result(client.lost)
+    assert len(server.data) == 100 * 65_536
+    # The last write paused it once more, before it unregistered itself.
+    assert producer.calls.count("pause") == producer.calls.count("resume") + 1 > 5
+    assert producer.most <= 100_000 + 65_536 and "stop" not in producer.calls
+
+
+def test_pull_producer(machines: Any) -> None:
+    """A pull producer is asked for each piece, never paused, and its connection closes after it is done."""
+    client, server, _ = machines.pair(config=UTPConfig(send_buffer=100_000))
+    producer = PullProducer(client.transport, 100)
+    client.transport.registerProducer(producer, False)
+    assert producer.calls == ["resume"]
+    client.transport.loseConnection()
+    machines.result(client.lost)
+    assert len(server.data) == 100 * 65_536
+    assert producer.calls == ["resume"] * 101
+
+
+def test_producer_is_stopped_with_the_connection(machines: Any) -> None:
+    """A producer hears of the end, before the protocol does."""
+    client, server, _ = machines.pair()
+    producer = PushProducer(client.transport, 1)
+    client.transport.registerProducer(producer, True)
+    server.transport.abortConnection()
+    machines.result(client.lost)
+    assert producer.calls == ["stop"] and client.transport.producer is None
+
+
+def test_peer_leaves_while_a_producer_writes(machines: Any) -> None:
+    """A producer that never ends does not outlive a peer that has closed, even after loseConnection."""
+    client, server, _ = machines.pair()
+    machines.there.rate = 8_000_000  # or virtual time would let it write gigabytes
+    producer = PullProducer(client.transport, 10**9)
+    client.transport.registerProducer(producer, False)
+    client.transport.loseConnection()
+    machines.advance(0.5)
+    assert client.calls == ["made"]
+    server.transport.loseConnection()
+    machines.result(client.lost)
+    assert producer.calls[-1] == "stop"
+
+
+def test_own_buffer_size(machines: Any) -> None:
+    """bufferSize, which TCP transports have, replaces the setting."""
+    client, _, _ = machines.pair()
+    producer = PushProducer(client.transport, 0)
+    client.transport.registerProducer(producer, True)
+    client.transport.bufferSize = 500
+    producer.left, producer.size = 1, 100
+    client.transport.write(b"x" * 1000)
+    assert producer.calls == ["pause"]
+    machines.advance(1)
+    assert producer.calls == ["pause", "resume"]
+
+
+# --- Reading ------------------------------------------------------------------------------------------------------
+
+
+def test_pause_holds_a_fast_sender_up(machines: Any) -> None:
+    """A paused reader's memory stays bounded, the sender's producer waits, and all arrives after resuming."""
+    config = UTPConfig(receive_buffer=100_000, send_buffer=50_000)
+    client, server, _ = machines.pair(config=config)
+    server.transport.pauseProducing()
+    producer = PushProducer(client.transport, 50)
+    client.transport.registerProducer(producer, True)
+    producer.produce()
+    machines.advance(5)
+    assert producer.paused and server.data == b""
+    assert client.transport.stats().bytes_acked <= 100_000
+    server.transport.resumeProducing()
+    client.transport.loseConnection()
+    machines.result(server.lost)
+    assert len(server.data) == 50 * 65_536
+
+
+def test_pause_inside_data_received(machines: Any) -> None:
+    """pauseProducing in dataReceived takes effect at once: nothing, not even the end, is told before resuming."""
+    client, server, _ = machines.pair()
+    server.on_data = lambda data: server.transport.pauseProducing()
+    client.transport.write(b"x" * 50_000)
+    client.transport.loseConnection()
+    machines.advance(3)
+    assert server.calls == ["made", "data"]
+    while "lost" not in server.calls:
+        seen = len(server.calls)
+        server.transport.resumeProducing()
+        assert len(server.calls) == seen  # not from within
+        machines.advance(1)
+        assert len(server.calls) > seen
+    assert len(server.data) == 50_000 and server.reason.check(ConnectionDone)
+
+
+def test_abort_while_paused(machines: Any) -> None:
+    """A paused reader that aborts is told of the end, even when the end had come and was held back."""
+    client, server, _ = machines.pair()
+    server.transport.pauseProducing()
+    client.transport.write(b"unread")
+    client.transport.loseConnection()
+    machines.advance(1)
+    server.transport.abortConnection()
+    machines.advance(1)
+    assert server.calls == ["made", "lost"]
+
+
+def test_lose_connection_while_paused(machines: Any) -> None:
+    """A paused reader that closes throws away what it did not want to read."""
+    client, server, _ = machines.pair()
+    server.transport.pauseProducing()
+    client.transport.write(b"unread")
+    machines.advance(1)
+    server.transport.loseConnection()
+    machines.advance(1)
+    assert server.calls == ["made", "lost"] and client.reason.check(ConnectionDone)
+
+
+# --- Exceptions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["on_data", "on_made"])
+def test_exception_ends_this_connection_only(machines: Any, logged: Any, where: str) -> None:
+    """What a protocol raises is logged, becomes its reason, resets its connection, and touches no other."""
+    client, server, port = machines.pair()
+
+    class Raising(machines.Recording):
+        def on_made(self) -> None:
+            if where == "on_made":
+                raise ZeroDivisionError(where)
+
+        def on_data(self, data: bytes) -> None:
+            raise ZeroDivisionError(where)
+
+    port.factory.kind = Raising
+    other = machines.connect()
+    other.transport.write(b"boom")
+    machines.result(other.lost)
+    raising = port.factory.built[-1]
+    assert raising.reason.check(ZeroDivisionError) and raising.calls.count("lost") == 1
+    assert [type(error) for error in logged] == [ZeroDivisionError]
+    assert other.reason.check(UTPConnectionReset)
+    client.transport.write(b"fine")
+    machines.advance(1)
+    assert server.data == b"fine"
+
+
+def test_exception_in_connection_lost(machines: Any, logged: Any) -> None:
+    """What connectionLost raises is logged."""
+    client, _, _ = machines.pair()
+    client.lost.callback(None)  # a second callback raises AlreadyCalledError
+    client.transport.abortConnection()
+    machines.advance(1)
+    assert len(logged) == 1 and client.transport.disconnected
+
+
+def test_exception_in_producer(machines: Any, logged: Any) -> None:
+    """What a producer raises ends the connection with that."""
+    client, _, _ = machines.pair()
+    producer = PullProducer(client.transport, 2)
+    client.transport.registerProducer(producer, False)
+    producer.resumeProducing = lambda: 1 / 0
+    machines.result(client.lost)
+    assert client.reason.check(ZeroDivisionError) and [type(error) for error in logged] == [ZeroDivisionError]
+
+
+# --- The rest -----------------------------------------------------------------------------------------------------
+
+
+def test_replaced_protocol(machines: Any) -> None:
+    """An application may put another protocol in place, in the middle of a stream, as WebSocket upgrades do."""
+    client, server, _ = machines.pair()
+    successor = machines.Recording()
+
+    def upgrade(data: bytes) -> None:
+        successor.transport = server.transport
+        server.transport.protocol = successor
+
+    server.on_data = upgrade
+    client.transport.write(b"upgrade")
+    machines.advance(1)
+    client.transport.write(b"frame")
+    client.transport.loseConnection()
+    machines.result(successor.lost)
+    assert (server.data, successor.data) == (b"upgrade", b"frame")
+    assert "lost" not in server.calls
+
+
+def test_calls_from_data_received(machines: Any) -> None:
+    """write, loseConnection and abortConnection may be called from dataReceived."""
+    client, server, _ = machines.pair()
+
+    def answer(data: bytes) -> None:
+        server.transport.write(b"answer")
+        server.transport.loseConnection()
+
+    server.on_data = answer
+    client.transport.write(b"question")
+    machines.result(client.lost)
+    assert client.data == b"answer" and client.reason.check(ConnectionDone)
+
+
+def test_no_delay_and_keepalive(machines: Any) -> None:
+    """The TCP options show the settings, and change them."""
+    client, _, _ = machines.pair(config=UTPConfig(keepalive=0))
+    transport = client.transport
+    assert (transport.getTcpNoDelay(), transport.getTcpKeepAlive()) == (False, False)
+    machines.advance(10)  # the initiator confirms the handshake more than once
+    sent = machines.there.counters.sent
+    machines.advance(100)
+    assert machines.there.counters.sent == sent
+    transport.setTcpNoDelay(1)
+    transport.setTcpKeepAlive(1)
+    assert (transport.getTcpNoDelay(), transport.getTcpKeepAlive()) == (True, True)
+    machines.advance(100)
+    assert machines.there.counters.sent == sent + 3
+
+
+def test_log_prefix(machines: Any) -> None:
+    """Messages bear the protocol's name."""
+    client, server, _ = machines.pair()
+    assert client.transport.logPrefix().startswith("Recording,client,10.0.0.2")
+    assert server.transport.logPrefix().startswith("Recording,10.0.0.1")
+    assert "Recording" in repr(client.transport)

@@ -1,0 +1,54 @@
+"""
+Which other uTP implementations are there to talk to, and what if one is missing?
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+LIBUTP_PEER = HERE / "libutp_peer"
+
+
+def peer_is_missing(reason: str) -> None:
+    """
+    In CI a peer that cannot be installed fails the tests, so that nobody believes we talk to it; elsewhere they skip.
+    """
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have every peer: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """
+    Node.js with libutp: C{utp-native}, installed here on first use.
+    """
+    program, installer = shutil.which("node"), shutil.which("npm")
+    if program is None or installer is None:
+        peer_is_missing("libutp comes through Node.js: node and npm are not installed")
+        raise AssertionError("unreachable")
+    if not (LIBUTP_PEER / "node_modules" / "utp-native").is_dir():
+        command = [installer, "install", "--no-audit", "--no-fund", "--no-package-lock"]
+        ran = subprocess.run(command, cwd=LIBUTP_PEER, capture_output=True, text=True, timeout=300)
+        if ran.returncode:
+            peer_is_missing(f"npm cannot install utp-native: {ran.stderr[-500:]}")
+    loads = subprocess.run([program, "-e", "require('utp-native')"], cwd=LIBUTP_PEER, capture_output=True, text=True)
+    if loads.returncode:
+        peer_is_missing(f"utp-native does not load: {loads.stderr[-500:]}")
+    return program
+
+
+@pytest.fixture(scope="session")
+def libtorrent() -> None:
+    """
+    The libtorrent of the Python that runs the tests.
+    """
+    if importlib.util.find_spec("libtorrent") is None:
+        peer_is_missing('libtorrent is not installed: pip install "twisted-utp[interop]"')

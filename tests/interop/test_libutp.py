@@ -1,0 +1,74 @@
+"""
+Do we exchange bytes with libutp, both ways, whoever connects and whoever closes first?
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+HERE = Path(__file__).resolve().parent
+OURS, THEIRS = HERE / "exchange.py", HERE / "libutp_peer" / "exchange.js"
+MEGABYTE = 1 << 20
+TIMEOUT = 90
+
+
+def expected_digest(seed: str, length: int) -> str:
+    """
+    What the receiver must report.
+    """
+    return hashlib.sha256(hashlib.shake_256(seed.encode()).digest(length)).hexdigest()
+
+
+def run_exchange(start, start_python, node, *, we: str, first: str, ours: int, theirs: int) -> None:
+    """
+    One connection between C{exchange.py} and C{exchange.js}, to its end on both sides, digests checked.
+    """
+    our_options = ["--send", ours, "--seed", "ours", "--close", "first" if first == "we" else "second"]
+    their_options = ["--send", theirs, "--seed", "theirs", "--close", "first" if first == "they" else "second"]
+    our_options, their_options = map(str, our_options), map(str, their_options)
+    if we == "connect":
+        peer = start(node, THEIRS, "listen", *their_options)
+        port = peer.wait_for_event("listening")["port"]
+        our = start_python(OURS, "connect", f"utp:127.0.0.1:{port}", *our_options)
+    else:
+        our = start_python(OURS, "listen", "utp:0:interface=127.0.0.1", *our_options)
+        port = our.wait_for_event("listening")["port"]
+        peer = start(node, THEIRS, "connect", str(port), *their_options)
+    our_account = our.wait_for_event("done", timeout=TIMEOUT)
+    their_account = peer.wait_for_event("done", timeout=TIMEOUT)
+    our.wait_for_exit()
+    peer.wait_for_exit()
+    assert (our_account["received"], our_account["sha256"]) == (theirs, expected_digest("theirs", theirs))
+    assert (their_account["received"], their_account["sha256"]) == (ours, expected_digest("ours", ours))
+
+
+@pytest.mark.parametrize("first", ["we", "they"])
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_sixteen_megabytes_each_way(start, start_python, node, we, first):
+    """
+    16 MB in both directions at once, then a half close by one side, answered by the other's.
+    """
+    run_exchange(start, start_python, node, we=we, first=first, ours=16 * MEGABYTE, theirs=16 * MEGABYTE)
+
+
+@pytest.mark.parametrize("first", ["we", "they"])
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_one_way(start, start_python, node, we, first):
+    """
+    The initiator sends and the other side only listens, whoever closes first: acks and FINs without data to ride on.
+    """
+    ours, theirs = (16 * MEGABYTE, 0) if we == "connect" else (0, 16 * MEGABYTE)
+    run_exchange(start, start_python, node, we=we, first=first, ours=ours, theirs=theirs)
+
+
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_one_byte(start, start_python, node, we):
+    """
+    A connection whose data fits in the packet before the FIN.
+    """
+    run_exchange(start, start_python, node, we=we, first="we", ours=1, theirs=1)

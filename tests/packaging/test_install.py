@@ -1,0 +1,277 @@
+"""
+Does an installed package give Twisted its C{utp:} endpoints, however it was installed?
+
+Everything here runs in fresh virtual environments, from another directory and without the checkout on sys.path: what
+works only in the source tree fails (architecture notes: automatic package discovery skips C{twisted/plugins}, and
+setuptools' import hooks hide it from Twisted in editable installs).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+# -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
+ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
+SERVERS = ["utp:0", "utp6:0", "UTP:0", "utp:0:interface=127.0.0.1", "haproxy:utp:0"]
+CLIENTS = ["utp:localhost:1", r"utp:host=\:\:1:port=1", r"tls:localhost:443:endpoint=utp\:127.0.0.1\:1"]
+
+
+def run(*argv: str | Path, timeout: float = 300, cwd: str | Path = "/") -> str:
+    """
+    Run a program that must succeed; its output.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV_"))}
+    words = [str(word) for word in argv]
+    ran = subprocess.run(
+        words, cwd=cwd, env=environment, timeout=timeout, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert ran.returncode == 0, f"{' '.join(words)} exited with {ran.returncode}:\n{ran.stdout[-3000:]}"
+    return ran.stdout
+
+
+class Environment:
+    """
+    A virtual environment with something installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.bin / "python"
+        run(sys.executable, "-m", "venv", "--without-pip", folder)
+
+    def pip(self, *arguments: str | Path) -> str:
+        """
+        The pip of the tests' own Python, working on this environment.
+        """
+        return run(sys.executable, "-m", "pip", "--python", self.python, *arguments)
+
+    def probe(self, code: str) -> str:
+        """
+        Run a few statements from the root directory, with nothing on sys.path but what is installed.
+        """
+        return run(self.python, ISOLATED, "-W", "error::UserWarning", "-c", code)
+
+    def plugin_caches(self) -> list[Path]:
+        """
+        Twisted's plugin caches in this environment.
+        """
+        return list(self.bin.parent.rglob("dropin.cache"))
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory, checkout) -> Path:
+    """
+    A copy of the checkout: building leaves nothing in the real one, and nothing stale in it is built.
+    """
+    copy = tmp_path_factory.mktemp("source") / "twisted-utp"
+    ignored = shutil.ignore_patterns(
+        ".git",
+        ".venv",
+        "venv",
+        "node_modules",
+        "__pycache__",
+        ".*_cache",
+        "build",
+        "dist",
+        "*.egg-info",
+        "dropin.cache",
+    )
+    shutil.copytree(checkout, copy, ignore=ignored)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory, source) -> Path:
+    """
+    A folder with an sdist, and the wheel that was built from the sdist.
+    """
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, source)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(distributions) -> Path:
+    """
+    The wheel.
+    """
+    (found,) = distributions.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def sdist(distributions) -> Path:
+    """
+    The source distribution.
+    """
+    (found,) = distributions.glob("*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="session")
+def from_wheel(tmp_path_factory, wheel) -> Environment:
+    """
+    C{pip install twisted-utp[tls]}, as from an index.
+    """
+    environment = Environment(tmp_path_factory.mktemp("from_wheel"))
+    environment.pip("install", f"{wheel}[tls]")
+    return environment
+
+
+@pytest.fixture(scope="session")
+def from_folder(tmp_path_factory, source) -> Environment:
+    """
+    C{pip install .[tls]}.
+    """
+    environment = Environment(tmp_path_factory.mktemp("from_folder"))
+    environment.pip("install", f"{source}[tls]")
+    return environment
+
+
+@pytest.fixture(scope="session")
+def editable(tmp_path_factory, source) -> Environment:
+    """
+    C{pip install -e .[tls]}.
+    """
+    environment = Environment(tmp_path_factory.mktemp("editable"))
+    environment.pip("install", "-e", f"{source}[tls]")
+    return environment
+
+
+@pytest.fixture(scope="session", params=["from_wheel", "from_folder", "editable"])
+def installed(request) -> Environment:
+    """
+    Each way to install it.
+    """
+    environment: Environment = request.getfixturevalue(request.param)
+    return environment
+
+
+def test_wheel_contents(wheel):
+    """
+    The wheel holds the package, the one plugin file, and nothing that belongs to Twisted or to the tests.
+    """
+    names = zipfile.ZipFile(wheel).namelist()
+    outside = {name for name in names if not name.startswith("twisted_utp/") and ".dist-info/" not in name}
+    assert outside == {"twisted/plugins/twisted_utp_plugin.py"}
+    assert "twisted_utp/py.typed" in names
+    assert "twisted_utp/proto/multiplexer.py" in names
+
+
+def test_sdist_contents(sdist):
+    """
+    The sdist holds what a distributor needs: the tests, the examples and the licence.
+    """
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"tests/conftest.py", "tests/interop/libutp_peer/exchange.js", "examples/service.tac", "LICENSE"}
+    wanted |= {"examples/bittorrent/wire.py", "benchmarks/throughput.py", "CHANGELOG.rst", "README.rst"}
+    assert wanted <= names
+    assert not [name for name in names if "node_modules" in name or name.endswith(("dropin.cache", ".pyc"))]
+
+
+@pytest.mark.parametrize("string", SERVERS)
+def test_server_string(installed, string):
+    """
+    Twisted parses our server strings, also inside another parser's.
+    """
+    code = "from twisted.internet import endpoints, reactor; "
+    assert "Endpoint" in installed.probe(code + f"print(endpoints.serverFromString(reactor, {string!r}))")
+
+
+@pytest.mark.parametrize("string", CLIENTS)
+def test_client_string(installed, string):
+    """
+    Twisted parses our client strings, also as the transport of its own TLS endpoint.
+    """
+    code = "from twisted.internet import endpoints, reactor; "
+    assert "ndpoint" in installed.probe(code + f"print(endpoints.clientFromString(reactor, {string!r}))")
+
+
+def test_plugin_loads_nothing_heavy(installed):
+    """
+    Importing the plugin installs no reactor and loads no core: every C{twist} does it on a cold cache.
+    """
+    code = "import sys, twisted.plugins.twisted_utp_plugin; "
+    code += "print([name for name in sys.modules if name == 'twisted.internet.reactor' "
+    code += "or name.startswith(('twisted_utp.proto', 'twisted_utp.udp', 'twisted_utp.protocol', 'asyncio'))])"
+    assert installed.probe(code).strip() == "[]"
+
+
+def test_interface_is_declared(installed):
+    """
+    The plugin's objects provide what Twisted looks for.
+    """
+    code = "from twisted.plugin import getPlugins; from zope.interface.verify import verifyObject; "
+    code += "from twisted.internet.interfaces import IStreamServerEndpointStringParser as Server; "
+    code += "from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor as Client; "
+    code += "print(sorted((I.__name__[7:13], p.prefix, verifyObject(I, p)) for I in (Server, Client) "
+    code += "for p in getPlugins(I) if p.prefix.startswith('utp')))"
+    wanted = [("Client", "utp", True), ("Server", "utp", True), ("Server", "utp6", True)]
+    assert installed.probe(code).strip() == str(wanted)
+
+
+def test_choice_of_reactor_on_a_cold_cache(installed, start, tmp_path):
+    """
+    C{twist --reactor=poll} works when the plugin cache must be built first: no plugin has installed a reactor.
+    """
+    for cache in installed.plugin_caches():
+        cache.unlink()
+    listen = "utp:0:interface=127.0.0.1"
+    server = start(installed.bin / "twist", "--reactor=poll", "web", "--listen", listen, "--path", tmp_path, cwd="/")
+    server.wait_for_line("Starting factory")
+    for cache in installed.plugin_caches():
+        cache.unlink()
+    options = ["-n", "--reactor=poll", "--pidfile="]
+    daemon = start(installed.bin / "twistd", *options, "web", "--listen", listen, "--path", tmp_path, cwd=tmp_path)
+    daemon.wait_for_line(r"reactor class: twisted\.internet\.pollreactor\.PollReactor")
+    daemon.wait_for_line("Starting factory")
+
+
+def test_port_in_use(installed, start, tmp_path):
+    """
+    A port that another program has ends C{twist} with exit code 1 and one line that says why.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        listen = f"utp:{port}:interface=127.0.0.1"
+        server = start(installed.bin / "twist", "web", "--listen", listen, "--path", tmp_path, cwd="/")
+        server.wait_for_exit(code=1)
+    reasons = [line for line in server.output if re.search(rf"{port}.*in use", line)]
+    assert len(reasons) == 1, server.output
+
+
+def test_uninstall_leaves_twisted(tmp_path, wheel):
+    """
+    Uninstalling takes the plugin away and leaves Twisted and its own plugins.
+    """
+    environment = Environment(tmp_path / "environment")
+    environment.pip("install", wheel)
+    environment.pip("uninstall", "-y", "twisted-utp")
+    code = "from twisted.internet import endpoints, reactor; endpoints.serverFromString(reactor, 'tcp6:0'); "
+    code += "import importlib.util as u; print(u.find_spec('twisted_utp'))"
+    assert environment.probe(code).strip() == "None"
+
+
+def test_version(installed, checkout):
+    """
+    The version is the one in the source, read by setuptools without importing it.
+    """
+    source = (checkout / "twisted_utp" / "__init__.py").read_text()
+    version = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    assert version is not None
+    code = "import importlib.metadata as m, twisted_utp; print(m.version('twisted-utp'), twisted_utp.__version__)"
+    assert installed.probe(code).split() == [version[1]] * 2

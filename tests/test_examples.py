@@ -1,0 +1,110 @@
+"""
+Do the examples run as written?
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from twisted.internet import endpoints
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
+LISTEN = "utp:0:interface=127.0.0.1"
+TESTED = {
+    "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "service.tac",
+    "tls_over_utp.py", "web_over_utp.py",
+}  # fmt: skip
+
+
+@pytest.fixture
+def free_port() -> int:
+    """
+    A UDP port that nobody had a moment ago.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_every_example_is_tested():
+    """
+    A new example needs a test here.
+    """
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".tac")} == TESTED
+
+
+def test_echo(start_python):
+    """
+    The echo client's line comes back from the echo server.
+    """
+    server = start_python(EXAMPLES / "echo_server.py", LISTEN)
+    port = server.wait_for_line(r"echoing on .*port=(\d+)")[1]
+    client = start_python(EXAMPLES / "echo_client.py", f"utp:127.0.0.1:{port}", "hello over uTP")
+    client.wait_for_exit()
+    assert client.output == ["hello over uTP"]
+
+
+def test_service(start, start_python, free_port):
+    """
+    The daemon echoes where its environment says.
+    """
+    listen = {"UTP_LISTEN": f"utp:{free_port}:interface=127.0.0.1"}
+    daemon = start(TWISTD, "-n", "--pidfile=", "-y", EXAMPLES / "service.tac", env=listen)
+    daemon.wait_for_line("Starting factory")
+    client = start_python(EXAMPLES / "echo_client.py", f"utp:127.0.0.1:{free_port}", "hello daemon")
+    client.wait_for_exit()
+    assert client.output == ["hello daemon"]
+
+
+def test_web(start_python):
+    """
+    A web server and an Agent in one process.
+    """
+    program = start_python(EXAMPLES / "web_over_utp.py", LISTEN)
+    program.wait_for_line(r"^http://127\.0\.0\.1:\d+/: 200 hello IPv4Address\(type='UDP', host='127\.0\.0\.1'")
+    program.wait_for_exit()
+
+
+@pytest.mark.skipif(not hasattr(endpoints, "wrapServerTLS"), reason="this Twisted has no wrapServerTLS yet")
+def test_tls(start_python):
+    """
+    TLS with a certificate that the client verifies.
+    """
+    program = start_python(EXAMPLES / "tls_over_utp.py", LISTEN)
+    program.wait_for_line("^hello guest, said CN=localhost$")
+    program.wait_for_exit()
+
+
+def test_download(start, start_python, tmp_path, free_port):
+    """
+    A file fetched from C{twist web} is the file.
+    """
+    original, copy = tmp_path / "served" / "file.bin", tmp_path / "copy.bin"
+    original.parent.mkdir()
+    original.write_bytes(os.urandom(3_000_001))
+    server = start(TWIST, "web", "--listen", f"utp:{free_port}:interface=127.0.0.1", "--path", original.parent)
+    server.wait_for_line("Starting factory")
+    start_python(EXAMPLES / "download.py", f"utp:127.0.0.1:{free_port}", "/file.bin", "-o", copy).wait_for_exit()
+    assert copy.read_bytes() == original.read_bytes()
+
+
+def test_bittorrent(start_python, tmp_path):
+    """
+    Our leech fetches a torrent from our seed, and every piece is checked.
+    """
+    original, copy = tmp_path / "original.bin", tmp_path / "copy.bin"
+    original.write_bytes(hashlib.shake_256(b"torrent").digest(3_000_001))
+    seed = start_python(EXAMPLES / "bittorrent_seed.py", original, "--listen", LISTEN, "--once")
+    port = seed.wait_for_line(r"listening on .*port=(\d+)")[1]
+    torrent = f"{original}.torrent"
+    leech = start_python(EXAMPLES / "bittorrent_leech.py", torrent, "--peer", f"utp:127.0.0.1:{port}", "-o", copy)
+    leech.wait_for_exit(timeout=60)
+    seed.wait_for_exit()
+    assert copy.read_bytes() == original.read_bytes()

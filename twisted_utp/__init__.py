@@ -1,0 +1,72 @@
+"""
+uTP (BEP-29), the transport protocol of BitTorrent, as a transport for Twisted: write C{utp:} where you wrote C{tcp:}.
+
+What is public?  The names in C{__all__}.  They are imported when first used, because Twisted imports this package
+whenever it looks for plugins, and no program that does not use C{utp:} should pay for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
+    from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut
+    from twisted_utp.interfaces import IUTPListeningPort, IUTPTransport
+    from twisted_utp.port import UTPPort
+    from twisted_utp.proto.config import UTPConfig
+    from twisted_utp.proto.congestion.base import register_congestion_controller
+    from twisted_utp.proto.stats import ConnectionStats, PortStats
+    from twisted_utp.protocol import UTPProtocol
+    from twisted_utp.transport import UTPTransport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConnectionStats",
+    "IUTPListeningPort",
+    "IUTPTransport",
+    "PortStats",
+    "UTPClientEndpoint",
+    "UTPConfig",
+    "UTPConnectionReset",
+    "UTPConnectionTimedOut",
+    "UTPPort",
+    "UTPProtocol",
+    "UTPServerEndpoint",
+    "UTPTransport",
+    "__version__",
+    "register_congestion_controller",
+]
+
+_HOMES = {
+    "ConnectionStats": "proto.stats",
+    "IUTPListeningPort": "interfaces",
+    "IUTPTransport": "interfaces",
+    "PortStats": "proto.stats",
+    "UTPClientEndpoint": "endpoints",
+    "UTPConfig": "proto.config",
+    "UTPConnectionReset": "errors",
+    "UTPConnectionTimedOut": "errors",
+    "UTPPort": "port",
+    "UTPProtocol": "protocol",
+    "UTPServerEndpoint": "endpoints",
+    "UTPTransport": "transport",
+    "register_congestion_controller": "proto.congestion.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """
+    Import a public name on its first use (PEP 562).
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,92 @@
+"""
+Which of several addresses does a connection go to?
+
+The first that answers (RFC 8305): a new attempt starts when the previous one has had a moment, or has failed; the
+first to succeed wins and the others are cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IProtocol
+from twisted.python.failure import Failure
+
+Attempt = Callable[[], "Deferred[IProtocol]"]
+
+
+class Race:
+    """
+    Several attempts, of which one may win.
+
+    @ivar result: fires with the winner's protocol, or fails with the last failure once all have failed.
+        Cancelling it cancels the attempts.
+    """
+
+    def __init__(self, reactor: Any, attempts: Sequence[Attempt], delay: float) -> None:
+        """
+        @param attempts: start one each; at least one.
+        @param delay: seconds until the next one starts.
+        """
+        self.result: Deferred[IProtocol] = Deferred(self._cancel)
+        self._reactor = reactor
+        self._waiting: Iterator[Attempt] = iter(attempts)
+        self._delay = delay
+        self._running: list[Deferred[IProtocol]] = []
+        self._timer: IDelayedCall | None = None
+        self._exhausted = False
+        self._over = False
+
+    def start(self) -> Deferred[IProtocol]:
+        """
+        Start the first attempt.
+
+        @return: C{result}.
+        """
+        self._next()
+        return self.result
+
+    def _next(self) -> None:
+        attempt = next(self._waiting, None)
+        if attempt is None:
+            self._exhausted = True
+            return
+        running = attempt()
+        self._running.append(running)
+        self._timer = self._reactor.callLater(self._delay, self._delay_over)
+        running.addCallbacks(self._won, self._failed, callbackArgs=(running,), errbackArgs=(running,))
+
+    def _delay_over(self) -> None:
+        self._timer = None
+        self._next()
+
+    def _won(self, protocol: IProtocol, attempt: Deferred[IProtocol]) -> None:
+        self._running.remove(attempt)
+        self._finish()
+        self.result.callback(protocol)
+
+    def _failed(self, reason: Failure, attempt: Deferred[IProtocol]) -> None:
+        self._running.remove(attempt)
+        if self._over:
+            return
+        self._stop_timer()
+        self._next()
+        if self._exhausted and not self._running and not self._over:
+            self._finish()
+            self.result.errback(reason)
+
+    def _cancel(self, result: Deferred[IProtocol]) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        self._over = True
+        self._stop_timer()
+        for attempt in list(self._running):
+            attempt.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

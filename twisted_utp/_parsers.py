@@ -1,0 +1,100 @@
+"""
+What do C{utp:} and C{utp6:} mean to C{serverFromString} and C{clientFromString}?
+
+Twisted imports this module in every program that parses an endpoint string, before the program has chosen its
+reactor; so what does the work is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor, IStreamServerEndpointStringParser
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class UTPServerParser:
+    """
+    C{utp:PORT[:interface=ADDRESS][:backlog=N][:SETTING=VALUE...]}
+
+    @ivar prefix: what the string begins with.
+    """
+
+    def __init__(self, prefix: str, interface: str = "") -> None:
+        """
+        @param interface: where to listen when the string does not say.
+        """
+        self.prefix = prefix
+        self._interface = interface
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> UTPServerEndpoint:
+        """
+        See L{IStreamServerEndpointStringParser.parseStreamServer}.
+
+        @raise ValueError: naming the key, the value and what is allowed.
+        """
+        from twisted_utp._resolution import is_numeric
+        from twisted_utp._settings import parse_port, parse_settings
+        from twisted_utp.endpoints import UTPServerEndpoint
+
+        given = _named(self.prefix, ("port",), args, kwargs)
+        port = parse_port(given.pop("port"))
+        interface = given.pop("interface", self._interface)
+        if interface and not is_numeric(interface):
+            raise ValueError(f"interface={interface!r}: expected an IPv4 or IPv6 address of this machine")
+        config = parse_settings(given, "backlog", others=("port", "interface"))
+        return UTPServerEndpoint(reactor, port, interface=interface, config=config)
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class UTPClientParser:
+    """
+    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:SETTING=VALUE...]}
+
+    @ivar prefix: what the string begins with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> UTPClientEndpoint:
+        """
+        See L{IStreamClientEndpointStringParserWithReactor.parseStreamClient}.
+
+        @raise ValueError: naming the key, the value and what is allowed.
+        """
+        from twisted_utp._resolution import is_numeric
+        from twisted_utp._settings import parse_port, parse_settings
+        from twisted_utp.endpoints import UTPClientEndpoint
+
+        given = _named(self.prefix, ("host", "port"), args, kwargs)
+        host = given.pop("host")
+        if not host:
+            raise ValueError(f"host={host!r}: expected a name or an address")
+        port = parse_port(given.pop("port"), lowest=1)
+        address = given.pop("bindAddress", "")
+        if address and not is_numeric(address):
+            raise ValueError(f"bindAddress={address!r}: expected an IPv4 or IPv6 address of this machine")
+        bind_port = parse_port(given.pop("bindPort", "0"), key="bindPort")
+        config = parse_settings(given, "timeout", others=("host", "port", "bindAddress", "bindPort"))
+        bind = (address, bind_port) if address or bind_port else None
+        return UTPClientEndpoint(reactor, host, port, bindAddress=bind, config=config)
+
+
+def _named(prefix: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
+    """
+    All arguments by name: the positional ones are C{names}, less those given by keyword, in order.
+
+    @raise ValueError: when one is missing, or there are too many.
+    """
+    unnamed = [name for name in names if name not in kwargs]
+    if len(args) > len(unnamed):
+        raise ValueError(f"{prefix}: {args[len(unnamed)]!r} is one argument too many; further ones need their names")
+    if len(args) < len(unnamed):
+        raise ValueError(f"{prefix}: {unnamed[len(args)]} is missing")
+    return {**kwargs, **dict(zip(unnamed, args, strict=True))}

@@ -1,0 +1,95 @@
+"""
+Which addresses does a name have, and in which order are they tried?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
+from zope.interface import implementer
+
+
+def is_numeric(host: str) -> bool:
+    """
+    Is it an IPv4 or IPv6 address, perhaps with a scope id?
+    """
+    return isIPAddress(host) or isIPv6Address(host)
+
+
+def resolve(reactor: Any, host: str, port: int) -> Deferred[list[str]]:
+    """
+    Look a name up with the reactor's resolver.
+
+    @return: numeric hosts, in the order to be tried; at least one, or fails with C{DNSLookupError}.
+    """
+    if is_numeric(host):
+        return succeed([host])
+    receiver = _Receiver()
+    reactor.nameResolver.resolveHostName(receiver, host, portNumber=port, transportSemantics="UDP")
+
+    def ordered(addresses: list[IAddress]) -> list[str]:
+        hosts = interleave([_host(address) for address in addresses if isinstance(address, (IPv4Address, IPv6Address))])
+        if not hosts:
+            raise DNSLookupError(f"no results for hostname lookup: {host}")
+        return hosts
+
+    return receiver.resolved.addCallback(ordered)
+
+
+def interleave(hosts: Sequence[str]) -> list[str]:
+    """
+    Alternate between the address families, first the one that the system prefers (RFC 8305 (4)).
+    """
+    unique = list(dict.fromkeys(hosts))
+    if not unique:
+        return []
+    first_is_ipv6 = ":" in unique[0]
+    preferred = [host for host in unique if (":" in host) is first_is_ipv6]
+    others = [host for host in unique if (":" in host) is not first_is_ipv6]
+    mixed: list[str] = []
+    for index in range(max(len(preferred), len(others))):
+        mixed += preferred[index : index + 1] + others[index : index + 1]
+    return mixed
+
+
+def _host(address: IPv4Address | IPv6Address) -> str:
+    host: str = address.host
+    scope = getattr(address, "scopeID", 0)
+    if isinstance(scope, int) and scope and "%" not in host:
+        return f"{host}%{scope}"
+    return host
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """
+    Collects what the resolver finds.
+    """
+
+    def __init__(self) -> None:
+        self.resolved: Deferred[list[IAddress]] = Deferred()
+        self._addresses: list[IAddress] = []
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """
+        It cannot be cancelled yet (Twisted #8888), so there is nothing to keep.
+        """
+
+    def addressResolved(self, address: IAddress) -> None:
+        """
+        One more.
+        """
+        self._addresses.append(address)
+
+    def resolutionComplete(self) -> None:
+        """
+        That was all.
+        """
+        if not self.resolved.called:
+            self.resolved.callback(self._addresses)

@@ -1,0 +1,112 @@
+"""
+Which settings does an endpoint string give, and are they right?
+
+Every field of L{UTPConfig} is a key in camel case, so a new one needs nothing here.  What is wrong is a
+C{ValueError} that names the key as it was written, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from twisted_utp.proto.config import RANGES, UTPConfig
+
+# Endpoints have arguments of their own for these.
+_ARGUMENTS = {"backlog": "backlog", "connect_timeout": "timeout"}
+
+_BOOLEANS = {"0": False, "1": True}
+
+
+def setting_keys(*arguments: str) -> dict[str, str]:
+    """
+    The keys of an endpoint string.
+
+    @param arguments: which of C{backlog} and C{timeout} it takes.
+    @return: the name of the setting by its key.
+    """
+    keys = {}
+    for field in fields(UTPConfig):
+        argument = _ARGUMENTS.get(field.name)
+        if argument is None:
+            keys[_camel_case(field.name)] = field.name
+        elif argument in arguments:
+            keys[argument] = field.name
+    return keys
+
+
+def parse_settings(given: Mapping[str, str], *arguments: str, others: tuple[str, ...] = ()) -> UTPConfig:
+    """
+    The configuration that an endpoint string asks for.
+
+    @param given: its keywords, less C{others}.
+    @param arguments: see L{setting_keys}.
+    @param others: further keys that it takes; for the message.
+    @raise ValueError: on a key that does not exist, or a value that is not allowed.
+    """
+    keys = setting_keys(*arguments)
+    for key in given:
+        if key not in keys:
+            raise ValueError(f"{key}={given[key]!r}: no such key; there are {', '.join(sorted((*keys, *others)))}")
+    config = UTPConfig()
+    for key, text in given.items():
+        config = _set(config, key, keys[key], text)
+    return config
+
+
+def parse_port(text: str, *, key: str = "port", lowest: int = 0) -> int:
+    """
+    A UDP port.
+
+    @raise ValueError: when it is none.
+    """
+    port = int(text) if text.isascii() and text.isdecimal() else -1
+    if not lowest <= port <= 65535:
+        raise ValueError(f"{key}={text!r}: expected an integer from {lowest} to 65535")
+    return port
+
+
+def _set(config: UTPConfig, key: str, name: str, text: str) -> UTPConfig:
+    try:
+        value = _convert(name, text)
+    except ValueError:
+        raise ValueError(f"{key}={text!r}: expected {_allowed(name)}") from None
+    try:
+        return config.but(**{name: value})
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error).replace(f"{name}=", f"{key}=", 1)) from None
+
+
+def _convert(name: str, text: str) -> Any:
+    kind = _kind(name)
+    if kind is bool:
+        if text not in _BOOLEANS:
+            raise ValueError(text)
+        return _BOOLEANS[text]
+    if kind is int:
+        return int(text)
+    if kind is float:
+        return float(text)
+    return text
+
+
+def _kind(name: str) -> Any:
+    """
+    The type of a setting, without the None of optional ones.
+    """
+    hint = get_type_hints(UTPConfig)[name]
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    return kinds[0] if kinds else hint
+
+
+def _allowed(name: str) -> str:
+    if _kind(name) is bool:
+        return "0 or 1"
+    allowed = RANGES[name]
+    return f"{allowed['low']} to {allowed['high']} {allowed['unit']}"
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,88 @@
+"""
+How does a connection switch to TLS in mid-stream, so that the transport that the application holds speaks it?
+
+The TLS protocol of Twisted takes the place of the application's protocol on the transport, and from then on the
+transport's own C{write}, C{loseConnection} and so on go through it.  It in turn writes to L{BelowTLS}, which is the
+same transport without the detour.  This is how Twisted's TCP does it, in a module that is private.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IProducer, ISSLTransport
+from zope.interface import alsoProvides
+
+if TYPE_CHECKING:
+    from twisted_utp.transport import UTPTransport
+
+
+class BelowTLS:
+    """
+    The transport as the TLS protocol sees it: writes go to the uTP stream.
+    """
+
+    def __init__(self, transport: UTPTransport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        """
+        Whatever TLS does not change, C{getPeer} for example.
+        """
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """
+        Write what is already encrypted.
+        """
+        self._transport.stream_write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """
+        Write what is already encrypted.
+        """
+        self._transport.stream_write(b"".join(iovec))
+
+    def loseConnection(self) -> None:
+        """
+        Close the stream: TLS has said its goodbye.
+        """
+        self._transport.stream_lose_connection()
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        Register a producer of encrypted data.
+        """
+        self._transport.stream_register_producer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """
+        Unregister it.
+        """
+        self._transport.stream_unregister_producer()
+
+
+def start_tls(transport: UTPTransport, context_factory: Any, is_client: bool) -> None:
+    """
+    Put TLS between a transport and its protocol.
+
+    @param context_factory: see L{ITLSTransport.startTLS <twisted.internet.interfaces.ITLSTransport.startTLS>}.
+    @param is_client: which part of the TLS handshake is ours.
+    """
+    # Not at the top: pyOpenSSL is heavy, and optional.
+    from twisted.protocols.tls import TLSMemoryBIOFactory
+
+    producer, streaming = transport.producer, transport.streamingProducer
+    if producer is not None:
+        transport.unregisterProducer()
+    factory: Any = TLSMemoryBIOFactory(context_factory, is_client, None, transport.reactor)  # type: ignore[arg-type]
+    # False: the application's protocol has long been connected, and must not hear of it again.
+    tls = factory.protocol(factory, transport.protocol, False)
+    transport.protocol = tls
+    vars(transport).update(getHandle=tls.getHandle, getPeerCertificate=tls.getPeerCertificate)
+    alsoProvides(transport, ISSLTransport)
+    transport.TLS = True
+    tls.makeConnection(BelowTLS(transport))
+    if producer is not None:
+        transport.registerProducer(producer, streaming)

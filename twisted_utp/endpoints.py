@@ -1,0 +1,177 @@
+"""
+How does a program listen, and connect, without knowing that it is uTP?
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.address import HostnameAddress
+from twisted.internet.defer import Deferred, execute, maybeDeferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from zope.interface import implementer
+
+from twisted_utp._attempts import Race
+from twisted_utp._resolution import is_numeric, resolve
+from twisted_utp._shared import closing_protocol, protocol_to_connect, protocol_to_listen
+from twisted_utp.proto.config import UTPConfig
+from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
+from twisted_utp.protocol import UTPProtocol
+
+# RFC 8305 (5): the recommended Connection Attempt Delay, seconds.
+ATTEMPT_DELAY = 0.25
+
+
+@implementer(IStreamServerEndpoint)
+class UTPServerEndpoint:
+    """
+    Listens on a UDP port.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        port: int,
+        backlog: int = DEFAULT_BACKLOG,
+        interface: str = "",
+        config: UTPConfig | None = None,
+    ) -> None:
+        """
+        @param port: UDP port; 0 for any.
+        @param backlog: accepted connections whose peers have not yet proved to be where they say; the C{backlog} of
+            C{config} unless it is given.
+        @param interface: address of this machine to bind to; C{""} for all IPv4 ones, C{"::"} for all.
+        @param config: settings of the connections.
+        @raise ValueError: on a backlog out of range.
+        """
+        settings = config if config is not None else UTPConfig()
+        if backlog != DEFAULT_BACKLOG:
+            settings = settings.but(backlog=backlog)
+        self._reactor = reactor
+        self._port = port
+        self._interface = interface
+        self._config = settings
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._interface or '*'}:{self._port}>"
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        Bind the UDP port, before this returns, and serve connections.
+
+        @return: fires with a L{UTPPort <twisted_utp.port.UTPPort>}, or fails with C{CannotListenError}.
+        """
+        closing = closing_protocol(self._reactor, self._interface, self._port)
+        if closing is not None:
+            # The last connection from an earlier listen() ended in this turn of the reactor.
+            return closing.when_closed().addCallback(lambda _: self._listen(protocolFactory))
+        return execute(self._listen, protocolFactory)
+
+    def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        protocol = protocol_to_listen(self._reactor, self._interface, self._port, self._config)
+        port: IListeningPort = protocol.listen(factory, self._config)
+        return port
+
+
+@implementer(IStreamClientEndpoint)
+class UTPClientEndpoint:
+    """
+    Connects to a UDP port, from one of its own or from a given one.
+    """
+
+    _protocol: UTPProtocol | None = None
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int,
+        timeout: float | None = DEFAULT_CONNECT_TIMEOUT,
+        bindAddress: tuple[str, int] | str | None = None,
+        attemptDelay: float | None = None,
+        config: UTPConfig | None = None,
+    ) -> None:
+        """
+        @param host: a name, or a numeric IPv4 or IPv6 address, perhaps with a scope id.
+        @param timeout: seconds that each attempt may take; L{None}, or the default, for what C{config} says.
+        @param bindAddress: our address, or address and UDP port, or C{("", port)}.  A port that is in use for uTP in
+            this process, by an endpoint that listens for example, is shared.
+        @param attemptDelay: seconds between attempts when the name has several addresses; L{None} for 0.25.
+        @param config: settings of the connection.
+        @raise ValueError: on a timeout out of range.
+        """
+        settings = config if config is not None else UTPConfig()
+        if timeout is not None and timeout != DEFAULT_CONNECT_TIMEOUT:
+            settings = settings.but(connect_timeout=timeout)
+        self._reactor = reactor
+        self._host = host.decode("ascii") if isinstance(host, bytes) else host
+        self._port = port
+        self._bind = (bindAddress, 0) if isinstance(bindAddress, str) else bindAddress
+        self._attempt_delay = ATTEMPT_DELAY if attemptDelay is None else attemptDelay
+        self._config = settings
+
+    @classmethod
+    def overProtocol(
+        cls,
+        protocol: UTPProtocol,
+        host: str,
+        port: int,
+        timeout: float | None = DEFAULT_CONNECT_TIMEOUT,
+        attemptDelay: float | None = None,
+        config: UTPConfig | None = None,
+    ) -> UTPClientEndpoint:
+        """
+        An endpoint that connects from the UDP port of a L{UTPProtocol <twisted_utp.protocol.UTPProtocol>}: for NAT
+        traversal, or for BitTorrent, where all connections share one port.
+
+        @param config: settings of the connection; the protocol's when L{None}.
+        """
+        settings = config if config is not None else protocol.multiplexer.config
+        endpoint = cls(protocol.reactor, host, port, timeout, None, attemptDelay, settings)
+        endpoint._protocol = protocol
+        return endpoint
+
+    def __repr__(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"<{type(self).__name__} {host}:{self._port}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        Resolve the name, and connect to whichever of its addresses answers first.
+
+        @return: fires with the protocol; fails with C{ConnectionRefusedError}, C{TimeoutError},
+            C{ConnectingCancelledError}, C{CannotListenError}, C{DNSLookupError} or what the factory raised.
+        """
+        if is_numeric(self._host):
+            return maybeDeferred(self._dial, protocolFactory, self._host)
+        resolving = resolve(self._reactor, self._host, self._port)
+        result: Deferred[IProtocol] = Deferred(partial(self._cancel, resolving))
+        resolving.addCallback(self._race, protocolFactory)
+        resolving.addCallbacks(result.callback, lambda reason: None if result.called else result.errback(reason))
+        return result
+
+    def _cancel(self, resolving: Deferred[Any], result: Deferred[IProtocol]) -> None:
+        # First the result: what the resolver and the attempts say to their end no longer matters.
+        address = HostnameAddress(self._host.encode("ascii", "backslashreplace"), self._port)
+        result.errback(ConnectingCancelledError(address))
+        resolving.cancel()
+
+    def _race(self, hosts: list[str], factory: IProtocolFactory) -> Deferred[IProtocol]:
+        attempts = [partial(maybeDeferred, self._dial, factory, host) for host in hosts]
+        return Race(self._reactor, attempts, self._attempt_delay).start()
+
+    def _dial(self, factory: IProtocolFactory, host: str) -> Deferred[IProtocol]:
+        protocol = self._protocol
+        if protocol is None:
+            any_address = "::" if ":" in host else ""
+            interface, port = self._bind if self._bind is not None else ("", 0)
+            protocol = protocol_to_connect(self._reactor, interface or any_address, port, self._config)
+        return protocol.connect(factory, host, self._port, self._config)

@@ -1,0 +1,53 @@
+"""
+Which exception tells an application why its connection ended, or never came to be?
+
+Each is, or is a kind of, the one that Twisted's TCP raises, because applications C{reason.check()} those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet import error
+
+from twisted_utp.proto.events import ConnectionLost, LossReason
+
+
+class UTPConnectionReset(error.ConnectionLost):
+    """
+    The peer reset the connection.
+
+    @ivar close_code: libtorrent's close reason, 0 when the peer gave none.
+    """
+
+    def __init__(self, close_code: int = 0) -> None:
+        super().__init__(f"reset by the peer, close reason {close_code}" if close_code else "reset by the peer")
+        self.close_code = close_code
+
+
+class UTPConnectionTimedOut(error.ConnectionLost, error.TimeoutError):
+    """
+    The peer stopped answering.
+    """
+
+    def __init__(self) -> None:
+        error.TimeoutError.__init__(self)
+        self.args = ("the peer stopped answering",)
+
+
+_LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
+    LossReason.DONE: error.ConnectionDone,
+    LossReason.TIMED_OUT: UTPConnectionTimedOut,
+    LossReason.ABORTED: error.ConnectionAborted,
+    LossReason.REFUSED: error.ConnectionRefusedError,
+    LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
+}
+
+
+def loss_exception(event: ConnectionLost) -> Exception:
+    """
+    What C{connectionLost}, or the C{Deferred} of a connect that failed, is to be told.
+    """
+    if event.reason is LossReason.RESET:
+        return UTPConnectionReset(event.close_code)
+    return _LOSSES[event.reason]()

@@ -1,0 +1,543 @@
+"""
+How do a reactor and the sans-IO core work together on one UDP port?
+
+A L{UTPProtocol} turns the core's wheel: datagrams go in, events come out and are dispatched, trains are sent, and
+one delayed call waits for the next deadline.  All that is asked of the core within one turn of the reactor goes out
+in one flush, so that acknowledgements ride on data and small writes share packets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from errno import EADDRNOTAVAIL, EHOSTUNREACH, ENETUNREACH
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError, ConnectError, ConnectionLost, getConnectError
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from twisted_utp.connecting import OutgoingConnection
+from twisted_utp.port import UTPPort
+from twisted_utp.proto.config import UTPConfig
+from twisted_utp.proto.events import Connected
+from twisted_utp.proto.multiplexer import Multiplexer
+from twisted_utp.proto.values import Datagram, Transmit
+from twisted_utp.transport import UTPTransport
+from twisted_utp.udp import ITrainPort, train_port
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.trace import Tracer
+
+# Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
+_ROUNDS = 8
+
+# Seconds until a socket that was full is tried again.
+_RETRY = 0.001
+
+# Seconds between two messages about datagrams that could not be sent.
+_ERROR_INTERVAL = 60
+
+# An attempt to connect that meets one of these need not wait for its timeout.
+_UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
+
+
+def monotonic_us() -> int:
+    """
+    The time in µs, on a clock that never steps; unlike C{reactor.seconds}, which is the wall clock.
+    """
+    return time.monotonic_ns() // 1000
+
+
+def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
+    """
+    A numeric address as Twisted's applications expect it from C{getPeer}.
+    """
+    return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
+
+
+class UTPProtocol(DatagramProtocol):
+    """
+    All uTP connections on one UDP port: any number of factories that listen, and of outgoing connections.
+
+    Give it to C{reactor.listenUDP}, on any reactor, or let the endpoints do so::
+
+        protocol = UTPProtocol(reactor)
+        reactor.listenUDP(9000, protocol)
+        protocol.listen(factory)
+        protocol.connect(other_factory, "192.0.2.7", 9000)
+
+    @ivar reactor: the reactor.
+    @ivar multiplexer: the core.
+    @ivar clock: returns the time in µs, monotonic.
+    @ivar other: gets, if it is set before the port is opened, the datagrams that are not uTP: a DHT node's, say.
+    @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: UTPConfig | None = None,
+        *,
+        clock: Callable[[], int] | None = None,
+        rng: Random | None = None,
+        tracer: Tracer | None = None,
+        other: DatagramProtocol | None = None,
+        closes_when_idle: bool = False,
+    ) -> None:
+        """
+        @param config: settings of connections that have none of their own.
+        @param clock: the time in µs, monotonic; that of a reactor in virtual time, which has C{microseconds}, or
+            else L{monotonic_us}.
+        @param rng: for connection ids; predictable ones are for tests.
+        @param tracer: told what the core does.
+        """
+        self.reactor = reactor
+        if clock is None:
+            clock = getattr(reactor, "microseconds", monotonic_us)
+        self.clock: Callable[[], int] = clock
+        self.other = other
+        self.closes_when_idle = closes_when_idle
+        self.multiplexer = Multiplexer(config, rng=rng if rng is not None else SystemRandom(), tracer=tracer)
+        self._port: ITrainPort | None = None
+        self._ports: list[UTPPort] = []
+        self._transports: dict[UTPTransport, None] = {}
+        self._attempts: dict[OutgoingConnection, None] = {}
+        self._closing = False
+        self._closed_waiters: list[Deferred[None]] = []
+        self._stop_waiters: list[Deferred[None]] = []
+        self._batch: list[Datagram] = []
+        self._batch_received_at = 0
+        self._unsent: list[Transmit] = []
+        self._resumed: list[UTPTransport] = []
+        self._watchers: dict[UTPTransport, None] = {}
+        self._in_flush = False
+        self._asked = False  # something was asked of the core during a flush
+        self._flush_call: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
+        self._timer_due = 0
+        self._errors_logged_at: int | None = None
+
+    # --- What applications ask ---------------------------------------------------------------------------------
+
+    def listen(self, factory: IProtocolFactory, config: UTPConfig | None = None) -> UTPPort:
+        """
+        Let a factory serve incoming connections.  Several may: the first, in order, whose C{buildProtocol} returns
+        a protocol gets the connection; when none does it is reset.
+
+        @param config: replaces the settings of connections accepted from now on.
+        @raise CannotListenError: when the UDP port has been closed.
+        """
+        if config is not None:
+            self.multiplexer.config = config
+        port = UTPPort(self, factory)
+        port.startListening()
+        return port
+
+    def connect(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None = None
+    ) -> Deferred[IProtocol]:
+        """
+        Connect from this UDP port.
+
+        @param host: a numeric address.
+        @param config: settings of this connection.
+        @return: fires with the protocol, or fails with C{ConnectionRefusedError}, C{TimeoutError},
+            C{NoRouteError}, C{ConnectingCancelledError} or what the factory raised.
+        """
+        if self._closing:
+            return fail(ConnectError(string="the UDP port is closed"))
+        connection = self.multiplexer.connect((host, port), now=self.clock(), config=config)
+        attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
+        self._attempts[attempt] = None
+        self.request_flush()
+        return attempt.result
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """
+        Where the UDP port is bound.
+        """
+        assert self._port is not None, "the UDP port is not open"
+        return cast("IPv4Address | IPv6Address", self._port.getHost())
+
+    @property
+    def is_open(self) -> bool:
+        """
+        Is there a UDP port?
+        """
+        return self._port is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """
+        Is the UDP port being closed, though the socket is still there?
+        """
+        return self._closing
+
+    @property
+    def is_listening(self) -> bool:
+        """
+        Does any factory listen?
+        """
+        return bool(self._ports)
+
+    def when_closed(self) -> Deferred[None]:
+        """
+        Fires once the UDP port is closed.
+        """
+        waiter: Deferred[None] = Deferred()
+        self._closed_waiters.append(waiter)
+        return waiter
+
+    # --- From the reactor --------------------------------------------------------------------------------------
+
+    def startProtocol(self) -> None:
+        """
+        The UDP port is open.
+        """
+        self._port = train_port(self.transport)
+        self._closing = False
+        if self.other is not None and self.transport is not None:
+            self.other.makeConnection(self.transport)
+        self.request_flush()
+
+    def stopProtocol(self) -> None:
+        """
+        The UDP port closes under us, or because nobody needs it.
+        """
+        self._cancel_calls()
+        self._reset_connections()
+        self._port = None
+        reason = Failure(ConnectionLost())
+        for transport in list(self._transports):
+            transport.port_lost(reason)
+        for attempt in list(self._attempts):
+            attempt.fail(Failure(ConnectError(string="the UDP port was closed")))
+        for port in list(self._ports):
+            port.port_closed()
+        self._ports.clear()
+        self._batch.clear()
+        self._unsent.clear()
+        self._resumed.clear()
+        self._watchers.clear()
+        self._cancel_calls()
+        if self.other is not None:
+            self.other.doStop()
+        if not self._closing:
+            self._tell_closed()
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """
+        One datagram; served with those that are read in the same turn of the reactor.
+        """
+        assert self._port is not None
+        if not self._batch:
+            # The first of a batch tells when the kernel woke us; reading the rest is our own delay, not the path's.
+            self._batch_received_at = self.clock()
+        self._batch.append(Datagram(datagram, self._port.full_address(addr), 0, self._batch_received_at))
+        self.request_flush()
+
+    def datagrams_received(self, datagrams: list[Datagram]) -> None:
+        """
+        All that a port which reads batches itself read in one wake-up; served at once.
+        """
+        self._batch.extend(datagrams)
+        if self._in_flush:
+            return
+        self._flush()
+
+    def connectionRefused(self) -> None:
+        """
+        An ICMP message.  Anyone can forge it, so the peer's own answer, or silence, decides.
+        """
+
+    # --- From transports, ports and attempts -------------------------------------------------------------------
+
+    def request_flush(self) -> None:
+        """
+        The core was asked for something: turn its wheel once this turn of the reactor is over.
+        """
+        if self._in_flush:
+            self._asked = True
+        elif self._flush_call is None and self._port is not None:
+            self._flush_call = self.reactor.callLater(0, self._flush)
+
+    def watch(self, transport: UTPTransport) -> None:
+        """
+        Call its C{sending_progressed} after each round of sending, until that returns False.
+        """
+        self._watchers[transport] = None
+
+    def reading_resumed(self, transport: UTPTransport) -> None:
+        """
+        It may hold events to be delivered.
+        """
+        self._resumed.append(transport)
+        self.request_flush()
+
+    def attach(
+        self, connection: Connection, protocol: IProtocol, lost: Callable[[UTPTransport], None]
+    ) -> Failure | None:
+        """
+        Give a connection that is established to a protocol.
+
+        @param lost: called after C{connectionLost}.
+        @return: what C{connectionMade} raised.
+        """
+
+        def forget(transport: UTPTransport) -> None:
+            self._transports.pop(transport, None)
+            self._watchers.pop(transport, None)
+            lost(transport)
+            self.request_flush()
+
+        peer = udp_address(*connection.address)
+        transport = UTPTransport(self, connection, protocol, host=self.getHost(), peer=peer, lost=forget)
+        self._transports[transport] = None
+        return transport.start()
+
+    def attempt_ended(self, attempt: OutgoingConnection) -> None:
+        """
+        It is connected, or has failed.
+        """
+        self._attempts.pop(attempt, None)
+        self.request_flush()
+
+    def add_port(self, port: UTPPort) -> None:
+        """
+        Let its factory be asked.
+
+        @raise CannotListenError: when the UDP port has been closed.
+        """
+        if self._closing:
+            raise CannotListenError("", 0, OSError("the UDP port is closed"))
+        self._ports.append(port)
+        self.multiplexer.accepting = True
+        _fire(self._stop_waiters)  # the port will not close now
+
+    def remove_port(self, port: UTPPort) -> Deferred[None]:
+        """
+        Ask its factory no more.
+
+        @return: see L{UTPPort.stopListening}.
+        """
+        if port in self._ports:
+            self._ports.remove(port)
+        self.multiplexer.accepting = bool(self._ports)
+        if not self.is_open or not self.closes_when_idle or self._is_needed():
+            return succeed(None)
+        # Connections that have ended for their applications may still see to it that the peer gets everything.
+        # Waiting for them leaves nothing behind in the reactor; it ends as they end.
+        self.request_flush()
+        stopped: Deferred[None] = Deferred()
+        self._stop_waiters.append(stopped)
+        return stopped
+
+    # --- One turn of the wheel ---------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        self._drop_flush_call()
+        if self._port is None:
+            return
+        self._in_flush = True
+        try:
+            self._receive()
+            self._dispatch()
+            busy = self._exchange()
+        finally:
+            self._in_flush = False
+        if self._port is None:
+            return  # an application closed it
+        if busy:
+            self.request_flush()
+        self._arm_timer()
+        self._close_if_idle()
+
+    def _receive(self) -> None:
+        multiplexer = self.multiplexer
+        now = self.clock()
+        if self._batch:
+            batch, self._batch = self._batch, []
+            foreign = multiplexer.receive_datagrams(batch, now=now)
+            if foreign and self.other is not None:
+                self._pass_on(foreign)
+        due = multiplexer.poll_timeout()
+        if due is not None and due <= now:
+            multiplexer.handle_timeout(now=now)
+
+    def _exchange(self) -> bool:
+        """
+        Send, and see what the applications make of it, until there is nothing to do.
+
+        @return: whether there is.
+        """
+        for _ in range(_ROUNDS):
+            self._asked = False
+            sent = self._send()
+            self._tell_watchers()
+            self._dispatch()
+            if not (sent or self._asked):
+                return False
+        return True
+
+    def _dispatch(self) -> None:
+        """
+        Tell everyone what happened to their connections.
+        """
+        while True:
+            resumed, self._resumed = self._resumed, []
+            events = self.multiplexer.poll_events()
+            if not events and not resumed:
+                return
+            for transport in resumed:
+                transport.deliver_held()
+            for connection, event in events:
+                receiver = connection.user_data
+                if receiver is not None:
+                    receiver.event_received(event)
+                elif type(event) is Connected and event.incoming:
+                    self._accept(connection)
+
+    def _accept(self, connection: Connection) -> None:
+        peer = udp_address(*connection.address)
+        for port in list(self._ports):
+            try:
+                protocol = port.factory.buildProtocol(peer)
+            except Exception:
+                log.err(None, f"{port.logPrefix()}: unhandled error in buildProtocol")
+                continue
+            if protocol is not None:
+                self.attach(connection, protocol, lambda _: None)
+                return
+        connection.abort(now=self.clock())
+
+    def _send(self) -> bool:
+        """
+        @return: whether trains have left, so that there may be more.
+        """
+        port = self._port
+        if port is None:
+            return False
+        if self._unsent:
+            self._unsent = port.send(self._unsent, self._send_failed)
+            return not self._unsent
+        trains = self.multiplexer.poll_transmits(
+            now=self.clock(), max_segments=port.max_segments, max_bytes=port.max_bytes
+        )
+        if not trains:
+            return False
+        self._unsent = port.send(trains, self._send_failed)
+        return not self._unsent
+
+    def _tell_watchers(self) -> None:
+        watchers, self._watchers = self._watchers, {}
+        for transport in watchers:
+            if transport.sending_progressed():
+                self._watchers[transport] = None
+
+    def _send_failed(self, transmit: Transmit, error: Exception) -> None:
+        """
+        The kernel will not take it.  That is loss; but whoever is only trying to connect need not wait.
+        """
+        if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+            hopeless = [attempt for attempt in self._attempts if attempt.address == transmit.address]
+            for attempt in hopeless:
+                attempt.fail(Failure(getConnectError(error) if isinstance(error, OSError) else error))
+            if hopeless:
+                return
+        now = self.clock()
+        if self._errors_logged_at is None or now - self._errors_logged_at >= _ERROR_INTERVAL * 1_000_000:
+            self._errors_logged_at = now
+            log.msg(f"uTP: cannot send to {transmit.address[0]}:{transmit.address[1]}: {error}")
+
+    def _pass_on(self, foreign: list[Datagram]) -> None:
+        assert self.other is not None
+        for datagram in foreign:
+            data, size = datagram.data, datagram.segment_size or len(datagram.data)
+            for start in range(0, len(data), size):
+                try:
+                    self.other.datagramReceived(data[start : start + size], datagram.address)
+                except Exception:
+                    log.err(None, "unhandled error in the protocol for datagrams that are not uTP")
+
+    # --- Time --------------------------------------------------------------------------------------------------
+
+    def _arm_timer(self) -> None:
+        """
+        One delayed call for the whole port.  One that is too early stays: it wakes us in vain, which happens once
+        in a round trip and is cheaper than moving it with each packet.
+        """
+        if self._unsent:
+            due: int | None = self.clock() + int(_RETRY * 1_000_000)
+        else:
+            due = self.multiplexer.poll_timeout()
+        if self._timer is not None:
+            if due is not None and self._timer_due <= due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer_due = due
+            self._timer = self.reactor.callLater(max(due - self.clock(), 0) / 1_000_000, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._flush()
+
+    def _drop_flush_call(self) -> None:
+        call, self._flush_call = self._flush_call, None
+        if call is not None and call.active():
+            call.cancel()
+
+    def _cancel_calls(self) -> None:
+        self._drop_flush_call()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- The end -----------------------------------------------------------------------------------------------
+
+    def _is_needed(self) -> bool:
+        return bool(self._ports or self._transports or self._attempts)
+
+    def _close_if_idle(self) -> None:
+        if not self.closes_when_idle or self._closing or self._is_needed() or self._unsent or self._batch:
+            return
+        if self.multiplexer.is_idle():
+            assert self._port is not None
+            self._closing = True
+            maybeDeferred(self._port.stopListening).addBoth(lambda _: self._tell_closed())
+
+    def _reset_connections(self) -> None:
+        """
+        Nobody will answer the peers from now on, so tell them; those that we have said goodbye to know.
+        """
+        now = self.clock()
+        for transport in self._transports:
+            transport.port_closing(now)
+        for attempt in self._attempts:
+            attempt.port_closing(now)
+        if self._port is not None:
+            self._port.send(self.multiplexer.poll_transmits(now=now), lambda transmit, error: None)
+        self.multiplexer.poll_events()
+
+    def _tell_closed(self) -> None:
+        _fire(self._closed_waiters)
+        _fire(self._stop_waiters)
+
+
+def _fire(waiters: list[Deferred[None]]) -> None:
+    fired = waiters[:]
+    waiters.clear()
+    for waiter in fired:
+        waiter.callback(None)

@@ -1,0 +1,574 @@
+"""
+How does an application see a uTP connection?
+
+As it sees a TCP connection of Twisted: same methods, same order of calls, same moments.  Where the two could
+differ, this file does what C{twisted.internet.tcp} and C{abstract.FileDescriptor} do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    ILoggingContext,
+    IProducer,
+    IProtocol,
+    IPushProducer,
+)
+from twisted.python import log
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_utp._tls import start_tls
+from twisted_utp.errors import loss_exception
+from twisted_utp.interfaces import IUTPTransport
+from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
+from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.states import State
+from twisted_utp.proto.stats import ConnectionStats
+
+if TYPE_CHECKING:
+    from twisted.internet.address import IPv4Address, IPv6Address
+
+    from twisted_utp.proto.connection import Connection
+    from twisted_utp.protocol import UTPProtocol
+
+# A pull producer is asked for so many pieces before others have their turn.
+_PULLS_IN_A_ROW = 16
+
+# Our FIN has not left yet.
+_WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT))
+
+
+@implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
+class UTPTransport:
+    """
+    One uTP connection, as L{IUTPTransport} and everything that Twisted programs use of a TCP transport.
+
+    @ivar protocol: whom the connection serves.  An application may put another protocol in its place at any time.
+        L{None} once the connection is lost.
+    @ivar reactor: the reactor.
+    @ivar connected: C{connectionLost} has not been called.
+    @ivar disconnecting: C{loseConnection} has been called.
+    @ivar disconnected: C{connectionLost} has been called.
+    @ivar producer: who is registered by C{registerProducer}, if anyone.
+    @ivar streamingProducer: it is a push producer.
+    @ivar producerPaused: it has been paused because the send buffer was full.
+    @ivar TLS: C{startTLS} has been called.
+    """
+
+    connected: bool = True
+    disconnecting: bool = False
+    disconnected: bool = False
+    producer: IProducer | None = None
+    streamingProducer: bool = False
+    producerPaused: bool = False
+    TLS: bool = False
+
+    _aborting = False
+    _reading_paused = False
+    _write_closing = False  # loseWriteConnection was called
+    _write_closed = False  # ... and the core knows
+    _write_loss_told = False
+    _wants_pull = False
+    _buffer_size: int | None = None
+
+    def __init__(
+        self,
+        owner: UTPProtocol,
+        connection: Connection,
+        protocol: IProtocol,
+        *,
+        host: IPv4Address | IPv6Address,
+        peer: IPv4Address | IPv6Address,
+        lost: Callable[[UTPTransport], None],
+    ) -> None:
+        """
+        @param owner: the port that carries the connection.
+        @param host: our address.
+        @param peer: the other one.
+        @param lost: called after C{connectionLost}.
+        """
+        self.protocol: IProtocol | None = protocol
+        self.reactor = owner.reactor
+        self._owner = owner
+        self._connection = connection
+        self._host = host
+        self._peer = peer
+        self._lost: Callable[[UTPTransport], None] | None = lost
+        self._held: deque[Event] = deque()
+        self._no_delay = connection.config.no_delay
+        self._keepalive = connection.config.keepalive > 0
+        self._log_prefix = self._make_log_prefix(protocol)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._log_prefix} {self._host.host}:{self._host.port}>"
+
+    def _make_log_prefix(self, protocol: IProtocol) -> str:
+        name = protocol.logPrefix() if ILoggingContext.providedBy(protocol) else type(protocol).__name__
+        role = "" if self._connection.incoming else ",client"
+        return f"{name}{role},{self._peer.host}:{self._peer.port}"
+
+    # --- From the port -----------------------------------------------------------------------------------------
+
+    def start(self) -> Failure | None:
+        """
+        Tell the protocol that it is connected.
+
+        @return: what its C{connectionMade} raised.
+        """
+        self._connection.user_data = self
+        return self._call(self._make_connection)
+
+    def _make_connection(self) -> None:
+        assert self.protocol is not None
+        self.protocol.makeConnection(self)
+
+    def event_received(self, event: Event) -> None:
+        """
+        Something happened to the connection.
+        """
+        kind = type(event)
+        if kind is ConnectionLost:
+            self._core_lost(event)
+        elif kind is Writable:
+            self._call(self._buffer_drained)
+        elif self._reading_paused or self._held:
+            self._held.append(event)
+        else:
+            self._deliver(event)
+
+    def deliver_held(self) -> None:
+        """
+        Reading has been resumed: deliver what was on its way when it was paused.
+        """
+        held = self._held
+        while held and not self._reading_paused:
+            self._deliver(held.popleft())
+
+    def sending_progressed(self) -> bool:
+        """
+        Trains have left.  Called after each round of sending for those who asked for it by C{owner.watch}.
+
+        @return: whether to be called again.
+        """
+        if self._write_closed and not self._write_loss_told and self._connection.state not in _WRITE_SIDE_OPEN:
+            self._write_loss_told = True
+            self._call(self._tell_write_connection_lost)
+        if not self._aborting and self._connection.unsent_bytes * 2 <= self.bufferSize:
+            self._call(self._buffer_drained)
+        return self.connected and self._is_waiting()
+
+    def port_closing(self, now: int) -> None:
+        """
+        The UDP port is about to close: tell the peer, unless it has our goodbye.
+        """
+        if not self.disconnecting:
+            self._connection.abort(now=now)
+
+    def port_lost(self, reason: Failure) -> None:
+        """
+        The UDP port is no more.
+        """
+        self._connection_lost(reason)
+
+    def _is_waiting(self) -> bool:
+        if self._write_closed and not self._write_loss_told:
+            return True
+        # When the core's limit was hit, a Writable event will come; the application's own limit is ours to watch.
+        return (self.producerPaused or self._wants_pull) and not self._connection.is_write_full()
+
+    # --- Events ------------------------------------------------------------------------------------------------
+
+    def _deliver(self, event: Event) -> None:
+        if isinstance(event, ConnectionLost):
+            self._connection_lost(Failure(loss_exception(event)))
+        elif self.disconnected or self._aborting:
+            return
+        elif isinstance(event, EndOfStream):
+            self._end_of_stream()
+        elif isinstance(event, DataReceived) and not self.disconnecting:  # TCP does not read on either
+            self._call(self._data_received, event.data)
+
+    def _data_received(self, data: bytes) -> None:
+        assert self.protocol is not None
+        self.protocol.dataReceived(data)
+
+    def _end_of_stream(self) -> None:
+        """
+        The peer has closed, or half closed; the two look alike.
+        """
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is not None:
+            if not self.disconnecting:
+                self._call(half_closeable.readConnectionLost)
+            return
+        # As with TCP the application is done at once.  What it wrote, and our FIN, the core delivers on its own.
+        self._connection.close(now=self._owner.clock())
+        self._connection_lost(Failure(ConnectionDone()))
+
+    def _core_lost(self, event: Event) -> None:
+        assert isinstance(event, ConnectionLost)
+        if self._held and event.reason is LossReason.DONE:
+            self._held.append(event)  # a clean end comes after the data
+            return
+        self._held.clear()
+        self._connection_lost(Failure(loss_exception(event)))
+
+    def _is_end_held(self) -> bool:
+        return bool(self._held) and isinstance(self._held[-1], ConnectionLost)
+
+    def _tell_write_connection_lost(self) -> None:
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is not None:
+            half_closeable.writeConnectionLost()
+
+    def _call(self, what: Callable[..., object], *args: Any) -> Failure | None:
+        """
+        Call the application.  What it raises is logged and ends this connection, and no other.
+        """
+        if self.disconnected:
+            return None
+        try:
+            log.callWithContext({"system": self._log_prefix}, what, *args)
+        except Exception:
+            failure = Failure()
+            log.err(failure, f"{self._log_prefix}: unhandled error, the connection is dropped")
+            self._connection.abort(now=self._owner.clock())
+            self._owner.request_flush()
+            self._connection_lost(failure)
+            return failure
+        return None
+
+    def _connection_lost(self, reason: Failure) -> None:
+        if self.disconnected:
+            return
+        self.disconnected = True
+        self.connected = False
+        self._held.clear()
+        self._connection.user_data = None
+        protocol, producer, lost = self.protocol, self.producer, self._lost
+        self.protocol = self.producer = self._lost = None
+        assert protocol is not None and lost is not None
+        try:
+            if producer is not None:
+                log.callWithContext({"system": self._log_prefix}, producer.stopProducing)
+        except Exception:
+            log.err(None, f"{self._log_prefix}: unhandled error in stopProducing")
+        try:
+            log.callWithContext({"system": self._log_prefix}, protocol.connectionLost, reason)
+        except Exception:
+            log.err(None, f"{self._log_prefix}: unhandled error in connectionLost")
+        lost(self)
+
+    # --- ITransport --------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """
+        Send some bytes, reliably.  Ignored after C{loseConnection}, unless a producer is registered.
+
+        @raise TypeError: when it is not bytes.
+        """
+        if not self.TLS:
+            self.stream_write(data)
+        elif self.connected:
+            self._tls.write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """
+        Send an iterable of bytes, reliably.
+
+        @raise TypeError: when it is not bytes.
+        """
+        chunks = list(iovec)
+        for chunk in chunks:
+            if not isinstance(chunk, bytes):
+                raise TypeError("Data must be bytes")
+        self.write(b"".join(chunks))
+
+    def loseConnection(self) -> None:
+        """
+        Close the connection once everything written is delivered, and once the producer, if there is one, is
+        unregistered.
+        """
+        if not self.TLS:
+            self.stream_lose_connection()
+        elif self.connected and not self.disconnecting:
+            self._tls.loseConnection()
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """
+        Our address, of type C{"UDP"}.
+        """
+        return self._host
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        """
+        The peer's address, of type C{"UDP"}.
+        """
+        return self._peer
+
+    @property
+    def _tls(self) -> Any:
+        return self.protocol
+
+    # --- ITCPTransport, ITLSTransport, IUTPTransport, ILoggingContext ------------------------------------------
+
+    def abortConnection(self) -> None:
+        """
+        Reset the connection now; what was written and has not arrived is lost.
+        """
+        if self.disconnected or self._aborting:
+            return
+        self._aborting = True
+        self._reading_paused = False
+        if self._is_end_held():
+            self._held = deque((ConnectionLost(LossReason.ABORTED),))
+            self._owner.reading_resumed(self)
+            return
+        self._held.clear()
+        self._connection.abort(now=self._owner.clock())
+        self._owner.request_flush()
+
+    def loseWriteConnection(self) -> None:
+        """
+        Half close: send what was written, and our FIN, and go on reading.  C{writeConnectionLost} of an
+        C{IHalfCloseableProtocol} is called when our FIN has been sent.
+        """
+        if self.disconnected or self.disconnecting or self._write_closing:
+            return
+        self._write_closing = True
+        if self.producer is None:
+            self._close_write_side()
+
+    def getTcpNoDelay(self) -> bool:
+        """
+        Are small writes sent at once?
+        """
+        return self._no_delay
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """
+        Send small writes at once, or coalesce them while others are unacknowledged.
+        """
+        self._no_delay = bool(enabled)
+        if self.connected:
+            self._connection.set_no_delay(self._no_delay, now=self._owner.clock())
+            self._owner.request_flush()
+
+    def getTcpKeepAlive(self) -> bool:
+        """
+        Is a silent connection kept alive?
+        """
+        return self._keepalive
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """
+        Keep a silent connection, and the NAT mappings on its way, alive; after the configured number of seconds
+        or, when that was 0, the default's.
+        """
+        self._keepalive = bool(enabled)
+        if self.connected:
+            seconds = (self._connection.config.keepalive or DEFAULT_KEEPALIVE) if enabled else 0
+            self._connection.set_keepalive(seconds, now=self._owner.clock())
+            self._owner.request_flush()
+
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
+        """
+        Speak TLS from here on.
+
+        @param contextFactory: see L{ITLSTransport.startTLS <twisted.internet.interfaces.ITLSTransport.startTLS>}.
+        @param normal: who connected is the TLS client; C{False} for the other way round.
+        """
+        if self.connected:
+            start_tls(self, contextFactory, self._connection.incoming is not normal)
+
+    def stats(self) -> ConnectionStats:
+        """
+        See L{IUTPTransport.stats}.
+        """
+        return self._connection.stats()
+
+    def logPrefix(self) -> str:
+        """
+        Whose messages are these in the log?
+        """
+        return self._log_prefix
+
+    # --- IPushProducer: reading --------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """
+        Stop calling C{dataReceived}, at once.  The window that the peer sees closes as our buffer fills.
+        """
+        if self.connected and not self._reading_paused:
+            self._reading_paused = True
+            self._connection.pause_reading()
+
+    def resumeProducing(self) -> None:
+        """
+        Call C{dataReceived} again, though not from here.
+        """
+        if self.connected and not self.disconnecting and self._reading_paused:
+            self._reading_paused = False
+            self._connection.resume_reading(now=self._owner.clock())
+            self._owner.reading_resumed(self)
+
+    def stopProducing(self) -> None:
+        """
+        Close the connection.
+        """
+        self.loseConnection()
+
+    # Programs written for Twisted's TCP use FileDescriptor's names as well.
+    stopReading = pauseProducing
+    startReading = resumeProducing
+
+    # --- IConsumer: writing ------------------------------------------------------------------------------------
+
+    @property
+    def bufferSize(self) -> int:
+        """
+        Bytes not yet sent beyond which a producer is paused: the C{send_buffer} setting, unless it is set here.
+        """
+        return self._connection.config.send_buffer if self._buffer_size is None else self._buffer_size
+
+    @bufferSize.setter
+    def bufferSize(self, nbytes: int) -> None:
+        self._buffer_size = nbytes
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        Let a producer write: pause and resume it as the send buffer fills and drains if it is a push producer,
+        else ask it for each piece.
+
+        @raise RuntimeError: when another is registered.
+        """
+        if self.disconnected:
+            producer.stopProducing()
+        elif self.TLS:
+            self._tls.registerProducer(producer, streaming)
+        else:
+            self.stream_register_producer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """
+        The producer has finished.
+        """
+        if self.TLS and self.connected:
+            self._tls.unregisterProducer()
+        else:
+            self.stream_unregister_producer()
+
+    def stopConsuming(self) -> None:
+        """
+        Unregister the producer and close the connection.
+        """
+        self.unregisterProducer()
+        self.loseConnection()
+
+    # --- The stream, below TLS ---------------------------------------------------------------------------------
+
+    def stream_write(self, data: bytes) -> None:
+        """
+        Write to the uTP stream.
+
+        @raise TypeError: when it is not bytes.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
+        if not data or not self._is_writable():
+            return
+        self._connection.write(data, now=self._owner.clock())
+        self._owner.request_flush()
+        if self.producer is None or self.disconnected:
+            return
+        if not self.streamingProducer:
+            self._wants_pull = True
+            self._owner.watch(self)
+        elif not self.producerPaused and self._connection.unsent_bytes > self.bufferSize:
+            self.producerPaused = True
+            if self._buffer_size is not None:
+                self._owner.watch(self)
+            self.producer.pauseProducing()  # type: ignore[attr-defined]
+
+    def _is_writable(self) -> bool:
+        if not self.connected or self._aborting or self._write_closed:
+            return False
+        return self.producer is not None or not self.disconnecting
+
+    def stream_lose_connection(self) -> None:
+        """
+        Close the uTP stream once all is sent and the producer is gone.
+        """
+        if not self.connected or self.disconnecting or self._aborting:
+            return
+        self.disconnecting = True
+        # Whatever still comes is thrown away, but that the peer has gone must be noticed.
+        if self._reading_paused:
+            self._reading_paused = False
+            self._connection.resume_reading(now=self._owner.clock())
+            self._owner.reading_resumed(self)
+        if self.producer is None:
+            self._close()
+
+    def stream_register_producer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        See L{registerProducer}.
+        """
+        if self.producer is not None:
+            raise RuntimeError(
+                f"Cannot register producer {producer}, because producer {self.producer} was never unregistered."
+            )
+        if self.disconnected or self.disconnecting or self._aborting or self._write_closing:
+            producer.stopProducing()  # nothing that it writes could be sent
+            return
+        self.producer = producer
+        self.streamingProducer = streaming
+        self.producerPaused = False
+        if not streaming:
+            self._wants_pull = self._connection.unsent_bytes > 0
+            self._owner.watch(self)
+            producer.resumeProducing()  # type: ignore[attr-defined]
+
+    def stream_unregister_producer(self) -> None:
+        """
+        See L{unregisterProducer}.
+        """
+        self.producer = None
+        self.producerPaused = self._wants_pull = False
+        if not self.connected or self._aborting:
+            return
+        if self.disconnecting:
+            self._close()
+        elif self._write_closing and not self._write_closed:
+            self._close_write_side()
+
+    def _close(self) -> None:
+        self._connection.close(now=self._owner.clock())
+        self._owner.request_flush()
+
+    def _close_write_side(self) -> None:
+        self._write_closed = True
+        self._connection.write_eof(now=self._owner.clock())
+        self._owner.watch(self)
+        self._owner.request_flush()
+
+    def _buffer_drained(self) -> None:
+        """
+        Let the producer, if there is one that waits, go on.
+        """
+        if self.producerPaused:
+            self.producerPaused = False
+            self.producer.resumeProducing()  # type: ignore[union-attr]
+            return
+        for _ in range(_PULLS_IN_A_ROW):
+            if not self._wants_pull or self._aborting or self._connection.unsent_bytes > self.bufferSize:
+                return
+            self._wants_pull = False
+            self.producer.resumeProducing()  # type: ignore[union-attr]

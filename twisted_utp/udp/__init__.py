@@ -1,0 +1,14 @@
+"""
+How do trains of datagrams get onto a UDP socket and off it?
+
+This package knows sockets and no uTP.  L{listen_udp} opens a port, L{train_port} gives any datagram transport the
+one shape that L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} sends through.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.udp.interfaces import ITrainPort
+from twisted_utp.udp.opening import listen_udp, train_port
+from twisted_utp.udp.plain import PlainTrainPort
+
+__all__ = ["ITrainPort", "PlainTrainPort", "listen_udp", "train_port"]

@@ -1,0 +1,51 @@
+"""
+What does the owner of a UDP port need of it?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.interfaces import IAddress
+from zope.interface import Attribute, Interface
+
+from twisted_utp.proto.values import Address, Transmit
+
+SendFailed = Callable[[Transmit, Exception], None]
+
+
+class ITrainPort(Interface):
+    """
+    A UDP port that takes trains of equal datagrams.
+
+    A port that reads batches itself (with the kernel's help, UDP_GRO) calls C{datagrams_received(datagrams)} of the
+    C{DatagramProtocol} it was opened for, once per wake-up, with a list of L{Datagram
+    <twisted_utp.proto.values.Datagram>}; others call C{datagramReceived} for each.
+    """
+
+    max_segments = Attribute("Datagrams in a train, at most; 1 when trains do not pay.")
+
+    max_bytes = Attribute("Bytes in a train, at most.")
+
+    def send(transmits: Sequence[Transmit], failed: SendFailed) -> list[Transmit]:
+        """
+        Hand trains to the kernel.
+
+        @param failed: called with a train that the kernel will never take, and why.
+        @return: what the kernel has no room for now; to be offered again.
+        """
+
+    def full_address(address: Address) -> Address:
+        """
+        Where a datagram came from, with the scope id of a link-local address that the reactor's UDP port drops.
+        """
+
+    def getHost() -> IAddress:
+        """
+        Where it is bound.
+        """
+
+    def stopListening() -> object:
+        """
+        Close it.
+        """

@@ -1,0 +1,152 @@
+"""
+How does a UDP port move many datagrams with one system call?
+
+It is Twisted's own UDP port in everything but reading and sending: it reads with C{recvmsg}, into which the kernel puts
+datagrams that arrived together, and sends a train with one C{sendmsg}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from errno import EAGAIN, EINTR, EINVAL, EIO, ENOBUFS, ENOMEM, EWOULDBLOCK
+from typing import Any
+
+from twisted.internet import udp
+from zope.interface import implementer
+
+from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.udp.interfaces import ITrainPort, SendFailed
+from twisted_utp.udp.offload import ANCILLARY_SPACE, SOL_UDP, UDP_GRO, offload, segment_message, segment_size
+
+# Linux takes 64 segments on every kernel that can cut trains at all (128 since 6.9).
+MAX_SEGMENTS = 64
+
+# UDP's length field, less its header and IPv4's.
+MAX_BYTES = 65_507
+
+READ_SIZE = 65_536
+
+# Reads in one wake-up, of up to 64 KiB each: after that, others on the reactor have their turn.
+MAX_READS = 16
+
+_NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
+
+# What drivers that claim to cut trains, and cannot, answer when they should (quinn's experience).
+_CANNOT_CUT = frozenset((EIO, EINVAL))
+
+
+@implementer(ITrainPort)
+class OffloadUDPPort(udp.Port):
+    """
+    A UDP port for reactors that watch file descriptors, on Linux.
+
+    @ivar max_segments: see L{ITrainPort}; 1 once the driver has refused to cut a train.
+    @ivar max_bytes: see L{ITrainPort}.
+    @ivar reads: system calls that received something; C{writes} those that sent.
+    """
+
+    max_bytes = MAX_BYTES
+
+    def __init__(self, port: int, proto: Any, interface: str, maxPacketSize: int, reactor: Any) -> None:
+        super().__init__(port, proto, interface, maxPacketSize, reactor)
+        self.max_segments = MAX_SEGMENTS
+        self.reads = 0
+        self.writes = 0
+
+    def createInternetSocket(self) -> Any:
+        """
+        A socket that merges what it receives, if it can.
+        """
+        created = super().createInternetSocket()  # type: ignore[no-untyped-call]
+        if offload().gro:
+            created.setsockopt(SOL_UDP, UDP_GRO, 1)
+        return created
+
+    # --- Reading -----------------------------------------------------------------------------------------------
+
+    def doRead(self) -> None:
+        """
+        Read what is there, within reason, and hand it over at once.
+        """
+        datagrams: list[Datagram] = []
+        receive = self.socket.recvmsg
+        for _ in range(MAX_READS):
+            try:
+                data, messages, _flags, sender = receive(READ_SIZE, ANCILLARY_SPACE)
+            except OSError as error:
+                if error.errno == EINTR:
+                    continue
+                # Nothing more; or an ICMP message about a datagram of ours, which anyone can forge.
+                if error.errno in _NO_ROOM:
+                    break
+                continue
+            datagrams.append(Datagram(data, _address(sender), segment_size(messages) if messages else 0))
+        self.reads += len(datagrams)
+        if datagrams:
+            self.protocol.datagrams_received(datagrams)  # type: ignore[union-attr]
+
+    # --- Sending -----------------------------------------------------------------------------------------------
+
+    def send(self, transmits: Sequence[Transmit], failed: SendFailed) -> list[Transmit]:
+        """
+        See L{ITrainPort.send}.  The protocol's C{port_writable} is called when there is room again.
+        """
+        for index, transmit in enumerate(transmits):
+            rest = self._send_train(transmit, failed)
+            if rest is not None:
+                self.startWriting()
+                return [rest, *transmits[index + 1 :]]
+        return []
+
+    def doWrite(self) -> None:
+        """
+        There is room in the socket's buffer again.
+        """
+        self.stopWriting()
+        self.protocol.port_writable()  # type: ignore[union-attr]
+
+    def _send_train(self, transmit: Transmit, failed: SendFailed) -> Transmit | None:
+        """
+        @return: the part of the train for which there was no room.
+        """
+        if transmit.count > 1 and self.max_segments == 1:
+            return self._send_singles(transmit, failed)
+        try:
+            if transmit.count == 1:
+                self.socket.sendto(transmit.payload, transmit.address)
+            else:
+                self.socket.sendmsg([transmit.payload], segment_message(transmit.segment_size), 0, transmit.address)
+            self.writes += 1
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                return transmit
+            if transmit.count > 1 and error.errno in _CANNOT_CUT:
+                self.max_segments = 1
+                return self._send_singles(transmit, failed)
+            failed(transmit, error)
+        except ValueError as error:  # an address that is none
+            failed(transmit, error)
+        return None
+
+    def _send_singles(self, transmit: Transmit, failed: SendFailed) -> Transmit | None:
+        size, address = transmit.segment_size, transmit.address
+        for sent, segment in enumerate(transmit.segments()):
+            rest = self._send_train(Transmit(address, segment, len(segment)), failed)
+            if rest is not None:
+                return Transmit(address, transmit.payload[sent * size :], size, transmit.count - sent)
+        return None
+
+    def full_address(self, address: Address) -> Address:
+        """
+        See L{ITrainPort.full_address}.  What L{doRead} hands over has its scope already.
+        """
+        return address
+
+
+def _address(sender: tuple[Any, ...]) -> Address:
+    """
+    Host and port; for a link-local peer, with the scope id that an answer needs.
+    """
+    if len(sender) == 4 and sender[3] and "%" not in sender[0]:
+        return f"{sender[0]}%{sender[3]}", sender[1]
+    return sender[0], sender[1]

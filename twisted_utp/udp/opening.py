@@ -1,0 +1,58 @@
+"""
+Which kind of UDP port does a reactor give us, and with which buffers?
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import DatagramProtocol
+
+from twisted_utp.udp.interfaces import ITrainPort
+from twisted_utp.udp.plain import PlainTrainPort
+
+# With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
+# from 334 to 11 MB/s.  The kernel caps what we ask for (net.core.rmem_max, wmem_max).
+SOCKET_BUFFER = 4 * 1024 * 1024
+
+# UDP's own limit: a larger datagram cannot arrive, a smaller buffer would cut foreign ones off.
+MAX_DATAGRAM = 65_535
+
+
+def listen_udp(reactor: Any, port: int, protocol: DatagramProtocol, interface: str = "") -> IListeningPort:
+    """
+    Bind a UDP port now.
+
+    @param port: 0 for any.
+    @param interface: an IPv4 or IPv6 address of this machine; C{""} for all IPv4 ones.
+    @raise CannotListenError: when it is taken, or not ours.
+    """
+    return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
+
+
+def train_port(transport: Any) -> ITrainPort:
+    """
+    The L{ITrainPort} for whatever datagram transport a reactor connected the protocol to.
+    """
+    if ITrainPort.providedBy(transport):
+        return transport
+    enlarge_buffers(transport)
+    return PlainTrainPort(transport)
+
+
+def enlarge_buffers(port: object) -> None:
+    """
+    Ask the kernel for larger socket buffers, if there is a socket.
+    """
+    handle = getattr(port, "getHandle", None)
+    udp_socket = handle() if handle is not None else None
+    if not isinstance(udp_socket, socket.socket):
+        return
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        try:
+            udp_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+        except OSError:
+            # macOS refuses what it cannot grant instead of capping it; the default will do.
+            continue

@@ -1,0 +1,117 @@
+"""
+How does a train travel over a datagram transport that knows only single datagrams?
+
+One by one, through C{write(datagram, address)}: this works on every reactor and on in-memory ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from errno import EAGAIN, ENOBUFS, ENOMEM, EWOULDBLOCK
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, MessageLengthError
+from twisted.internet.interfaces import IAddress, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_utp.proto.values import Address, Transmit
+from twisted_utp.udp.interfaces import ITrainPort, SendFailed
+
+# The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
+_NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
+
+
+@implementer(ITrainPort)
+class PlainTrainPort:
+    """
+    Trains over an L{IUDPTransport <twisted.internet.interfaces.IUDPTransport>}.
+
+    @ivar max_segments: see L{ITrainPort}.
+    @ivar max_bytes: see L{ITrainPort}.
+    """
+
+    max_segments = 64
+    max_bytes = 65_000
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        # udp.Port strips the scope id from what it receives (Twisted #6826), so a link-local peer would seem to be
+        # another one than the address we send to.  These are the scopes we know, by the stripped host.
+        self._scopes: dict[str, str] = {}
+        host = getattr(transport, "interface", "") or ""
+        self._own_scope = host.partition("%")[2]
+
+    def send(self, transmits: Sequence[Transmit], failed: SendFailed) -> list[Transmit]:
+        """
+        See L{ITrainPort.send}.
+        """
+        for index, transmit in enumerate(transmits):
+            rest = self._send_train(transmit, failed)
+            if rest is not None:
+                return [rest, *transmits[index + 1 :]]
+        return []
+
+    def _send_train(self, transmit: Transmit, failed: SendFailed) -> Transmit | None:
+        """
+        @return: the part of the train that did not fit.
+        """
+        address = transmit.address
+        write = self._transport.write
+        if "%" in address[0]:
+            self._scopes[address[0].partition("%")[0]] = address[0]
+        sent = 0
+        try:
+            for segment in transmit.segments():
+                write(segment, address)
+                sent += 1
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                return _remainder(transmit, sent)
+            failed(transmit, error)
+        except (MessageLengthError, ValueError) as error:  # ValueError: an address of the other family
+            failed(transmit, error)
+        return None
+
+    def full_address(self, address: Address) -> Address:
+        """
+        See L{ITrainPort.full_address}.
+        """
+        host = address[0]
+        if host in self._scopes:
+            return (self._scopes[host], address[1])
+        if self._own_scope and host.startswith("fe80:"):
+            return (f"{host}%{self._own_scope}", address[1])
+        return address
+
+    def getHost(self) -> IAddress:
+        """
+        See L{ITrainPort.getHost}.
+        """
+        host: IAddress = self._transport.getHost()
+        return host
+
+    def stopListening(self) -> object:
+        """
+        See L{ITrainPort.stopListening}.
+        """
+        transport = self._transport
+        if not IReadDescriptor.providedBy(self._transport):
+            return transport.stopListening()
+        # udp.Port would leave the socket, and a delayed call, until the reactor's next turn: a test that looks then
+        # finds them, and listening there again fails.  This is how the reactor itself closes ports at its end.
+        transport.stopReading()
+        transport.connectionLost(Failure(ConnectionDone()))
+        return None
+
+
+def _remainder(transmit: Transmit, sent: int) -> Transmit:
+    if not sent:
+        return transmit
+    return Transmit(
+        transmit.address,
+        transmit.payload[sent * transmit.segment_size :],
+        transmit.segment_size,
+        transmit.count - sent,
+        transmit.dont_fragment,
+    )
