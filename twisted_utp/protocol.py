@@ -256,6 +256,13 @@ class UTPProtocol(DatagramProtocol):
             return
         self._flush()
 
+    def port_writable(self) -> None:
+        """
+        The socket has room again for what it had none for.
+        """
+        if self._unsent and not self._in_flush:
+            self._flush()
+
     def connectionRefused(self) -> None:
         """
         An ICMP message.  Anyone can forge it, so the peer's own answer, or silence, decides.

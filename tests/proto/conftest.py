@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.events import ConnectionLost, DataReceived, Event

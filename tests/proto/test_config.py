@@ -8,9 +8,15 @@ import dataclasses
 from typing import Any
 
 import pytest
+
 from twisted_utp.proto.config import RANGES, UTPConfig
 
 INTEGERS = [name for name in RANGES if "seconds" not in RANGES[name]["unit"]]
+
+
+def config_with(name: str, value: Any) -> UTPConfig:
+    """The defaults with one setting changed, as a constructor's caller would."""
+    return UTPConfig(**{name: value})
 
 
 def test_defaults() -> None:
@@ -38,7 +44,7 @@ def test_ranges_name_settings() -> None:
 def test_limits_are_allowed(name: str) -> None:
     """The lowest and the highest value are valid."""
     for bound in ("low", "high"):
-        assert getattr(UTPConfig(**{name: RANGES[name][bound]}), name) == RANGES[name][bound]
+        assert getattr(config_with(name, RANGES[name][bound]), name) == RANGES[name][bound]
 
 
 @pytest.mark.parametrize("bound", ["low", "high"])
@@ -48,7 +54,7 @@ def test_beyond_the_limits(name: str, bound: str) -> None:
     step = 1 if name in INTEGERS else 0.001
     value = RANGES[name][bound] + (step if bound == "high" else -step)
     with pytest.raises(ValueError) as caught:
-        UTPConfig(**{name: value})
+        config_with(name, value)
     message = str(caught.value)
     assert message.startswith(f"{name}={value!r}: ")
     for part in ("low", "high", "unit"):
@@ -60,7 +66,7 @@ def test_beyond_the_limits(name: str, bound: str) -> None:
 def test_no_number(name: str, value: Any) -> None:
     """Strings, booleans and the like are no numbers; the error names setting, value and unit."""
     with pytest.raises(TypeError) as caught:
-        UTPConfig(**{name: value})
+        config_with(name, value)
     assert str(caught.value).startswith(f"{name}={value!r}: ")
     assert RANGES[name]["unit"] in str(caught.value)
 
@@ -69,14 +75,14 @@ def test_no_number(name: str, value: Any) -> None:
 def test_whole_numbers(name: str) -> None:
     """Bytes and connections come whole."""
     with pytest.raises(TypeError, match=f"{name}="):
-        UTPConfig(**{name: RANGES[name]["low"] + 0.5})
+        config_with(name, RANGES[name]["low"] + 0.5)
 
 
 @pytest.mark.parametrize("name", [name for name in RANGES if name not in INTEGERS])
 def test_seconds_may_be_whole_or_fractions(name: str) -> None:
     """Seconds may be int or float."""
-    assert getattr(UTPConfig(**{name: 1}), name) == 1
-    assert getattr(UTPConfig(**{name: 1.0}), name) == 1.0
+    assert getattr(config_with(name, 1), name) == 1
+    assert getattr(config_with(name, 1.0), name) == 1.0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -84,7 +90,7 @@ def test_seconds_may_be_whole_or_fractions(name: str) -> None:
 def test_no_real_number(name: str, value: float) -> None:
     """Neither infinity nor "not a number" is within any range."""
     with pytest.raises(ValueError, match=f"{name}="):
-        UTPConfig(**{name: value})
+        config_with(name, value)
 
 
 def test_only_mtu_may_be_none() -> None:
@@ -93,7 +99,7 @@ def test_only_mtu_may_be_none() -> None:
     for name in RANGES:
         if name != "mtu":
             with pytest.raises(TypeError, match=f"{name}=None"):
-                UTPConfig(**{name: None})
+                config_with(name, None)
 
 
 @pytest.mark.parametrize("name", ["no_delay", "pacing"])
@@ -101,8 +107,8 @@ def test_only_mtu_may_be_none() -> None:
 def test_switches(name: str, value: Any) -> None:
     """A switch is True or False."""
     with pytest.raises(TypeError, match=f"{name}={value!r}: expected True or False"):
-        UTPConfig(**{name: value})
-    assert getattr(UTPConfig(**{name: True}), name) is True
+        config_with(name, value)
+    assert getattr(config_with(name, True), name) is True
 
 
 def test_unknown_congestion_controller() -> None:

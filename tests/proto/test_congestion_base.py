@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.congestion import base
 from twisted_utp.proto.congestion.base import (

@@ -5,6 +5,7 @@ Does the queueing delay survive drift, clock steps, wraps and lies (RFC 6817 (3.
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.constants import BASE_HISTORY_BUCKETS, CURRENT_DELAY_FILTER
 from twisted_utp.proto.delay import BaseDelayHistory, OneWayDelay, is_delay_sample
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from twisted_utp.proto.constants import DRIFT_PENALTY_DIVISOR, DRIFT_WINDOW, MAX_HONEST_DRIFT
 from twisted_utp.proto.drift import ClockDrift
 

@@ -5,6 +5,7 @@ Are SYN and SYN-ACK what every deployed stack expects?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.constants import (
     EXTENSION_BITS_SIGNATURE,
     MAX_CONFIRMATIONS,

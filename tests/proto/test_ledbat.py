@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from twisted_utp.proto.congestion.base import AckSample, make_congestion_controller
 from twisted_utp.proto.congestion.ledbat import Ledbat
 

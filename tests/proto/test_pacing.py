@@ -5,6 +5,7 @@ Is a window spread over its round trip, in bursts of about a millisecond?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.pacing import Pacer
 
 MSS = 1000

@@ -5,6 +5,7 @@ Does every packet that leaves acknowledge, and is nothing ever larger than a ful
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.constants import MAX_SACK_BYTES, MAX_SACK_BYTES_FOREIGN
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet
 from twisted_utp.proto.packet_writer import PacketWriter

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from twisted_utp.proto.constants import MAX_REORDER
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 

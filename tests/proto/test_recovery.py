@@ -5,6 +5,7 @@ Does loss detection follow RFC 8985, and take back what was a mistake?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.constants import (
     MAX_REORDER_MULTIPLIER,
     MIN_TAIL_LOSS_PROBE,

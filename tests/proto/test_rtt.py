@@ -5,6 +5,7 @@ Do the round-trip estimator and the retransmission timeout follow RFC 6298?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.rtt import RttEstimator
 
 FLOOR = 200_000

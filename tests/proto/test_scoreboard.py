@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.scoreboard import Fate, Flight, Scoreboard
 

@@ -5,6 +5,7 @@ What may leave when, and what becomes of it?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.congestion.ledbat import Ledbat
 from twisted_utp.proto.constants import (

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from twisted_utp.proto.seqnum import expand_seq, signed_timestamp, timestamp_diff
 
 

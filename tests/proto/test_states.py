@@ -5,6 +5,7 @@ Is the table of states closed, live and what the protocol says?
 from __future__ import annotations
 
 import pytest
+
 from twisted_utp.proto.states import TRANSITIONS, Input, State
 
 STARTS = {State.SYN_SENT, State.SYN_RECEIVED}

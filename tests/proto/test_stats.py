@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
+
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.stats import ConnectionStats, PortStats, SenderCounters

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_extensions, encode_packet
 from twisted_utp.proto.train import TrainHeader, decode_train, encode_train
 
@@ -38,7 +39,9 @@ def joined(packets: list[Packet]) -> bytes:
     offset=st.integers(0, 30),
     sack=st.one_of(st.none(), st.integers(0, 0xFFFFFFFF)),
 )
-def test_encoding_equals_packet_by_packet(first_seq: int, size: int, nbytes: int, offset: int, sack: int | None) -> None:
+def test_encoding_equals_packet_by_packet(
+    first_seq: int, size: int, nbytes: int, offset: int, sack: int | None
+) -> None:
     """The bytes of a train are those of its packets in a row, across the wrap of seq_nr and with a SACK too."""
     data = bytes(at & 0xFF for at in range(offset + nbytes + 7))
     payloads = cut(data[offset : offset + nbytes], size)

@@ -80,7 +80,7 @@ class Multiplexer:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
         """
-        if self._outbox or self._events:
+        if self._outbox or self._events or self._ready:
             return False
         return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,7 +44,7 @@ class Offload:
 
 @lru_cache(maxsize=1)
 def _kernel_offload() -> Offload:
-    if not hasattr(socket.socket, "recvmsg") or not os.uname().sysname == "Linux":
+    if not hasattr(socket.socket, "recvmsg") or not sys.platform.startswith("linux"):
         return Offload(gso=False, gro=False)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         return Offload(gso=_takes(probe, UDP_SEGMENT, 0), gro=_takes(probe, UDP_GRO, 1))

@@ -49,7 +49,7 @@ class OffloadUDPPort(udp.Port):
 
     def __init__(self, port: int, proto: Any, interface: str, maxPacketSize: int, reactor: Any) -> None:
         super().__init__(port, proto, interface, maxPacketSize, reactor)
-        self.max_segments = MAX_SEGMENTS
+        self.max_segments = MAX_SEGMENTS if offload().gso else 1
         self.reads = 0
         self.writes = 0
 
@@ -57,7 +57,7 @@ class OffloadUDPPort(udp.Port):
         """
         A socket that merges what it receives, if it can.
         """
-        created = super().createInternetSocket()  # type: ignore[no-untyped-call]
+        created = super().createInternetSocket()
         if offload().gro:
             created.setsockopt(SOL_UDP, UDP_GRO, 1)
         return created
@@ -83,7 +83,7 @@ class OffloadUDPPort(udp.Port):
             datagrams.append(Datagram(data, _address(sender), segment_size(messages) if messages else 0))
         self.reads += len(datagrams)
         if datagrams:
-            self.protocol.datagrams_received(datagrams)  # type: ignore[union-attr]
+            self.protocol.datagrams_received(datagrams)
 
     # --- Sending -----------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class OffloadUDPPort(udp.Port):
         There is room in the socket's buffer again.
         """
         self.stopWriting()
-        self.protocol.port_writable()  # type: ignore[union-attr]
+        self.protocol.port_writable()
 
     def _send_train(self, transmit: Transmit, failed: SendFailed) -> Transmit | None:
         """

@@ -8,9 +8,12 @@ import socket
 from typing import Any, cast
 
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
 
 from twisted_utp.udp.interfaces import ITrainPort
+from twisted_utp.udp.offload import offload
+from twisted_utp.udp.offload_port import OffloadUDPPort
 from twisted_utp.udp.plain import PlainTrainPort
 
 # With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
@@ -29,16 +32,29 @@ def listen_udp(reactor: Any, port: int, protocol: DatagramProtocol, interface: s
     @param interface: an IPv4 or IPv6 address of this machine; C{""} for all IPv4 ones.
     @raise CannotListenError: when it is taken, or not ours.
     """
+    if can_offload(reactor):
+        opened = OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor)
+        opened.startListening()
+        return opened
     return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
+
+
+def can_offload(reactor: Any) -> bool:
+    """
+    Does the kernel take and give trains here, and does the reactor watch real file descriptors?  Reactors for tests
+    provide C{IReactorFDSet} too, but have no sockets.
+    """
+    able = offload()
+    return (able.gso or able.gro) and isinstance(reactor, PosixReactorBase)
 
 
 def train_port(transport: Any) -> ITrainPort:
     """
     The L{ITrainPort} for whatever datagram transport a reactor connected the protocol to.
     """
+    enlarge_buffers(transport)
     if ITrainPort.providedBy(transport):
         return transport
-    enlarge_buffers(transport)
     return PlainTrainPort(transport)
 
 

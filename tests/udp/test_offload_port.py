@@ -1,0 +1,272 @@
+"""
+Does the kernel's help with trains do what it should, and is nothing lost when a driver refuses it?
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import Clock
+
+from twisted_utp.proto.values import Datagram, Transmit
+from twisted_utp.udp.offload import SWITCH, offload
+from twisted_utp.udp.offload_port import MAX_READS, MAX_SEGMENTS, OffloadUDPPort
+
+needs_kernel = pytest.mark.skipif(
+    not (offload().gso and offload().gro), reason="this kernel neither cuts nor merges trains, or is told not to"
+)
+
+
+class Watching(Clock):
+    """
+    A reactor that only remembers what it was asked to watch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[Any] = []
+        self.writers: list[Any] = []
+
+    def addReader(self, reader: Any) -> None:
+        """See IReactorFDSet."""
+        self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        """See IReactorFDSet."""
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        """See IReactorFDSet."""
+        self.writers.append(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        """See IReactorFDSet."""
+        if writer in self.writers:
+            self.writers.remove(writer)
+
+
+class Batches(DatagramProtocol):
+    """
+    Remembers what it was given.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[Datagram]] = []
+        self.writable = 0
+
+    def datagrams_received(self, datagrams: list[Datagram]) -> None:
+        """All of one wake-up."""
+        self.batches.append(datagrams)
+
+    def port_writable(self) -> None:
+        """There is room again."""
+        self.writable += 1
+
+
+class Refusing:
+    """
+    A socket that fails as often as it is told to, and is a real one otherwise.
+    """
+
+    def __init__(self, real: Any, *errors: int, trains_only: bool = False) -> None:
+        self._real = real
+        self._errors = list(errors)
+        self._trains_only = trains_only
+        self.singles = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def _fail(self) -> None:
+        if self._errors:
+            code = self._errors.pop(0)
+            raise OSError(code, errno.errorcode[code])
+
+    def sendmsg(self, *arguments: Any) -> int:
+        """A train."""
+        self._fail()
+        return int(self._real.sendmsg(*arguments))
+
+    def sendto(self, *arguments: Any) -> int:
+        """A single datagram."""
+        if not self._trains_only:
+            self._fail()
+        self.singles += 1
+        return int(self._real.sendto(*arguments))
+
+
+Ports = tuple[OffloadUDPPort, OffloadUDPPort]
+
+
+def opened(reactor: Watching, interface: str = "127.0.0.1") -> OffloadUDPPort:
+    """A port on loopback."""
+    port = OffloadUDPPort(0, Batches(), interface, 65_535, reactor)
+    port.startListening()
+    return port
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    """Two ports on loopback that nobody but the test reads."""
+    reactor = Watching()
+    pair = opened(reactor), opened(reactor)
+    yield pair
+    for port in pair:
+        port.stopListening()
+        reactor.advance(0)
+    assert reactor.readers == [] and reactor.writers == []
+
+
+def train(port: OffloadUDPPort, count: int = 10, size: int = 1402, last: int = 700) -> Transmit:
+    """Datagrams that differ, for a port."""
+    segments = [bytes([index]) * size for index in range(count - 1)] + [b"\xff" * last]
+    host = port.getHost()
+    return Transmit((host.host, host.port), b"".join(segments), size, count)
+
+
+def received(port: OffloadUDPPort) -> list[Datagram]:
+    """What one wake-up brings."""
+    port.doRead()
+    batches = port.protocol.batches
+    return list(batches.pop()) if batches else []
+
+
+def singles(datagrams: list[Datagram]) -> list[bytes]:
+    """The datagrams, whether merged or not."""
+    return [
+        datagram.data[at : at + (datagram.segment_size or len(datagram.data))]
+        for datagram in datagrams
+        for at in range(0, len(datagram.data), datagram.segment_size or len(datagram.data))
+    ]
+
+
+def refuse(transmit: Transmit, error: Exception) -> None:
+    """No train may fail for good here."""
+    raise AssertionError(error)
+
+
+@needs_kernel
+def test_a_train_is_one_call_each_way(ports: Ports) -> None:
+    """Ten datagrams leave with one system call and arrive as one buffer that says where they end."""
+    sender, receiver = ports
+    sent = train(receiver)
+    assert sender.send([sent], refuse) == []
+    [datagram] = received(receiver)
+    assert (datagram.data, datagram.segment_size) == (sent.payload, 1402)
+    assert datagram.address == (sender.getHost().host, sender.getHost().port)
+    assert (sender.writes, receiver.reads) == (1, 1)
+
+
+@needs_kernel
+def test_the_longest_train(ports: Ports) -> None:
+    """Sixty-four segments are taken, and arrive."""
+    sender, receiver = ports
+    sent = train(receiver, count=MAX_SEGMENTS, size=1000)
+    assert sender.send([sent], refuse) == []
+    assert singles(received(receiver)) == sent.segments()
+
+
+@pytest.mark.parametrize("count", [1, 2, 64])
+def test_datagrams_arrive_as_they_were_sent(ports: Ports, count: int) -> None:
+    """With or without the kernel's help, the same datagrams come out."""
+    sender, receiver = ports
+    sent = train(receiver, count=count, size=500, last=1)
+    assert sender.send([sent], refuse) == []
+    arrived: list[bytes] = []
+    while batch := received(receiver):
+        arrived += singles(batch)
+    assert arrived == sent.segments()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])
+def test_a_driver_that_cannot_cut(ports: Ports, code: int) -> None:
+    """It says so only when it should: the train goes out one by one, nothing is lost, and no further one is tried."""
+    sender, receiver = ports
+    sender.max_segments = MAX_SEGMENTS
+    sender.socket = Refusing(sender.socket, code, trains_only=True)
+    sent = train(receiver)
+    assert sender.send([sent], refuse) == []
+    assert sender.max_segments == 1
+    arrived: list[bytes] = []
+    while batch := received(receiver):
+        arrived += singles(batch)
+    assert arrived == sent.segments()
+    assert sender.send([train(receiver, count=3)], refuse) == []
+    assert sender.socket.singles == 13
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
+def test_a_full_socket_loses_nothing(ports: Ports, code: int) -> None:
+    """What there is no room for is handed back, in order, and the port says when there is room again."""
+    sender, receiver = ports
+    sender.socket = Refusing(sender.socket, code)
+    trains = [train(receiver, count=1, last=10), train(receiver, count=1, last=20)]
+    assert sender.send(trains, refuse) == trains
+    assert sender.reactor.writers == [sender]
+    sender.doWrite()
+    assert sender.protocol.writable == 1
+    assert sender.reactor.writers == []
+    assert sender.send(trains, refuse) == []
+    assert [len(single) for single in singles(received(receiver))] == [10, 20]
+
+
+def test_a_socket_that_fills_amid_single_datagrams(ports: Ports) -> None:
+    """When a train goes out one by one and the socket fills, the rest of it is handed back as a shorter train."""
+    sender, receiver = ports
+    sender.max_segments = 1
+    real = sender.socket
+    sent = train(receiver, count=5, size=100, last=50)
+    assert sender.send([Transmit(sent.address, sent.payload[:200], 100, 2)], refuse) == []
+    sender.socket = Refusing(real, errno.EAGAIN)
+    rest = sender.send([Transmit(sent.address, sent.payload[200:], 100, 3)], refuse)
+    assert [(left.count, left.payload) for left in rest] == [(3, sent.payload[200:])]
+    sender.socket = real
+    assert sender.send(rest, refuse) == []
+    assert singles(received(receiver)) == sent.segments()
+
+
+def test_what_can_never_leave(ports: Ports) -> None:
+    """A datagram too long for UDP, and an address that is none, are reported and do not stop the others."""
+    sender, receiver = ports
+    failures: list[tuple[int, Exception]] = []
+    too_long = Transmit(train(receiver).address, bytes(70_000), 70_000)
+    nowhere = Transmit(("127.0.0.1", 0), b"x", 1)
+    good = train(receiver, count=1, last=3)
+    assert sender.send([too_long, nowhere, good], lambda sent, error: failures.append((len(sent.payload), error))) == []
+    assert [length for length, _ in failures] == [70_000, 1]
+    assert singles(received(receiver)) == [b"\xff" * 3]
+
+
+def test_reading_leaves_others_their_turn(ports: Ports) -> None:
+    """However much is waiting, one wake-up reads so many times and no more."""
+    sender, receiver = ports
+    address = train(receiver).address
+    for index in range(MAX_READS + 5):
+        sender.send([Transmit(address, bytes([index]), 1)], refuse)
+    assert len(received(receiver)) <= MAX_READS
+    assert len(received(receiver)) == 5
+
+
+def test_nothing_to_read(ports: Ports) -> None:
+    """A wake-up for nothing tells nobody."""
+    assert received(ports[0]) == []
+
+
+def test_link_local_peers_keep_their_scope() -> None:
+    """The scope id of a link-local address is part of where an answer must go."""
+    from twisted_utp.udp.offload_port import _address
+
+    assert _address(("fe80::1", 9, 0, 3)) == ("fe80::1%3", 9)
+    assert _address(("::1", 9, 0, 0)) == ("::1", 9)
+    assert _address(("192.0.2.1", 9)) == ("192.0.2.1", 9)
+
+
+def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TWISTED_UTP_OFFLOAD=0 does without."""
+    monkeypatch.setenv(SWITCH, "0")
+    assert not offload().gso and not offload().gro
