@@ -39,6 +39,11 @@ PLAIN = UTPConfig(congestion="fixed", pacing=False, mtu=170)  # 150 bytes a pack
 MSS = 150
 
 
+def state_of(connection: Connection) -> State:
+    """Its state now, which mypy would otherwise take to be the one that was asserted last."""
+    return connection.state
+
+
 def types(packets: list[Packet]) -> list[PacketType]:
     """Of each packet its type."""
     return [packet.type for packet in packets]

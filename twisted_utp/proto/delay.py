@@ -7,8 +7,6 @@ over some minutes is the empty path, and what exceeds that minimum is queue.  Al
 
 from __future__ import annotations
 
-from collections import deque
-
 from twisted_utp.proto.constants import (
     BASE_HISTORY_BUCKET,
     BASE_HISTORY_BUCKETS,
@@ -36,7 +34,7 @@ class BaseDelayHistory:
     __slots__ = ("_bucket_ends", "_buckets", "base")
 
     def __init__(self) -> None:
-        self._buckets: deque[int] = deque(maxlen=BASE_HISTORY_BUCKETS)
+        self._buckets: list[int] = []  # an empty deque takes 600 bytes
         self._bucket_ends = 0
         self.base: int | None = None
 
@@ -46,7 +44,8 @@ class BaseDelayHistory:
         """
         buckets = self._buckets
         if not buckets or now >= self._bucket_ends:
-            # A full deque forgets its oldest minute here; the base is then the minimum of what is left.
+            # The oldest minute is forgotten; the base is then the minimum of what is left.
+            del buckets[: max(len(buckets) - BASE_HISTORY_BUCKETS + 1, 0)]
             buckets.append(sample)
             self._bucket_ends = now + BASE_HISTORY_BUCKET
             self._find_base()
@@ -83,7 +82,7 @@ class OneWayDelay:
         self._ours = BaseDelayHistory()
         self._theirs = BaseDelayHistory()
         self._drift = ClockDrift()
-        self._recent: deque[int] = deque(maxlen=CURRENT_DELAY_FILTER)
+        self._recent: list[int] = []
         self.queuing = 0
 
     @property
@@ -135,6 +134,7 @@ class OneWayDelay:
             ours.shift(current - queue)
             self._recent.clear()
             current = queue
+        del self._recent[: max(len(self._recent) - CURRENT_DELAY_FILTER + 1, 0)]
         self._recent.append(current)
         self.queuing = max(min(self._recent), 0) + self._drift.penalty
         return self.queuing

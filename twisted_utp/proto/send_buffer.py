@@ -10,12 +10,14 @@ from collections import deque
 class SendBuffer:
     """
     A queue of the application's own C{bytes}: nothing is copied until a train takes its share.
+
+    The queue itself is made by the first write and goes with the last byte, so an idle connection has none.
     """
 
     __slots__ = ("_chunks", "_offset", "nbytes")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] | None = None
         self._offset = 0  # consumed of the first chunk
         self.nbytes = 0
 
@@ -24,6 +26,8 @@ class SendBuffer:
         Append.
         """
         if data:
+            if self._chunks is None:
+                self._chunks = deque()
             self._chunks.append(data)
             self.nbytes += len(data)
 
@@ -32,6 +36,8 @@ class SendBuffer:
         Remove and return the next C{nbytes} bytes, fewer when there are fewer.
         """
         chunks, offset = self._chunks, self._offset
+        if chunks is None:
+            return b""
         nbytes = min(nbytes, self.nbytes)
         self.nbytes -= nbytes
         parts: list[bytes] = []
@@ -47,11 +53,13 @@ class SendBuffer:
             offset = 0
             chunks.popleft()
         self._offset = offset
+        if not chunks:
+            self._chunks = None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def clear(self) -> None:
         """
         Forget everything.
         """
-        self._chunks.clear()
+        self._chunks = None
         self._offset = self.nbytes = 0
