@@ -1094,6 +1094,16 @@ def test_keepalive_only_in_silence(exchange: type[Exchange]) -> None:
     assert types(peer.wait(2 * SECOND)) == [STATE]
 
 
+def test_acknowledging_puts_off_the_keepalive(exchange: type[Exchange]) -> None:
+    """A STATE holds the NAT's mapping as well as data does."""
+    peer = exchange()
+    peer.dial()
+    peer.wait(20 * SECOND)
+    peer.data(b"x")
+    assert peer.wait(28 * SECOND) == []
+    assert types(peer.wait(2 * SECOND)) == [STATE]
+
+
 def test_keepalive_interval_can_be_changed(exchange: type[Exchange]) -> None:
     """At once, off and on; out of range is an error; before the connection is open it is just remembered."""
     peer = exchange()

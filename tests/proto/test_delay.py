@@ -167,6 +167,7 @@ def test_forward_step_of_the_peers_clock() -> None:
     delay = OneWayDelay()
     fed(delay, *[20_000] * 5, rtt=RTT)
     assert fed(delay, 520_000, rtt=RTT) == 0
+    assert delay.base == 520_000
     assert fed(delay, *[520_000] * 5, rtt=RTT) == 0
     assert fed(delay, *[550_000] * 5, rtt=RTT + 30_000) == 30_000
 
@@ -177,6 +178,7 @@ def test_forward_step_amid_a_queue() -> None:
     fed(delay, *[20_000] * 5, rtt=RTT)
     assert fed(delay, *[60_000] * 5, rtt=RTT + 40_000) == 40_000
     assert fed(delay, *[560_000] * 5, rtt=RTT + 40_000) == 40_000
+    assert delay.base == 520_000
 
 
 def test_backward_step_of_the_peers_clock() -> None:

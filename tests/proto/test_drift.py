@@ -44,6 +44,16 @@ def test_clocks_that_drift_are_honest(ppm: int) -> None:
     assert worst(lambda elapsed: 70_000 + elapsed * ppm // 1_000_000) == 0
 
 
+def test_single_samples_do_not_matter() -> None:
+    """Averages count: one sample in each window that falls ever further, at its end even, is no trend."""
+
+    def echo(elapsed: int) -> int:
+        window, within = divmod(elapsed, DRIFT_WINDOW)
+        return 90_000_000 - (window * 400_000 if not within else 0)
+
+    assert worst(echo) == 0
+
+
 def test_a_draining_queue_is_honest() -> None:
     """A queue of 300 ms that drains within a second falls fast, but not for two windows."""
     assert worst(lambda elapsed: 50_000 + max(0, 300_000 - max(0, elapsed - 4_000_000) * 3 // 10)) == 0

@@ -108,6 +108,20 @@ def test_fewer_than_three_wait() -> None:
     assert bench.lost() == ([1], None)
 
 
+def test_the_next_look_is_for_the_earliest() -> None:
+    """Of several packets that may soon be lost, the one that left first says when to look."""
+    bench = Bench(3)
+    bench.now = NOW + 300 + RTT
+    bench.send(1)
+    bench.now += RTT
+    first, second = bench.board.flights[0], bench.board.flights[1]
+    bench.ack(0, 3)
+    rtt = bench.now - bench.board.flights[-1].sent_at
+    assert second.sent_at > first.sent_at
+    bench.now = first.sent_at
+    assert bench.lost() == ([], rtt + RTT // 4)
+
+
 def test_only_what_left_before_is_lost() -> None:
     """Packets sent after the newest acknowledged one may still be on their way."""
     bench = Bench(8)

@@ -402,6 +402,17 @@ def test_duplicate_acks_with_nothing_in_flight() -> None:
     assert bench.sender.counters.duplicate_acks == 0
 
 
+def test_duplicate_acks_of_what_is_lost_already() -> None:
+    """Three duplicates tell nothing new of a packet that waits to be sent again."""
+    bench = Bench()
+    bench.write(500)
+    bench.sender.board.mark_all_lost()
+    for _ in range(3):
+        bench.ack(0)
+    assert bench.recorder.told == []
+    assert bench.sender.counters.lost_packets == 0
+
+
 def test_a_selective_ack_is_better_than_duplicates() -> None:
     """With selective acks the scoreboard decides, not the count of duplicates."""
     bench = Bench()
@@ -596,6 +607,19 @@ def test_timeout_after_the_probe() -> None:
     assert bench.sender.counters.timeouts == 1
     assert bench.sender.counters.lost_packets == 10
     assert bench.sender.rtt.rto == 2 * rto
+
+
+def test_lost_packets_are_counted_once() -> None:
+    """A timeout adds what it declares lost, not what was lost before."""
+    bench = Bench()
+    bench.write(1000)
+    bench.now += RTT
+    bench.ack(0, 1, 2, 3)
+    assert bench.sender.counters.lost_packets == 1
+    bench.sender.arm_retransmission(bench.now)
+    bench.fire()
+    assert bench.sender.counters.timeouts == 1
+    assert bench.sender.counters.lost_packets == 1 + 6
 
 
 def test_timeout_backs_off_and_ends_with_an_answer() -> None:
