@@ -237,6 +237,10 @@ def test_accepted_connections_get_the_ports_configuration() -> None:
 class Stubborn(Random):
     """Gives the numbers it was told to, then random ones."""
 
+    def __new__(cls, *numbers: int) -> Stubborn:
+        """Until Python 3.11, Random took what __init__ takes for its seed."""
+        return super().__new__(cls)
+
     def __init__(self, *numbers: int) -> None:
         super().__init__(1)
         self.numbers = list(numbers)
@@ -256,6 +260,15 @@ def test_ids_keep_clear_of_each_other(offset: int) -> None:
     assert (first.recv_id, first.send_id) == (taken, 0)
     assert second.recv_id == 300
     assert {first.recv_id, first.send_id}.isdisjoint({second.recv_id, second.send_id})
+
+
+def test_ids_run_out() -> None:
+    """When one address has them all, connecting fails instead of searching for ever; other addresses have theirs."""
+    mux = Multiplexer(rng=Random(1))
+    mux._connections.update({(stranger(1), number): None for number in range(0, 1 << 16, 2)})  # type: ignore[misc]
+    with pytest.raises(LookupError, match="no connection id is free"):
+        mux.connect(stranger(1), now=NOW)
+    mux.connect(stranger(2), now=NOW)
 
 
 def test_ids_of_other_addresses_do_not_matter() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from twisted_utp.proto.config import UTPConfig
@@ -41,6 +42,9 @@ Key = tuple[Address, int]
 # The deadline heap may hold this many outdated entries for each connection before it is rebuilt.
 _STALE_FACTOR = 2
 _STALE_FREE = 64
+
+# Random connection ids that are tried before they are gone through in order.
+_RANDOM_TRIES = 64
 
 
 class Multiplexer:
@@ -92,6 +96,7 @@ class Multiplexer:
 
         @param address: the peer's numeric address.
         @param now: µs.
+        @raise LookupError: when no connection id is free with that address.
         """
         seq = self._rng.randrange(1 << 16)
         recv_id = self._free_id(address)
@@ -370,9 +375,13 @@ class Multiplexer:
     def another_id(self, connection: Connection) -> int:
         """
         A fresh receive id for a connection that is still dialling; answers to its earlier ones still reach it.
+        Its own once more when there is none.
         """
+        try:
+            recv_id = self._free_id(connection.address)
+        except LookupError:
+            return connection.recv_id
         self._other_ids.setdefault(connection, []).append(connection.recv_id)
-        recv_id = self._free_id(connection.address)
         self._connections[connection.address, recv_id] = connection
         return recv_id
 
@@ -426,12 +435,15 @@ class Multiplexer:
         """
         An id such that neither it nor its neighbours, which are the peer's view of it, are in use with that
         address in either role.
+
+        @raise LookupError: when there is none left, which takes more than 16,000 connections with one address.
         """
         connections = self._connections
-        while True:
-            recv_id = self._rng.randrange(1 << 16)
+        random_ids = (self._rng.randrange(1 << 16) for _ in range(_RANDOM_TRIES))
+        for recv_id in chain(random_ids, range(1 << 16)):
             if not any((address, recv_id + offset & SEQ_MASK) in connections for offset in (-1, 0, 1, 2)):
                 return recv_id
+        raise LookupError(f"no connection id is free with {address[0]}:{address[1]}")
 
     def _count_sent(self, transmits: list[Transmit]) -> None:
         stats = self.stats
