@@ -145,3 +145,38 @@ def checkout() -> Path:
     The root of the source tree.
     """
     return CHECKOUT
+
+
+Check = Callable[[str, dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def check_traced() -> Check:
+    """
+    Compares an event's data with what docs/qlog.rst says of it: called with its name, without C{utp:}, and its data.
+    """
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "boolean": (bool,),
+        "integer": (int,),
+        "number": (int, float),
+        "null": (type(None),),
+    }
+    schema: dict[str, dict[str, tuple[type, ...]]] = {}
+    for line in (CHECKOUT / "docs" / "qlog.rst").read_text("utf-8").splitlines():
+        if heading := re.fullmatch(r"``(\w+)``", line):
+            fields = schema[heading[1]] = {}
+        elif field := re.match(r"- ``(\w+)`` \(([a-z ]+)(, [\w/]+)?\): ", line):
+            fields[field[1]] = tuple(kind for name in field[2].split(" or ") for kind in kinds[name])
+
+    def check(event: str, data: dict[str, Any]) -> None:
+        fields = schema[event]
+        assert data.keys() <= fields.keys(), f"{event}: not documented: {data.keys() - fields.keys()}"
+        if event != "metrics_updated":
+            assert data.keys() == fields.keys(), f"{event}: missing: {fields.keys() - data.keys()}"
+        for name, value in data.items():
+            assert type(value) in fields[name], f"{event}: {name}={value!r}"
+
+    assert len(schema) > 10, "docs/qlog.rst is not read as it is written"
+    check.events = set(schema)  # type: ignore[attr-defined]
+    return check

@@ -18,7 +18,7 @@ TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).pare
 LISTEN = "utp:0:interface=127.0.0.1"
 TESTED = {
     "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "service.tac",
-    "tls_over_utp.py", "web_over_utp.py",
+    "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
 }  # fmt: skip
 
 
@@ -49,6 +49,17 @@ def test_echo(start_python):
     client = start_python(EXAMPLES / "echo_client.py", f"utp:127.0.0.1:{port}", "hello over uTP")
     client.wait_for_exit()
     assert client.output == ["hello over uTP"]
+
+
+def test_simulate_and_plot(start_python, tmp_path):
+    """
+    The simulation's two transfers become a picture.
+    """
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "two.svg"
+    process = start_python(EXAMPLES / "simulate_and_plot.py", "-o", picture, "--seconds", "9", "--loss", "0.01")
+    process.wait_for_exit()
+    assert "from 8.05 s" in picture.read_text("utf-8") or picture.stat().st_size > 10_000
 
 
 def test_service(start, start_python, free_port):

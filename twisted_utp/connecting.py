@@ -86,7 +86,7 @@ class OutgoingConnection:
         except Exception:
             self.fail(Failure())
             return
-        failure = self._owner.attach(self._connection, protocol, lambda _: self._factory.doStop())
+        failure = self._owner.attach(self._connection, protocol, self._peer, self._factory.doStop)
         # A protocol that aborted in connectionMade was connected all the same.
         if failure is not None and not failure.check(ConnectionAborted):
             self.result.errback(failure)

@@ -22,6 +22,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 # Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
 _ROUNDS = 8
+
+# Trains that are asked for at once.
+_TRAINS = 64
 
 # Seconds until a socket that was full is tried again.
 _RETRY = 0.001
@@ -100,7 +104,7 @@ class UTPProtocol(DatagramProtocol):
         @param clock: the time in µs, monotonic; that of a reactor in virtual time, which has C{microseconds}, or
             else L{monotonic_us}.
         @param rng: for connection ids; predictable ones are for tests.
-        @param tracer: told what the core does.
+        @param tracer: told what the core does; it replaces the traces that settings and the environment ask for.
         """
         self.reactor = reactor
         if clock is None:
@@ -109,7 +113,10 @@ class UTPProtocol(DatagramProtocol):
         self.other = other
         self.closes_when_idle = closes_when_idle
         self.multiplexer = Multiplexer(config, rng=rng if rng is not None else SystemRandom(), tracer=tracer)
+        self._tracing = PortTracing(tracer, self._unix_epoch)
+        self.multiplexer.tracer = self._tracing.tracer_for(self.multiplexer.config)
         self._port: ITrainPort | None = None
+        self._host: IPv4Address | IPv6Address | None = None
         self._ports: list[UTPPort] = []
         self._transports: dict[UTPTransport, None] = {}
         self._attempts: dict[OutgoingConnection, None] = {}
@@ -140,6 +147,7 @@ class UTPProtocol(DatagramProtocol):
         """
         if config is not None:
             self.multiplexer.config = config
+            self.multiplexer.tracer = self._tracing.tracer_for(config)
         port = UTPPort(self, factory)
         port.startListening()
         return port
@@ -157,7 +165,8 @@ class UTPProtocol(DatagramProtocol):
         """
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
-        connection = self.multiplexer.connect((host, port), now=self.clock(), config=config)
+        tracer = self._tracing.tracer_for(config) if config is not None else None
+        connection = self.multiplexer.connect((host, port), now=self.clock(), config=config, tracer=tracer)
         attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
         self._attempts[attempt] = None
         self.request_flush()
@@ -206,6 +215,7 @@ class UTPProtocol(DatagramProtocol):
         The UDP port is open.
         """
         self._port = train_port(self.transport)
+        self._host = None
         self._closing = False
         if self.other is not None and self.transport is not None:
             self.other.makeConnection(self.transport)
@@ -230,6 +240,7 @@ class UTPProtocol(DatagramProtocol):
         self._unsent.clear()
         self._resumed.clear()
         self._watchers.clear()
+        self._tracing.close()
         self._cancel_calls()
         if self.other is not None:
             self.other.doStop()
@@ -293,7 +304,11 @@ class UTPProtocol(DatagramProtocol):
         self.request_flush()
 
     def attach(
-        self, connection: Connection, protocol: IProtocol, lost: Callable[[UTPTransport], None]
+        self,
+        connection: Connection,
+        protocol: IProtocol,
+        peer: IPv4Address | IPv6Address,
+        lost: Callable[[], object] | None = None,
     ) -> Failure | None:
         """
         Give a connection that is established to a protocol.
@@ -301,17 +316,20 @@ class UTPProtocol(DatagramProtocol):
         @param lost: called after C{connectionLost}.
         @return: what C{connectionMade} raised.
         """
-
-        def forget(transport: UTPTransport) -> None:
-            self._transports.pop(transport, None)
-            self._watchers.pop(transport, None)
-            lost(transport)
-            self.request_flush()
-
-        peer = udp_address(*connection.address)
-        transport = UTPTransport(self, connection, protocol, host=self.getHost(), peer=peer, lost=forget)
+        if self._host is None:
+            # Asked for once: it is a system call, and an object for each connection.
+            self._host = self.getHost()
+        transport = UTPTransport(self, connection, protocol, host=self._host, peer=peer, lost=lost)
         self._transports[transport] = None
         return transport.start()
+
+    def detach(self, transport: UTPTransport) -> None:
+        """
+        Its C{connectionLost} has been called.
+        """
+        self._transports.pop(transport, None)
+        self._watchers.pop(transport, None)
+        self.request_flush()
 
     def attempt_ended(self, attempt: OutgoingConnection) -> None:
         """
@@ -390,10 +408,11 @@ class UTPProtocol(DatagramProtocol):
         """
         for _ in range(_ROUNDS):
             self._asked = False
-            sent = self._send()
-            self._tell_watchers()
+            more = self._send()
+            if self._watchers:
+                self._tell_watchers()
             self._dispatch()
-            if not (sent or self._asked):
+            if not (more or self._asked):
                 return False
         return True
 
@@ -402,12 +421,14 @@ class UTPProtocol(DatagramProtocol):
         Tell everyone what happened to their connections.
         """
         while True:
-            resumed, self._resumed = self._resumed, []
+            resumed = self._resumed
             events = self.multiplexer.poll_events()
             if not events and not resumed:
                 return
-            for transport in resumed:
-                transport.deliver_held()
+            if resumed:
+                self._resumed = []
+                for transport in resumed:
+                    transport.deliver_held()
             for connection, event in events:
                 receiver = connection.user_data
                 if receiver is not None:
@@ -424,13 +445,13 @@ class UTPProtocol(DatagramProtocol):
                 log.err(None, f"{port.logPrefix()}: unhandled error in buildProtocol")
                 continue
             if protocol is not None:
-                self.attach(connection, protocol, lambda _: None)
+                self.attach(connection, protocol, peer)
                 return
         connection.abort(now=self.clock())
 
     def _send(self) -> bool:
         """
-        @return: whether trains have left, so that there may be more.
+        @return: whether there may be more to send.  When there is not, it takes somebody who asks for it.
         """
         port = self._port
         if port is None:
@@ -439,12 +460,13 @@ class UTPProtocol(DatagramProtocol):
             self._unsent = port.send(self._unsent, self._send_failed)
             return not self._unsent
         trains = self.multiplexer.poll_transmits(
-            now=self.clock(), max_segments=port.max_segments, max_bytes=port.max_bytes
+            now=self.clock(), max_transmits=_TRAINS, max_segments=port.max_segments, max_bytes=port.max_bytes
         )
         if not trains:
             return False
         self._unsent = port.send(trains, self._send_failed)
-        return not self._unsent
+        # Fewer than were asked for are all that there were.
+        return len(trains) >= _TRAINS and not self._unsent
 
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, {}
@@ -456,6 +478,8 @@ class UTPProtocol(DatagramProtocol):
         """
         The kernel will not take it.  That is loss; but whoever is only trying to connect need not wait.
         """
+        if transmit.dont_fragment:
+            return  # an MTU probe that is too long for the interface: to find that out is what it is for
         if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
             hopeless = [attempt for attempt in self._attempts if attempt.address == transmit.address]
             for attempt in hopeless:
@@ -496,6 +520,13 @@ class UTPProtocol(DatagramProtocol):
         if due is not None:
             self._timer_due = due
             self._timer = self.reactor.callLater(max(due - self.clock(), 0) / 1_000_000, self._timer_fired)
+
+    def _unix_epoch(self) -> int:
+        """
+        What added to L{clock} makes it the time of day, µs since 1970.
+        """
+        time_of_day: float = self.reactor.seconds()
+        return round(time_of_day * 1_000_000) - self.clock()
 
     def _timer_fired(self) -> None:
         self._timer = None

@@ -7,7 +7,6 @@ differ, this file does what C{twisted.internet.tcp} and C{abstract.FileDescripto
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +85,13 @@ class UTPTransport:
         *,
         host: IPv4Address | IPv6Address,
         peer: IPv4Address | IPv6Address,
-        lost: Callable[[UTPTransport], None],
+        lost: Callable[[], object] | None = None,
     ) -> None:
         """
         @param owner: the port that carries the connection.
         @param host: our address.
         @param peer: the other one.
-        @param lost: called after C{connectionLost}.
+        @param lost: called after C{connectionLost}, and after C{owner.detach}.
         """
         self.protocol: IProtocol | None = protocol
         self.reactor = owner.reactor
@@ -100,8 +99,9 @@ class UTPTransport:
         self._connection = connection
         self._host = host
         self._peer = peer
-        self._lost: Callable[[UTPTransport], None] | None = lost
-        self._held: deque[Event] = deque()
+        self._lost = lost
+        # What one batch brought and reading is paused for: a handful.  An empty deque would take 600 bytes.
+        self._held: list[Event] = []
         self._no_delay = connection.config.no_delay
         self._keepalive = connection.config.keepalive > 0
         self._log_prefix = self._make_log_prefix(protocol)
@@ -149,7 +149,7 @@ class UTPTransport:
         """
         held = self._held
         while held and not self._reading_paused:
-            self._deliver(held.popleft())
+            self._deliver(held.pop(0))
 
     def sending_progressed(self) -> bool:
         """
@@ -254,7 +254,7 @@ class UTPTransport:
         self._connection.user_data = None
         protocol, producer, lost = self.protocol, self.producer, self._lost
         self.protocol = self.producer = self._lost = None
-        assert protocol is not None and lost is not None
+        assert protocol is not None
         try:
             if producer is not None:
                 log.callWithContext({"system": self._log_prefix}, producer.stopProducing)
@@ -264,7 +264,9 @@ class UTPTransport:
             log.callWithContext({"system": self._log_prefix}, protocol.connectionLost, reason)
         except Exception:
             log.err(None, f"{self._log_prefix}: unhandled error in connectionLost")
-        lost(self)
+        self._owner.detach(self)
+        if lost is not None:
+            lost()
 
     # --- ITransport --------------------------------------------------------------------------------------------
 
@@ -328,7 +330,7 @@ class UTPTransport:
         self._aborting = True
         self._reading_paused = False
         if self._is_end_held():
-            self._held = deque((ConnectionLost(LossReason.ABORTED),))
+            self._held = [ConnectionLost(LossReason.ABORTED)]
             self._owner.reading_resumed(self)
             return
         self._held.clear()

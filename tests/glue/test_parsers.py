@@ -31,6 +31,7 @@ SETTINGS = {
     "noDelay": ("1", "no_delay", True),
     "pacing": ("0", "pacing", False),
     "maxConnections": ("9", "max_connections", 9),
+    "trace": ("traces", "trace", "traces"),
 }
 
 WRONG = {

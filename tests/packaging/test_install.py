@@ -177,7 +177,7 @@ def test_sdist_contents(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"tests/conftest.py", "tests/interop/libutp_peer/exchange.js", "examples/service.tac", "LICENSE"}
-    wanted |= {"examples/bittorrent/wire.py", "benchmarks/throughput.py", "CHANGELOG.rst", "README.rst"}
+    wanted |= {"examples/bittorrent/wire.py", "benchmarks/run.py", "CHANGELOG.rst", "README.rst"}
     assert wanted <= names
     assert not [name for name in names if "node_modules" in name or name.endswith(("dropin.cache", ".pyc"))]
 

@@ -22,7 +22,7 @@ def config_with(name: str, value: Any) -> UTPConfig:
 def test_defaults() -> None:
     """The defaults are valid, and those of the protocol's description."""
     config = UTPConfig()
-    assert (config.congestion, config.target_delay, config.keepalive) == ("ledbat", 0.1, 29.0)
+    assert (config.congestion, config.target_delay, config.keepalive) == ("ledbat++", 0.1, 29.0)
     assert config.mtu is None
     assert not config.no_delay
 
@@ -113,8 +113,8 @@ def test_switches(name: str, value: Any) -> None:
 
 def test_unknown_congestion_controller() -> None:
     """The error lists what there is."""
-    with pytest.raises(ValueError, match="congestion='cubic': expected one of fixed, ledbat"):
-        UTPConfig(congestion="cubic")
+    with pytest.raises(ValueError, match="congestion='bbr': expected one of cubic, fixed, ledbat, ledbat\\+\\+"):
+        UTPConfig(congestion="bbr")
 
 
 def test_but_changes_some() -> None:

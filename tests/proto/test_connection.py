@@ -605,10 +605,10 @@ def test_sack_rides_on_small_data_and_a_state_follows_full_data(exchange: type[E
 
 
 def test_mtu_follows_the_address(exchange: type[Exchange]) -> None:
-    """libutp's defaults: 1402 bytes over IPv4, 1232 over IPv6; a configured one wins."""
+    """A connection starts with what every path carries (RFC 8899 (5.1.2)); a configured size is used as it is."""
     peer = exchange()
     for host, config, expected in (
-        ("192.0.2.7", None, 1402),
+        ("192.0.2.7", None, 548),
         ("2001:db8::7", None, 1232),
         ("2001:db8::8", UTPConfig(mtu=900), 900),
     ):

@@ -16,6 +16,7 @@ from twisted_utp.proto.constants import (
     MAX_ZERO_WINDOW_RTO,
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
 )
+from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
@@ -79,7 +80,7 @@ class Bench:
         self.recorder = Recorder(cwnd)
         self.sender = Sender(
             first_seq=FIRST,
-            mss=MSS,
+            mtu=MtuDiscovery(base=MSS + 20, limit=MSS + 20),
             congestion=self.recorder if congestion is None else congestion,
             min_rto=200_000,
             timers=self.timers,

@@ -60,7 +60,7 @@ def test_transfer_reports_rate_and_checks_content() -> None:
 
 def test_transfer_finds_wrong_bytes() -> None:
     """A payload byte changed on the way is found, with its place in the stream."""
-    pair = Pair()
+    pair = Pair(config=UTPConfig(mtu=1402))
     ends = pair.connect()
 
     def spoil(packet: Packet) -> list[tuple[int, Packet]]:

@@ -59,13 +59,13 @@ class UTPConfig:
     @raise TypeError: on a value of the wrong type.
     """
 
-    congestion: str = "ledbat"
+    congestion: str = "ledbat++"
     """Name of the congestion controller, see L{register_congestion_controller
     <twisted_utp.proto.congestion.base.register_congestion_controller>}."""
 
     target_delay: float = DEFAULT_TARGET_DELAY
-    """Seconds of queueing delay that a delay-based controller aims for (RFC 6817 TARGET).  Lower is gentler to
-    calls and games, and slower on paths whose delay jitters."""
+    """Seconds of queueing delay that a delay-based controller aims for (RFC 6817 TARGET); with C{ledbat++} the default
+    stands for its draft's 60 ms.  Lower is gentler to calls and games, and slower on paths whose delay jitters."""
 
     receive_buffer: int = DEFAULT_RECEIVE_BUFFER
     """Bytes that the peer may have under way to us or waiting for a paused reader (C{wnd_size})."""
@@ -74,7 +74,7 @@ class UTPConfig:
     """Bytes written but not yet sent for the first time, beyond which producers are paused."""
 
     mtu: int | None = None
-    """Largest UDP payload in bytes; L{None} is what libutp uses, 1402 over IPv4 and 1232 over IPv6."""
+    """UDP payload of full packets in bytes; L{None} to start with what every path carries and find out."""
 
     keepalive: float = DEFAULT_KEEPALIVE
     """Seconds of silence after which a keepalive holds a NAT's mapping open; 0 switches it off."""
@@ -100,6 +100,10 @@ class UTPConfig:
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     """Connections on one UDP port; a SYN beyond it is refused."""
 
+    trace: str = ""
+    """Directory for a qlog trace of each connection, made when it is missing; empty for what the environment variable
+    C{TWISTED_UTP_TRACE} says, which is nowhere when that is empty too."""
+
     def __post_init__(self) -> None:
         names = congestion_controller_names()
         if self.congestion not in names:
@@ -109,6 +113,8 @@ class UTPConfig:
         for name in ("no_delay", "pacing"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}={getattr(self, name)!r}: expected True or False")
+        if not isinstance(self.trace, str):
+            raise TypeError(f"trace={self.trace!r}: expected the name of a directory")
 
     @staticmethod
     def _check_number(name: str, value: object, allowed: Mapping[str, Any]) -> None:

@@ -15,8 +15,6 @@ from twisted_utp.proto.config import MICROSECONDS, UTPConfig
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
     ACK_NR_ALLOWED_LAG,
-    DEFAULT_MTU_IPV4,
-    DEFAULT_MTU_IPV6,
     EXTENSION_BITS_SIGNATURE,
     EXTENSION_BITS_SIGNATURE_MASK,
     FIN_WAIT_TIMEOUT,
@@ -27,11 +25,13 @@ from twisted_utp.proto.constants import (
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
     MIN_LINGER,
+    PREFERRED_MTU,
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
+from twisted_utp.proto.mtu import discovery_toward
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
@@ -46,6 +46,7 @@ from twisted_utp.proto.values import Address, Transmit
 
 if TYPE_CHECKING:
     from twisted_utp.proto.multiplexer import Multiplexer
+    from twisted_utp.proto.trace import ConnectionTrace
 
 # Before the peer's SYN-ACK there is no right value; ack_nr is 0 on the wire then.
 _NO_PEER_SEQ = 1
@@ -63,6 +64,7 @@ class Connection:
     @ivar recv_id: the connection id on packets to us; C{send_id} on packets from us.
     @ivar peer_is_ours: the peer showed our extension bits.
     @ivar peer_extension_bits: the peer's capability bits as it sent them, L{None} when it sent none.
+    @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
     """
 
@@ -95,6 +97,7 @@ class Connection:
         "sender",
         "state",
         "timers",
+        "trace",
         "user_data",
     )
 
@@ -108,17 +111,18 @@ class Connection:
         self.state = State.SYN_RECEIVED if incoming else State.SYN_SENT
         self.recv_id = recv_id
         self.user_data: Any = None
+        self.trace: ConnectionTrace | None = None
         self.peer_is_ours = False
         self.peer_extension_bits: int | None = None
         self.timers = TimerTable()
         self.scheduled_at = NEVER
-        mtu = config.mtu or (DEFAULT_MTU_IPV6 if ":" in address[0] else DEFAULT_MTU_IPV4)
-        mss = mtu - HEADER_SIZE
         self.sender = Sender(
             first_seq=seq,
-            mss=mss,
+            mtu=discovery_toward(address, config.mtu),
             congestion=make_congestion_controller(
-                config.congestion, mss=mss, target_delay=int(config.target_delay * MICROSECONDS)
+                config.congestion,
+                mss=(config.mtu or PREFERRED_MTU) - HEADER_SIZE,
+                target_delay=int(config.target_delay * MICROSECONDS),
             ),
             min_rto=int(config.min_rto * MICROSECONDS),
             timers=self.timers,
@@ -293,7 +297,7 @@ class Connection:
         if handshake.needs_another_id:
             self.recv_id = self._mux.another_id(self)
             self.send_id = self.recv_id + 1 & SEQ_MASK
-        self._mux.send_packet(self.address, handshake.syn(self.recv_id, self.receiver.advertise(), now))
+        self._mux.send_control(self, handshake.syn(self.recv_id, self.receiver.advertise(), now), now)
         self._last_sent_at = now
         self.timers.set(Timer.CONNECT, handshake.next_syn_at(now))
         self._mux.reschedule(self)
@@ -332,7 +336,7 @@ class Connection:
         writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
         window, bits = self.receiver.advertise(), self.peer_is_ours
         payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
-        self._mux.send_packet(self.address, payload)
+        self._mux.send_control(self, payload, now)
         self._last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -401,6 +405,8 @@ class Connection:
             return False
         if self._handshake.confirmations:
             self._on_acceptor_heard()
+        if self.trace is not None:
+            self.trace.train_received(now, train, nbytes)
         self._packets_received += train.count
         self._ack_pending = True
         self._note_timestamp(train.timestamp, received_at)
@@ -594,7 +600,7 @@ class Connection:
             ack_nr=self.receiver.next_seq - 1 & SEQ_MASK,
             close_reason=close_code,
         )
-        self._mux.send_packet(self.address, encode_packet(packet))
+        self._mux.send_control(self, encode_packet(packet), now)
 
     def _finish(self, reason: LossReason) -> None:
         """
@@ -612,6 +618,8 @@ class Connection:
         self.sender.board.flights.clear()
         self.receiver.clear()
         self._ack_pending = False
+        if self.trace is not None:
+            self.trace.closed(now, reason)
         self._mux.remove(self)
 
     @property
@@ -654,7 +662,9 @@ class Connection:
             flight = sender.next_flight(now, fits)
             if flight is None:
                 return True
-            if flight.type is PacketType.FIN:
+            if flight.padding:
+                transmits.append(self._writer.mtu_probe(flight, now))
+            elif flight.type is PacketType.FIN:
                 transmits.append(self._fin(flight, now))
             else:
                 transmits.append(self._train(flight, now))
@@ -682,11 +692,14 @@ class Connection:
         throw away.
         """
         sender = self.sender
-        transmits.append(self._writer.packet(PacketType.STATE, sender.next_seq, now))
-        self._acks_sent += 1
+        seqs = [sender.next_seq]
         if self._peer_repeats and sender.fin_seq is not None:
-            transmits.append(self._writer.packet(PacketType.STATE, sender.fin_seq, now))
-            self._acks_sent += 1
+            seqs.append(sender.fin_seq)
+        for seq in seqs:
+            transmits.append(self._writer.packet(PacketType.STATE, seq, now))
+            if self.trace is not None:
+                self.trace.state_sent(now, seq)
+        self._acks_sent += len(seqs)
         self._ack_pending = self._peer_repeats = False
         self._on_sent(now)
 
@@ -761,7 +774,7 @@ class Connection:
         A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
         """
         transmit = self._writer.packet(PacketType.STATE, self.sender.next_seq, now, ack=self.receiver.next_seq - 2)
-        self._mux.send_packet(self.address, transmit.payload)
+        self._mux.send_control(self, transmit.payload, now)
         self._on_sent(now)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
@@ -771,12 +784,14 @@ class Connection:
         A packet was of no use; say so to whoever traces.
         """
         self._packets_invalid += 1
-        self._mux.trace(now, self.address, self.recv_id, "packet_dropped", reason=why)
+        if self.trace is not None:
+            self.trace.emit(now, "packet_dropped", reason=why)
 
     def _move(self, what: Input, now: int) -> None:
         old = self.state
         self.state = TRANSITIONS[old][what]
-        self._mux.trace(now, self.address, self.recv_id, "state_updated", old=old.name, new=self.state.name)
+        if self.trace is not None:
+            self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
 
     def _emit(self, event: Event) -> None:
         self._mux.emit(self, event)

@@ -20,6 +20,8 @@ NO_DELAY_SAMPLE = 0x7FFFFFFF
 EXTENSION_SELECTIVE_ACK = 1
 EXTENSION_BITS = 2
 EXTENSION_CLOSE_REASON = 3
+# Padding of MTU probes.  No stack knows it, and all that we know skip what they do not know.
+EXTENSION_PADDING = 127
 
 # libutp drops a packet whose *first* extension is 3 or more, so that is how it and we tell uTP from other
 # protocols on the port; 3 is let in because libtorrent sends its close reason first.
@@ -38,10 +40,23 @@ MAX_SACK_BYTES_FOREIGN = 128
 # --- Sizes ----------------------------------------------------------------------------------------------------
 
 # libutp's own defaults (utp_utils.cpp): Ethernet less IP, UDP, and what PPPoE, GRE and Teredo take.
-DEFAULT_MTU_IPV4 = 1402
-DEFAULT_MTU_IPV6 = 1232
+PREFERRED_MTU = 1402
+# What every path carries: IPv4's and IPv6's smallest MTU less IP and UDP headers.
+BASE_MTU_IPV4 = 548
+BASE_MTU_IPV6 = 1232
+# Ethernet's MTU less IP and UDP headers.
+MAX_MTU_IPV4 = 1472
+MAX_MTU_IPV6 = 1452
 MIN_MTU = 150
 MAX_UDP_PAYLOAD = 65507
+
+# Path MTU search (RFC 8899 (5.1)): a size fails when so many probes of it are lost; the search ends when it is known
+# to 16 bytes (libutp), and starts again after half an hour.
+MAX_MTU_PROBES = 3
+MTU_SEARCH_STOP = 16
+MTU_RAISE_INTERVAL = 1_800_000_000
+# Timeouts in a row after which large packets count as swallowed.
+BLACK_HOLE_TIMEOUTS = 2
 
 # Packets in flight (span from the oldest unacknowledged).  libutp drops what is 1024 ahead, libtorrent 953.
 # Ours to ours the limit is half the sequence space, less a margin for what is still in the network's queues.
@@ -121,11 +136,46 @@ BASE_HISTORY_BUCKETS = 13  # minutes; libutp's number, RFC 6817 says at least 10
 BASE_HISTORY_BUCKET = 60_000_000
 CURRENT_DELAY_FILTER = 4  # samples, RFC 6817 CURRENT_FILTER
 MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
+# Growth of the round trip that neither way's timestamps account for: counted as queue from here on.  Jitter, late
+# timers and delayed acknowledgements stay below; a lying receiver gains at most this much.
+MAX_UNEXPLAINED_DELAY = 25_000
 # libutp: a peer whose clock seems to run slow by more than 200 ms in 5 s is lying for bandwidth, and each sample
 # gets a seventh of the excess on top.  A shorter window with the same slope notices it sooner.
 DRIFT_WINDOW = 2_000_000
 MAX_HONEST_DRIFT = 80_000
 DRIFT_PENALTY_DIVISOR = 7
+
+# A queue no longer than this is none: pacing's bursts, a switch, a late timer.  CoDel tolerates 5 ms, so a loss that a
+# queue caused has more than this to show.  Larger would take shallow buffers' losses for the radio's, smaller the
+# radio's for congestion's.
+NO_QUEUE = 3_000
+CUT_WITHOUT_QUEUE = 0.8  # TCP Veno's; RFC 6817's half where a queue was seen
+# Round trips without a standing queue after which the window may grow exponentially beyond what it ever was.  Fewer
+# would take the place of a LEDBAT++ flow that only steps back for a moment (about four round trips).
+EMPTY_ROUNDS_TO_EXPLORE = 5
+EXPLORING_GAIN = 0.25  # of slow start's growth; doubling there overflows a buffer that holds less than one window
+# Where a buffer overflows below the target, half of what it held becomes the target; it doubles again in this time.
+# Shorter probes (and loses) more often, longer stays low after a single mishap.
+TARGET_RECOVERY_TIME = 30_000_000
+MIN_EFFECTIVE_TARGET = 2_500  # half of CoDel's target
+
+# draft-irtf-iccrg-ledbat-plus-plus
+LEDBATPP_TARGET_DELAY = 60_000
+LEDBATPP_MAX_GAIN_DIVISOR = 16
+SLOWDOWN_ROUNDS = 2  # both the time before the first one and its length
+SLOWDOWN_INTERVAL = 9  # times the duration of the last one: a tenth of the time at most
+# Ours: a flow that was alone in its slowdowns has them ever more rarely, up to so many times.  More would make a
+# latecomer wait longer for the first one.
+MAX_SLOWDOWN_BACKOFF = 8
+
+# RFC 9438 (4.6), (4.1) and RFC 6928
+CUBIC_BETA = 0.7
+CUBIC_C = 0.4
+CUBIC_INITIAL_WINDOW_PACKETS = 10
+# RFC 9406 (4.3)
+HYSTART_MIN_DELAY = 4_000
+HYSTART_MAX_DELAY = 16_000
+HYSTART_ROUNDS = 5
 
 PACING_GAIN = 1.25
 PACING_GAIN_SLOW_START = 2.0

@@ -12,6 +12,7 @@ from twisted_utp.proto.constants import (
     BASE_HISTORY_BUCKETS,
     CURRENT_DELAY_FILTER,
     MAX_DRIFT_CORRECTION,
+    MAX_UNEXPLAINED_DELAY,
     NO_DELAY_SAMPLE,
     TIMESTAMP_MASK,
 )
@@ -76,13 +77,16 @@ class OneWayDelay:
     @ivar queuing: the filtered queueing delay in µs, 0 before the first sample.
     """
 
-    __slots__ = ("_drift", "_ours", "_recent", "_theirs", "queuing")
+    __slots__ = ("_drift", "_ours", "_recent", "_recent_rtts", "_rtts", "_their_queue", "_theirs", "queuing")
 
     def __init__(self) -> None:
         self._ours = BaseDelayHistory()
         self._theirs = BaseDelayHistory()
         self._drift = ClockDrift()
         self._recent: list[int] = []
+        self._recent_rtts: list[int] = []
+        self._rtts = BaseDelayHistory()
+        self._their_queue = 0
         self.queuing = 0
 
     @property
@@ -103,6 +107,8 @@ class OneWayDelay:
         before = self._theirs.base
         self._theirs.on_sample(sample, now)
         after = self._theirs.base
+        if after is not None:
+            self._their_queue = signed_timestamp(sample - after)
         if before is None or after is None or self._ours.base is None:
             return
         fell = -signed_timestamp(after - before)
@@ -136,5 +142,23 @@ class OneWayDelay:
             current = queue
         del self._recent[: max(len(self._recent) - CURRENT_DELAY_FILTER + 1, 0)]
         self._recent.append(current)
-        self.queuing = max(min(self._recent), 0) + self._drift.penalty
+        queuing = max(min(self._recent), 0)
+        self.queuing = queuing + self._unexplained(queuing, rtt, now) + self._drift.penalty
         return self.queuing
+
+    def _unexplained(self, queuing: int, rtt: int, now: int) -> int:
+        """
+        What the round trip has grown by, less the queues of both ways as the timestamps tell them.
+
+        On an honest peer's path that is next to nothing.  Much of it means that the echoes are not to be believed (a
+        receiver that always reports an empty path gets no more than others), or that the peer is so busy that it
+        needs time to answer, which is a queue as well.
+        """
+        if not rtt:
+            return 0
+        self._rtts.on_sample(rtt, now)
+        del self._recent_rtts[: max(len(self._recent_rtts) - CURRENT_DELAY_FILTER + 1, 0)]
+        self._recent_rtts.append(rtt)
+        assert self._rtts.base is not None
+        hidden = min(self._recent_rtts) - self._rtts.base - queuing - max(self._their_queue, 0)
+        return hidden if hidden > MAX_UNEXPLAINED_DELAY else 0

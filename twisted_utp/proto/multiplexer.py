@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
@@ -30,7 +30,7 @@ from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortStats
 from twisted_utp.proto.timers import NEVER
-from twisted_utp.proto.trace import Tracer
+from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import decode_train
 from twisted_utp.proto.values import Address, Datagram, Transmit
 
@@ -53,6 +53,8 @@ class Multiplexer:
 
     @ivar config: settings of accepted connections, and of those we open without settings of their own.
     @ivar accepting: whether SYNs open connections; refused with a RESET otherwise.
+    @ivar tracer: told of accepted connections, of those we open without a tracer of their own, and of packets that
+        belong to none.
     @ivar stats: what the port counts.
     """
 
@@ -64,9 +66,9 @@ class Multiplexer:
         """
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
+        self.tracer = tracer
         self.stats = PortStats()
         self._rng = rng
-        self._tracer = tracer
         self._connections: dict[Key, Connection] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
         self._unconfirmed = 0
@@ -90,12 +92,15 @@ class Multiplexer:
 
     # --- Inputs ------------------------------------------------------------------------------------------------
 
-    def connect(self, address: Address, *, now: int, config: UTPConfig | None = None) -> Connection:
+    def connect(
+        self, address: Address, *, now: int, config: UTPConfig | None = None, tracer: Tracer | None = None
+    ) -> Connection:
         """
         Open a connection.  L{Connected} or L{ConnectionLost <twisted_utp.proto.events.ConnectionLost>} follows.
 
         @param address: the peer's numeric address.
         @param now: µs.
+        @param tracer: told of this connection, in place of the port's.
         @raise LookupError: when no connection id is free with that address.
         """
         seq = self._rng.randrange(1 << 16)
@@ -104,6 +109,9 @@ class Multiplexer:
         connection = Connection(self, address, settings, incoming=False, recv_id=recv_id, seq=seq + 1)
         self._connections[address, recv_id] = connection
         self.stats.connections_opened += 1
+        self._attach_trace(connection, tracer if tracer is not None else self.tracer)
+        if connection.trace is not None:
+            connection.trace.started(now)
         connection.start(now)
         return connection
 
@@ -125,6 +133,8 @@ class Multiplexer:
                 self._receive_single(datagram, touched, foreign, now)
         for connection in touched:
             connection.finish_batch(now)
+            if connection.trace is not None:
+                connection.trace.metrics(now)
             self.reschedule(connection)
         return foreign
 
@@ -141,7 +151,7 @@ class Multiplexer:
                 continue  # an outdated entry
             connection.scheduled_at = NEVER
             if connection.timers.next() <= now:
-                connection.handle_timeout(now)
+                self._serve_timers(connection, now)
             self.reschedule(connection)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
@@ -231,7 +241,7 @@ class Multiplexer:
             packet = decode_packet(data)
         except PacketDecodeError as error:
             self.stats.malformed += 1
-            self.trace(now, address, data[2] << 8 | data[3], "packet_dropped", reason=str(error))
+            self._trace_drop(now, address, data[2] << 8 | data[3], str(error))
             return
         received_at = datagram.received_at or now
         if packet.type is PacketType.SYN:
@@ -245,6 +255,8 @@ class Multiplexer:
                 self._on_stray(packet, address, now)
                 return
             self._adopt_id(connection, packet.connection_id)
+            if connection.trace is not None:
+                connection.trace.packet_received(now, packet)
             connection.on_packet(packet, received_at, now)
         if connection is not None:
             touched[connection] = None
@@ -254,6 +266,8 @@ class Multiplexer:
         recv_id = packet.connection_id + 1 & SEQ_MASK
         known = self._connections.get((address, recv_id))
         if known is not None:
+            if known.trace is not None:
+                known.trace.packet_received(now, packet)
             known.on_repeated_syn(packet, received_at, now)
             return None
         if not self.accepting:
@@ -263,12 +277,15 @@ class Multiplexer:
             return None
         seq = self._rng.randrange(1 << 16)
         connection = Connection(self, address, self.config, incoming=True, recv_id=recv_id, seq=seq)
+        self._attach_trace(connection, self.tracer)
         return self._accept(connection, packet, received_at, now)
 
     def _accept(self, connection: Connection, syn: Packet, received_at: int, now: int) -> Connection:
         self._connections[connection.address, syn.connection_id + 1 & SEQ_MASK] = connection
         self._unconfirmed += 1
         self.stats.connections_accepted += 1
+        if connection.trace is not None:
+            connection.trace.accepted(now, syn)
         connection.accept(syn, received_at, now)
         return connection
 
@@ -307,16 +324,18 @@ class Multiplexer:
             other = self._connections.get((address, neighbour))
             if other is not None and other.send_id == packet.connection_id:
                 connection = other
+        if connection is not None and connection.trace is not None:
+            connection.trace.packet_received(now, packet)
         if connection is None or not connection.on_reset(packet, now):
             self.stats.resets_ignored += 1
-            self.trace(now, address, packet.connection_id, "packet_dropped", reason="RESET not believed")
+            self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
 
     def _on_stray(self, packet: Packet, address: Address, now: int) -> None:
         """
         A packet of no known connection is answered with a RESET, so that its sender does not wait in vain.
         """
         self.stats.no_connection += 1
-        self.trace(now, address, packet.connection_id, "packet_dropped", reason="no such connection")
+        self._trace_drop(now, address, packet.connection_id, "no such connection")
         self._send_stray_reset(packet, address, now)
 
     def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
@@ -346,6 +365,14 @@ class Multiplexer:
         Queue one packet that no window holds back.
         """
         self._outbox.append(Transmit(address, payload, len(payload)))
+
+    def send_control(self, connection: Connection, payload: bytes, now: int) -> None:
+        """
+        The same for a packet of a connection.
+        """
+        if connection.trace is not None:
+            connection.trace.control_sent(now, payload)
+        self.send_packet(connection.address, payload)
 
     def emit(self, connection: Connection, event: Event) -> None:
         """
@@ -409,14 +436,29 @@ class Multiplexer:
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER
 
-    def trace(self, now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
-        """
-        Tell the tracer, if there is one.
-        """
-        if self._tracer is not None:
-            self._tracer(now, address, connection_id, event, **data)
-
     # --- Bookkeeping -------------------------------------------------------------------------------------------
+
+    def _serve_timers(self, connection: Connection, now: int) -> None:
+        trace = connection.trace
+        if trace is not None:
+            trace.timers_expired(now)
+        connection.handle_timeout(now)
+        if trace is not None:
+            trace.metrics(now)
+
+    @staticmethod
+    def _attach_trace(connection: Connection, tracer: Tracer | None) -> None:
+        if tracer is not None:
+            connection.trace = connection.sender.trace = ConnectionTrace(tracer, connection)
+
+    def _trace_drop(
+        self, now: int, address: Address, connection_id: int, reason: str, connection: Connection | None = None
+    ) -> None:
+        if connection is not None:
+            if connection.trace is not None:
+                connection.trace.emit(now, "packet_dropped", reason=reason)
+        elif self.tracer is not None:
+            self.tracer(now, address, connection_id, "packet_dropped", reason=reason)
 
     def _adopt_id(self, connection: Connection, recv_id: int) -> None:
         """

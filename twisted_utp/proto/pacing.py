@@ -50,14 +50,17 @@ class Pacer:
         if is_first:
             self._credit = self._burst
 
-    def allowance(self, now: int) -> float:
+    def allowance(self, now: int, size: int = 0) -> float:
         """
         Bytes that may be sent now.
+
+        @param size: of the packet that waits.  A full bucket lets it go even if it is larger: packets keep the size
+            that they were first sent with, also when the path's MTU, and bursts with it, have become smaller.
         """
         if not self._rate:
             return float("inf")
         self._refill(now)
-        return self._credit
+        return self._credit if self._credit < self._burst else max(self._credit, size)
 
     def on_sent(self, nbytes: int) -> None:
         """
@@ -73,7 +76,7 @@ class Pacer:
         Waiting for half a burst halves the timer wake-ups; waiting for a whole one would lose what a late timer
         lets overflow.
         """
-        wanted = max(self._burst / 2, mss)
+        wanted = min(max(self._burst / 2, mss), self._burst)
         return self._stamp + int((wanted - self._credit) / self._rate) + 1
 
     def _refill(self, now: int) -> None:

@@ -14,7 +14,9 @@ from struct import Struct
 
 from twisted_utp.proto.constants import (
     EXTENSION_BITS,
+    EXTENSION_BITS_SIGNATURE,
     EXTENSION_CLOSE_REASON,
+    EXTENSION_PADDING,
     EXTENSION_SELECTIVE_ACK,
     HEADER_SIZE,
     MAX_FIRST_EXTENSION,
@@ -172,6 +174,29 @@ def encode_extensions(chain: list[tuple[int, bytes]]) -> bytes:
     """
     following = [*(kind for kind, _ in chain[1:]), 0]
     return b"".join(bytes((following[at], len(body))) + body for at, (_, body) in enumerate(chain))
+
+
+MIN_PADDING = 12
+"""Bytes of the shortest L{padding}."""
+
+
+def padding(nbytes: int) -> list[tuple[int, bytes]]:
+    """
+    Extensions that take C{nbytes} bytes of a packet and mean nothing.
+
+    Extension bits come first: libutp drops packets whose first extension it does not know.
+
+    @param nbytes: at least L{MIN_PADDING}.
+    """
+    chain = [(EXTENSION_BITS, EXTENSION_BITS_SIGNATURE.to_bytes(8, "big"))]
+    left = nbytes - 10
+    while left:
+        # Each has two bytes of its own, so one byte must never be left over.
+        length = min(left, 257)
+        length -= left - length == 1
+        chain.append((EXTENSION_PADDING, bytes(length - 2)))
+        left -= length
+    return chain
 
 
 def sack_length(bits: int, limit: int) -> int:

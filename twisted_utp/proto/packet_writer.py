@@ -14,7 +14,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     TIMESTAMP_MASK,
 )
-from twisted_utp.proto.packet import Packet, PacketType, encode_extensions, encode_packet
+from twisted_utp.proto.packet import Packet, PacketType, encode_extensions, encode_packet, padding
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.train import TrainHeader, encode_train
@@ -38,6 +38,24 @@ class PacketWriter:
         self.send_id = 0
         self.reply_micro = 0
         self.sack_limit = MAX_SACK_BYTES_FOREIGN
+
+    def mtu_probe(self, flight: Flight, now: int) -> Transmit:
+        """
+        A DATA packet with padding, which must not be fragmented on its way.
+        """
+        receiver = self._receiver
+        chain = padding(flight.padding)
+        header = TrainHeader(
+            self.send_id,
+            now & TIMESTAMP_MASK,
+            self.reply_micro,
+            receiver.advertise(),
+            receiver.next_seq - 1 & SEQ_MASK,
+            chain[0][0],
+            encode_extensions(chain),
+        )
+        payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, 1, flight.nbytes)
+        return Transmit(self._address, payload, len(payload), 1, True)
 
     def train(self, flight: Flight, mss: int, now: int) -> tuple[Transmit, bool]:
         """

@@ -39,6 +39,7 @@ class Flight:
     @ivar type: DATA, or FIN (then C{count} is 1 and there is no payload).
     @ivar fate: see L{Fate}.
     @ivar has_small_tail: the last packet is below full size and counts as small (Nagle).
+    @ivar padding: bytes of padding that make it an MTU probe; not sent again with the payload.
     @ivar is_probe: sent again as a tail-loss probe, not because of loss.
     """
 
@@ -50,6 +51,7 @@ class Flight:
         "is_probe",
         "nbytes",
         "offset",
+        "padding",
         "sent_at",
         "seq",
         "size",
@@ -81,6 +83,7 @@ class Flight:
         self.type = type
         self.fate = fate
         self.has_small_tail = False
+        self.padding = 0
         self.is_probe = False
 
     @property
@@ -140,10 +143,22 @@ class Acked:
     @ivar spurious: packets that turned out late rather than lost: declared lost but never sent again, or answered
         sooner after their retransmission than any round trip takes.
     @ivar probed: a tail-loss probe repaired a loss that nothing else had shown.
+    @ivar probed_padding: padding of an MTU probe among them, and C{probed_bytes} its payload.
     @ivar reordered: something sent only once was acknowledged below what had been acknowledged before.
     """
 
-    __slots__ = ("nbytes", "newest", "newest_was_resent", "packets", "probed", "reordered", "rtt_sent_at", "spurious")
+    __slots__ = (
+        "nbytes",
+        "newest",
+        "newest_was_resent",
+        "packets",
+        "probed",
+        "probed_bytes",
+        "probed_padding",
+        "reordered",
+        "rtt_sent_at",
+        "spurious",
+    )
 
     def __init__(self) -> None:
         self.nbytes = 0
@@ -153,6 +168,8 @@ class Acked:
         self.rtt_sent_at = 0
         self.spurious = 0
         self.probed = False
+        self.probed_bytes = 0
+        self.probed_padding = 0
         self.reordered = False
 
 
@@ -261,6 +278,8 @@ class Scoreboard:
         nbytes = flight.nbytes if count == flight.count else count * flight.size
         acked.nbytes += nbytes
         acked.packets += count
+        if flight.padding:
+            acked.probed_padding, acked.probed_bytes = flight.padding, flight.nbytes
         if flight.has_small_tail and count == flight.count:
             self.small_in_flight -= 1
         if flight.fate is Fate.LOST:
@@ -392,6 +411,7 @@ class Scoreboard:
         flight.sent_at = now
         flight.transmissions += 1
         flight.is_probe = False
+        flight.padding = 0
 
     def last_in_flight(self) -> Flight | None:
         """

@@ -8,10 +8,12 @@ recovery.  It decides; the connection writes the packets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.constants import (
+    BLACK_HOLE_TIMEOUTS,
+    HEADER_SIZE,
     INITIAL_PEER_WINDOW,
     MAX_SMALL_IN_FLIGHT,
     MAX_SPAN,
@@ -20,14 +22,18 @@ from twisted_utp.proto.constants import (
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
 )
 from twisted_utp.proto.delay import OneWayDelay
+from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.pacing import Pacer
-from twisted_utp.proto.packet import PacketType
+from twisted_utp.proto.packet import MIN_PADDING, PacketType
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.rtt import RttEstimator
 from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
 from twisted_utp.proto.timers import Timer, TimerTable
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.trace import ConnectionTrace
 
 
 @dataclass(slots=True)
@@ -56,10 +62,12 @@ class Sender:
     One direction's sending side.
 
     @ivar mss: payload bytes of a full packet.
+    @ivar mtu: the search for how large that may be.
     @ivar next_seq: seq_nr of the next new packet, unwrapped (SND.NXT).
     @ivar fin_seq: seq_nr of our FIN once sent.
     @ivar peer_window: the peer's advertised window, bytes.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
+    @ivar trace: the connection's.
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then nothing
         but the SYN-ACK goes to peers of our kind, who confirm at once, and one byte to others: a libutp initiator
         stays silent until it has something to send or to acknowledge.  So a forged SYN cannot aim us at somebody.
@@ -87,26 +95,29 @@ class Sender:
         "is_probe_sent",
         "max_span",
         "mss",
+        "mtu",
         "next_seq",
         "no_delay",
         "pacer",
         "peer_window",
         "recovery",
         "rtt",
+        "trace",
     )
 
     def __init__(
         self,
         *,
         first_seq: int,
-        mss: int,
+        mtu: MtuDiscovery,
         congestion: CongestionController,
         min_rto: int,
         timers: TimerTable,
         pacing: bool,
         no_delay: bool,
     ) -> None:
-        self.mss = mss
+        self.mtu = mtu
+        self.mss = mtu.size - HEADER_SIZE
         self.next_seq = first_seq
         self.fin_seq: int | None = None
         self.eof_queued = False
@@ -122,6 +133,7 @@ class Sender:
         self.congestion = congestion
         self.pacer = Pacer()
         self.counters = SenderCounters()
+        self.trace: ConnectionTrace | None = None
         self.is_probe_sent = False
         self._confirms_itself = False
         self._pacing = pacing
@@ -156,7 +168,7 @@ class Sender:
         elif self.board.lost_packets:
             flight = self._repeat(now, max_packets)
         elif self.buffer.nbytes or (self.eof_queued and self.fin_seq is None):
-            flight = self._new_flight(now, max_packets)
+            flight = self._mtu_probe(now) or self._new_flight(now, max_packets)
         else:
             return None
         if flight is not None:
@@ -165,6 +177,8 @@ class Sender:
 
     def _on_sent(self, flight: Flight, now: int) -> None:
         self._last_sent_at = now
+        if self.trace is not None:
+            self.trace.flight_sent(now, flight)
         if self._pacing:
             self.pacer.on_sent(flight.nbytes)
         counters = self.counters
@@ -197,7 +211,7 @@ class Sender:
         if budget < min(size, wanted) and not in_flight:
             budget = size  # a window below one packet still sends one at a time
         if self._pacing:
-            credit = self.pacer.allowance(now)
+            credit = self.pacer.allowance(now, size)
             if credit < min(size, wanted) <= budget:
                 self._timers.set(Timer.PACING, self.pacer.next_at(size))
                 return 0
@@ -269,6 +283,36 @@ class Sender:
         self.board.add(flight)
         return flight
 
+    def _mtu_probe(self, now: int) -> Flight | None:
+        """
+        A packet that is longer than those known to arrive, when it is time for one.
+
+        Never alone: what is sent with it shows soon whether it was lost.  The congestion window does not hold it
+        back, as it is one packet.
+        """
+        board = self.board
+        if not board.flights or not self.is_confirmed or self.recovery.in_recovery(board):
+            return None
+        size = self.mtu.next_probe(now)
+        nbytes = min(self.mss, self.buffer.nbytes, size - HEADER_SIZE - MIN_PADDING)
+        if nbytes <= 0 or nbytes > self.peer_window - board.outstanding_bytes:
+            return None
+        if self.next_seq - board.una >= self.max_span:
+            return None
+        flight = self._cut(now, nbytes, nbytes)
+        flight.padding = size - HEADER_SIZE - nbytes
+        self.mtu.on_sent(size)
+        return flight
+
+    def _on_mtu(self, now: int) -> None:
+        """
+        Packets have another size from now on.
+        """
+        if self.trace is not None:
+            self.trace.mtu_updated(now, self.mss + HEADER_SIZE, self.mtu.size)
+        self.mss = self.mtu.size - HEADER_SIZE
+        self.congestion.on_mss(self.mss)
+
     def _tail_loss_probe(self, now: int) -> Flight | None:
         """
         Send something that makes the peer answer (RFC 8985 (7.3)): new data when there is some, else the last
@@ -285,6 +329,7 @@ class Sender:
         if flight is None:
             return None
         flight = board.isolate_last(flight)
+        self._on_mtu_probe_lost(flight, now)
         board.resend(flight, 1, now)
         flight.is_probe = True
         self.counters.tail_loss_probes += 1
@@ -345,7 +390,11 @@ class Sender:
                 self._progress_at = now
                 self._timeouts = 0
             return False
+        if self.trace is not None:
+            self.trace.acked(now, info, acked)
         self._on_progress(acked, info, now)
+        if acked.probed_padding and self.mtu.on_acked(HEADER_SIZE + acked.probed_padding + acked.probed_bytes, now):
+            self._on_mtu(now)
         sample = self._sample(acked, info, before, now)
         if acked.nbytes:
             self.congestion.on_ack(now=now, sample=sample)
@@ -421,6 +470,8 @@ class Sender:
             oldest = next(board.in_flight(), None)
             if oldest is not None and oldest.seq == board.una:
                 board.isolate_first(oldest)
+                if self.trace is not None:
+                    self.trace.lost(now, [oldest], "duplicate_acks")
                 self._declare_lost([oldest], now)
 
     def _follow_window(self, now: int) -> None:
@@ -442,19 +493,27 @@ class Sender:
         else:
             self._timers.set(Timer.REORDER, again)
         if lost:
+            if self.trace is not None:
+                self.trace.overtaken(now, lost)
             self._declare_lost(lost, now)
 
     def _declare_lost(self, lost: list[Flight], now: int) -> None:
         board, recovery = self.board, self.recovery
-        cut = not recovery.in_recovery(board) or any(flight.seq >= recovery.recovery_end for flight in lost)
-        if cut:
+        congested = [flight for flight in lost if not flight.padding]  # a lost MTU probe is no congestion
+        start = recovery.recovery_end if recovery.in_recovery(board) else board.una
+        if any(flight.seq >= start for flight in congested):
             self._cut_window(now)
         packets = 0
         for flight in lost:
             board.mark_lost(flight)
             packets += flight.count
-        recovery.on_declared(packets)
+            self._on_mtu_probe_lost(flight, now)
+        recovery.on_declared(sum(flight.count for flight in congested))
         self.counters.lost_packets += packets
+
+    def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
+        if flight.padding:
+            self.mtu.on_lost(HEADER_SIZE + flight.padding + flight.nbytes, now)
 
     def _cut_window(self, now: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes)
@@ -508,6 +567,8 @@ class Sender:
             return True
         if self._may_probe() and now < self._progress_at + self.rtt.rto:
             self._is_probe_due = True
+            if self.trace is not None:
+                self.trace.timed_out(now, "tail_loss_probe", 1)
             return True
         return self._on_timeout(now, user_timeout)
 
@@ -520,6 +581,8 @@ class Sender:
         if flight is not None:
             self.counters.zero_window_probes += 1
             self._window_probes = min(self._window_probes + 1, 16)
+            if self.trace is not None:
+                self.trace.timed_out(now, "zero_window_probe", self._window_probes)
             flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
             self.board.mark_lost(flight)
 
@@ -527,6 +590,8 @@ class Sender:
         self._timeouts += 1
         self._restarted_at = now
         self.counters.timeouts += 1
+        if self.trace is not None:
+            self.trace.timed_out(now, "retransmission", self._timeouts)
         if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and now - self._progress_at >= user_timeout:
             return False
         board = self.board
@@ -534,6 +599,11 @@ class Sender:
         self.is_probe_sent = self._is_probe_due = False
         if self.peer_window > 0:
             self.congestion.on_timeout(now=now, bytes_in_flight=board.flight_bytes)
+        if self.trace is not None:
+            self.trace.lost(now, board.in_flight(), "timeout")
+        self.mtu.on_inconclusive()
+        if self._timeouts == BLACK_HOLE_TIMEOUTS and self.peer_window > 0 and self.mtu.on_black_hole(now):
+            self._on_mtu(now)
         before = board.lost_packets
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)

@@ -4,7 +4,8 @@ A simulated network in virtual time, for testing anything that speaks uTP, or ru
 Everything follows from one seed: the same seed gives the same packets at the same microseconds.  Three floors,
 each usable without the ones above it:
 
-  - the network: L{Simulator}, L{Link} with its models of loss, jitter and queues, L{Network}, L{Host};
+  - the network: L{Simulator}, L{Link} with its models of loss, jitter and queues, L{Network}, L{Host}, L{NAT}, a
+    L{Dumbbell} of many flows over one bottleneck, L{TCPFlow} as a competitor, L{Meter};
   - the core on it: L{Node} (a multiplexer and its owner's loop), L{Pair} (two of them), L{RawPeer} (one against
     a script of bytes), L{Transfer}, L{PacketLog};
   - Twisted on it: C{twisted_utp.testing.reactor.SimulatedReactor}.  It is not imported here, so that the other
@@ -16,6 +17,8 @@ from twisted_utp.testing.gro import merge
 from twisted_utp.testing.jitter import Jitter, NormalJitter, UniformJitter
 from twisted_utp.testing.link import Link, LinkCounters
 from twisted_utp.testing.loss import EveryNth, GilbertElliott, Loss, RandomLoss
+from twisted_utp.testing.meter import Meter
+from twisted_utp.testing.nat import NAT
 from twisted_utp.testing.network import AddressInUse, Host, Network, Path, UDPPort
 from twisted_utp.testing.node import Node, Record
 from twisted_utp.testing.packet import Hop, Packet, Sink
@@ -25,10 +28,13 @@ from twisted_utp.testing.pattern import Pattern, WrongBytes
 from twisted_utp.testing.queues import RED, CoDel, DropTail, Queue
 from twisted_utp.testing.raw_peer import RawPeer
 from twisted_utp.testing.simulator import MILLISECOND, SECOND, ScheduledCall, SimulationDidNotEnd, Simulator
+from twisted_utp.testing.tcp import TCPFlow
+from twisted_utp.testing.topology import Dumbbell, Flow
 from twisted_utp.testing.wire import Header
 
 __all__ = [
     "MILLISECOND",
+    "NAT",
     "RED",
     "SECOND",
     "TO_CLIENT",
@@ -36,9 +42,11 @@ __all__ = [
     "AddressInUse",
     "CoDel",
     "DropTail",
+    "Dumbbell",
     "Ends",
     "EveryNth",
     "Filter",
+    "Flow",
     "GilbertElliott",
     "Header",
     "Hop",
@@ -49,6 +57,7 @@ __all__ = [
     "LinkCounters",
     "LogEntry",
     "Loss",
+    "Meter",
     "Network",
     "Node",
     "NormalJitter",
@@ -65,6 +74,7 @@ __all__ = [
     "SimulationDidNotEnd",
     "Simulator",
     "Sink",
+    "TCPFlow",
     "Transfer",
     "UDPPort",
     "UniformJitter",

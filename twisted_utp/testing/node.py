@@ -23,6 +23,7 @@ from twisted_utp.proto.events import (
     Writable,
 )
 from twisted_utp.proto.multiplexer import Multiplexer
+from twisted_utp.proto.trace import Tracer
 from twisted_utp.proto.values import Address, Datagram, Transmit
 from twisted_utp.testing.gro import merge
 from twisted_utp.testing.network import Host
@@ -121,19 +122,21 @@ class Node:
         accepting: bool = False,
         gro: bool = False,
         rng: Random | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """
         @param accepting: take incoming connections.
         @param gro: merge datagrams that arrive together, as Linux does.
         @param rng: the core's randomness, the simulator's by default (by way of a generator of its own, so that the
             weather does not depend on how many numbers the core draws).
+        @param tracer: told what the core does.
         """
         self.host = host
         self.simulator = host.network.simulator
         self.gro = gro
         if rng is None:
             rng = Random(self.simulator.random.getrandbits(64))
-        self.multiplexer = Multiplexer(config if config is not None else UTPConfig(), rng=rng)
+        self.multiplexer = Multiplexer(config if config is not None else UTPConfig(), rng=rng, tracer=tracer)
         self.multiplexer.accepting = accepting
         self.port = host.bind(self._receive, port)
         self.records: list[Record] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Event
+from twisted_utp.proto.trace import Tracer
 from twisted_utp.testing.clock import HostClock
 from twisted_utp.testing.link import Link
 from twisted_utp.testing.network import Network
@@ -122,6 +123,7 @@ class Pair:
         down: Mapping[str, Any] | None = None,
         config: UTPConfig | None = None,
         server_config: UTPConfig | None = None,
+        tracer: Tracer | None = None,
         gro: bool = False,
         log: bool = True,
         client_clock: Mapping[str, Any] | None = None,
@@ -133,6 +135,7 @@ class Pair:
         @param up: settings of the link to the server that differ.
         @param down: settings of the link to the client that differ.
         @param config: of the client, and of the server unless C{server_config} is given.
+        @param tracer: told what the client's core does, and the server's.
         @param gro: both kernels merge datagrams that arrive together.
         @param log: keep all packets.
         @param client_clock: settings of the client's L{HostClock}.
@@ -150,13 +153,14 @@ class Pair:
         if log:
             self.log.watch(self.up, TO_SERVER)
             self.log.watch(self.down, TO_CLIENT)
-        self.client = Node(client_host, config=config, gro=gro)
+        self.client = Node(client_host, config=config, gro=gro, tracer=tracer)
         self.server = Node(
             server_host,
             SERVER_PORT,
             config=config if server_config is None else server_config,
             accepting=True,
             gro=gro,
+            tracer=tracer,
         )
 
     # --- Time -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from twisted.internet import udp
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import ITrainPort, SendFailed
 from twisted_utp.udp.offload import ANCILLARY_SPACE, SOL_UDP, UDP_GRO, offload, segment_message, segment_size
 
@@ -26,8 +27,12 @@ MAX_BYTES = 65_507
 
 READ_SIZE = 65_536
 
-# Reads in one wake-up, of up to 64 KiB each: after that, others on the reactor have their turn.
-MAX_READS = 16
+# What is read in one wake-up: after that, others on the reactor have their turn.  Trains fill the bytes.  More of them
+# outgrow the processor's cache and the allocator's small blocks: with 1 MiB a receiver needs twice the CPU time.  What
+# fills the reads are acknowledgements, one from each connection that was sent a train; with fewer of them the owner
+# would send more in each turn than it hears of, and they would queue up in the socket until a round trip is a second.
+MAX_READS = 128
+MAX_READ_BYTES = 256 * 1024
 
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
 
@@ -70,6 +75,7 @@ class OffloadUDPPort(udp.Port):
         """
         datagrams: list[Datagram] = []
         receive = self.socket.recvmsg
+        room = MAX_READ_BYTES
         for _ in range(MAX_READS):
             try:
                 data, messages, _flags, sender = receive(READ_SIZE, ANCILLARY_SPACE)
@@ -81,6 +87,9 @@ class OffloadUDPPort(udp.Port):
                     break
                 continue
             datagrams.append(Datagram(data, _address(sender), segment_size(messages) if messages else 0))
+            room -= len(data)
+            if room <= 0:
+                break
         self.reads += len(datagrams)
         if datagrams:
             self.protocol.datagrams_received(datagrams)
@@ -112,7 +121,10 @@ class OffloadUDPPort(udp.Port):
         if transmit.count > 1 and self.max_segments == 1:
             return self._send_singles(transmit, failed)
         try:
-            if transmit.count == 1:
+            if transmit.dont_fragment:
+                with no_fragments(self.socket):
+                    self.socket.sendto(transmit.payload, transmit.address)
+            elif transmit.count == 1:
                 self.socket.sendto(transmit.payload, transmit.address)
             else:
                 self.socket.sendmsg([transmit.payload], segment_message(transmit.segment_size), 0, transmit.address)

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
 
+from twisted_utp.udp.fragmentation import allow_fragments
 from twisted_utp.udp.interfaces import ITrainPort
 from twisted_utp.udp.offload import offload
 from twisted_utp.udp.offload_port import OffloadUDPPort
@@ -52,20 +53,28 @@ def train_port(transport: Any) -> ITrainPort:
     """
     The L{ITrainPort} for whatever datagram transport a reactor connected the protocol to.
     """
-    enlarge_buffers(transport)
+    udp_socket = socket_of(transport)
+    if udp_socket is not None:
+        enlarge_buffers(udp_socket)
+        allow_fragments(udp_socket)
     if ITrainPort.providedBy(transport):
         return transport
-    return PlainTrainPort(transport)
+    return PlainTrainPort(transport, udp_socket)
 
 
-def enlarge_buffers(port: object) -> None:
+def socket_of(port: object) -> socket.socket | None:
     """
-    Ask the kernel for larger socket buffers, if there is a socket.
+    The socket of a reactor's UDP port; L{None} for in-memory ports.
     """
     handle = getattr(port, "getHandle", None)
     udp_socket = handle() if handle is not None else None
-    if not isinstance(udp_socket, socket.socket):
-        return
+    return udp_socket if isinstance(udp_socket, socket.socket) else None
+
+
+def enlarge_buffers(udp_socket: socket.socket) -> None:
+    """
+    Ask the kernel for larger socket buffers.
+    """
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         try:
             udp_socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)

@@ -6,6 +6,7 @@ One by one, through C{write(datagram, address)}: this works on every reactor and
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from errno import EAGAIN, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import Any
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Transmit
+from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import ITrainPort, SendFailed
 
 # The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
@@ -34,8 +36,12 @@ class PlainTrainPort:
     max_segments = 64
     max_bytes = 65_000
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, udp_socket: socket.socket | None = None) -> None:
+        """
+        @param udp_socket: the transport's, if it has one.
+        """
         self._transport = transport
+        self._socket = udp_socket
         # udp.Port strips the scope id from what it receives (Twisted #6826), so a link-local peer would seem to be
         # another one than the address we send to.  These are the scopes we know, by the stripped host.
         self._scopes: dict[str, str] = {}
@@ -62,6 +68,10 @@ class PlainTrainPort:
             self._scopes[address[0].partition("%")[0]] = address[0]
         sent = 0
         try:
+            if transmit.dont_fragment and self._socket is not None:
+                with no_fragments(self._socket):
+                    write(transmit.payload, address)
+                return None
             for segment in transmit.segments():
                 write(segment, address)
                 sent += 1

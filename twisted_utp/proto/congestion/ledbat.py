@@ -1,84 +1,221 @@
 """
 How does a background transfer fill an idle link and yield on a busy one (BEP-29, RFC 6817 LEDBAT)?
 
-It keeps the queue that it causes near a target: below it the window grows, above it shrinks, in proportion to the
-distance.  Loss halves it.  Unlike libutp's, its slow start is exponential.
+It keeps the queue that it causes near a target: below it the window grows in proportion to the distance, above it
+shrinks by a share of itself.  Where RFC 6817 is slow or wrong, delay decides: see docs/congestion.rst for the
+evidence.
+
+  - Slow start is exponential and ends by delay; the window is then what the path was seen to carry.
+  - An empty queue for whole round trips is the permission to grow exponentially again, up to the window that was
+    had before (after an outage, or when a TCP download ends), and after a while beyond it.
+  - A loss with a queue halves the window (RFC 6817) and says that the buffer is shallower than the target: aim for
+    half of it.  A loss without any queue is more likely the radio's than a router's, and cuts by a fifth, as in
+    TCP Veno (Fu and Liew, 2003).
 """
 
 from __future__ import annotations
 
 from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
+from twisted_utp.proto.congestion.rounds import Rounds
 from twisted_utp.proto.constants import (
+    CUT_WITHOUT_QUEUE,
+    EMPTY_ROUNDS_TO_EXPLORE,
+    EXPLORING_GAIN,
     INITIAL_WINDOW_PACKETS,
     MAX_CWND_INCREASE_PER_RTT,
+    MIN_EFFECTIVE_TARGET,
     MIN_WINDOW_PACKETS,
+    NO_QUEUE,
     SLOW_START_EXIT,
+    TARGET_RECOVERY_TIME,
 )
 
 
 class Ledbat(CongestionController):
     """
     RFC 6817 with the constants of BEP-29.
+
+    @ivar effective_target: what is aimed for, µs: C{target_delay}, or less where the buffer is shallower.
+    @ivar settled: the window that the path carried before the last loss or yielding, bytes.
+    @ivar rounds: the last round trips.
     """
 
-    __slots__ = ("_before_loss",)
+    __slots__ = (
+        "_before_loss",
+        "_empty_rounds",
+        "_has_explored",
+        "_is_yielding",
+        "effective_target",
+        "rounds",
+        "settled",
+    )
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
         super().__init__(mss=mss, target_delay=target_delay)
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
-        # cwnd and ssthresh as they were, for a loss that turns out to be none.
-        self._before_loss: tuple[float, float] | None = None
+        self.effective_target = float(target_delay)
+        self.settled = 0.0
+        self.rounds = Rounds()
+        self._empty_rounds = 0
+        self._is_yielding = False
+        self._has_explored = False  # the first slow start is over
+        # cwnd, ssthresh and target as they were, for a loss that turns out to be none.
+        self._before_loss: tuple[float, float, float] | None = None
+
+    # --- Acknowledgements --------------------------------------------------------------------------------------
 
     def on_ack(self, *, now: int, sample: AckSample) -> None:
         """
-        RFC 6817 (2.4.2): C{cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd}.
+        Once an acknowledgement: slow start, or the share of this acknowledgement in the round trip's change.
         """
+        if self.rounds.on_ack(now, sample):
+            self._on_round(sample)
         delay = sample.queuing_delay
-        if self.in_slow_start and not self._leave_slow_start(delay):
-            if not sample.app_limited:
-                self.cwnd += sample.bytes_acked
+        if self.in_slow_start:
+            if self._is_too_long(delay):
+                self._leave_slow_start(now, sample)
+            elif not sample.app_limited:
+                self.cwnd += sample.bytes_acked * self._slow_start_gain(sample)
             return
-        if delay is None or (sample.in_recovery and delay < self.target_delay):
+        if delay is None:
             return
-        off_target = max((self.target_delay - delay) / self.target_delay, -1.0)
-        if off_target > 0 and sample.app_limited:
+        change = self._change(delay, sample)
+        if change > 0 and (sample.app_limited or sample.in_recovery):
             return
-        self.cwnd += MAX_CWND_INCREASE_PER_RTT * off_target * min(sample.bytes_acked / self.cwnd, 1.0)
+        self._note_yielding(delay)
+        self.cwnd += change * min(sample.bytes_acked / self.cwnd, 1.0)
         self._keep_minimum()
+        self.ssthresh = min(self.ssthresh, self.cwnd)  # shrinking is no return to slow start
 
-    def _leave_slow_start(self, delay: int | None) -> bool:
+    def _change(self, delay: int, sample: AckSample) -> float:
         """
-        Leave when three quarters of the target are filled: the window that causes the rest is under way.
+        By how much the window should change in this round trip, bytes.
+
+        Below the target RFC 6817 (2.4.2); above it at least that much, and half of what would drain the excess.
         """
-        if delay is None or delay <= SLOW_START_EXIT * self.target_delay:
-            return False
+        target = self.effective_target
+        change = MAX_CWND_INCREASE_PER_RTT * max((target - delay) / target, -1.0)
+        return min(change, self._decrease(delay, sample)) if delay > target else change
+
+    def _decrease(self, delay: int, sample: AckSample) -> float:
+        """
+        LEDBAT++'s multiplicative decrease, never more than half.
+
+        The draft's C{W * (delay / target - 1)} overshoots where the round trip is longer than the target;
+        C{W * excess / rtt} is exactly the excess, and half of it leaves room for the news being a round trip old.
+        """
+        rtt = max(sample.rtt, sample.min_rtt + delay, 1)
+        return -self.cwnd / 2 * min((delay - self.effective_target) / rtt, 1.0)
+
+    def _note_yielding(self, delay: int) -> None:
+        """
+        Remember the window from which a queue of others drives us away.
+        """
+        is_above = delay > self.effective_target
+        if is_above and not self._is_yielding:
+            self.settled = self.cwnd
+        self._is_yielding = is_above
+
+    def _on_round(self, sample: AckSample) -> None:
+        """
+        A round trip is over.
+        """
+        rounds = self.rounds
+        self.effective_target = min(
+            self.effective_target * (1 + min(rounds.duration / TARGET_RECOVERY_TIME, 1.0)), float(self.target_delay)
+        )
+        if rounds.shortest is None or not self._is_empty(rounds.shortest):
+            self._empty_rounds = 0
+            return
+        self._empty_rounds += 1
+        if self.in_slow_start or sample.in_recovery or sample.app_limited:
+            return
+        # Below the target only drops told that there are others (a short buffer, CoDel): more patience.
+        is_shallow = self.effective_target * 2 < self.target_delay
+        if self._empty_rounds >= EMPTY_ROUNDS_TO_EXPLORE * (2 if is_shallow else 1):
+            self.ssthresh = float("inf")
+        elif self.cwnd < self.settled and not is_shallow:
+            self.ssthresh = self.settled
+
+    def _is_empty(self, delay: int) -> bool:
+        return delay <= min(NO_QUEUE, self.effective_target / 4)
+
+    # --- Slow start --------------------------------------------------------------------------------------------
+
+    def _slow_start_gain(self, sample: AckSample) -> float:
+        """
+        What each acknowledged byte adds: 1 doubles the window in a round trip (RFC 5681 (3.1)), at first and up to
+        a window that the path carried.  Beyond that a quarter, as in CSS (RFC 9406 (4.2)).
+        """
+        return EXPLORING_GAIN if self._has_explored and self.ssthresh == float("inf") else 1.0
+
+    def _is_too_long(self, delay: int | None) -> bool:
+        """
+        Three quarters of the target are filled: the window that causes the rest is under way.
+        """
+        return delay is not None and delay > SLOW_START_EXIT * self.effective_target
+
+    def _leave_slow_start(self, now: int, sample: AckSample) -> None:
+        """
+        The window is up to twice as large as the one that caused this delay.  Fall back to what comes through in a
+        round trip with the target's queue.
+        """
+        carried = self.rounds.rate(now) * (sample.min_rtt + self.effective_target)
+        self.cwnd = max(min(self.cwnd, carried), self.cwnd / 2)
+        self._keep_minimum()
         self.ssthresh = self.cwnd
-        return True
+        self._empty_rounds = 0
+        self._has_explored = True
+
+    # --- Loss --------------------------------------------------------------------------------------------------
 
     def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
         """
-        Halve (RFC 6817 (2.4.2)).
+        Halve (RFC 6817 (2.4.2)), unless nothing speaks of congestion.
         """
-        self._before_loss = (self.cwnd, self.ssthresh)
-        self.cwnd = min(self.cwnd, max(self.cwnd / 2, MIN_WINDOW_PACKETS * self.mss))
+        self._before_loss = (self.cwnd, self.ssthresh, self.effective_target)
+        longest = self.rounds.longest
+        if longest is not None and longest <= NO_QUEUE:
+            self.settled = max(self.settled, self.cwnd)
+            self._cut_to(self.cwnd * CUT_WITHOUT_QUEUE)
+            return
+        if longest is not None:
+            shallower = max(longest / 2, float(MIN_EFFECTIVE_TARGET))
+            self.effective_target = min(self.effective_target, shallower)
+        self._cut_to(self.cwnd / 2)
+        if longest is None or longest <= 2 * self.target_delay:
+            self.settled = self.cwnd  # the buffer overflowed at our window; far above the target it is others' doing
+        self._empty_rounds = 0
+
+    def _cut_to(self, cwnd: float) -> None:
+        self.cwnd = min(self.cwnd, max(cwnd, float(MIN_WINDOW_PACKETS * self.mss)))
         self.ssthresh = self.cwnd
+        self._has_explored = True
 
     def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:
         """
-        One packet, then slow start up to half of what was in flight (RFC 5681 (3.1)).
+        One packet, then slow start (RFC 5681 (3.1)).
+
+        The first time, up to the window that there was: delay ends this slow start where TCP needs another loss to
+        end its own.  When it times out again before that window is regained, up to half of what was in flight.
         """
         if self.cwnd > self.mss:
-            self._before_loss = (self.cwnd, self.ssthresh)
-            self.ssthresh = float(max(bytes_in_flight // 2, MIN_WINDOW_PACKETS * self.mss))
+            is_repeated = self.in_slow_start and self.settled >= self.ssthresh
+            self._before_loss = (self.cwnd, self.ssthresh, self.effective_target)
+            half = float(max(bytes_in_flight // 2, MIN_WINDOW_PACKETS * self.mss))
+            self.ssthresh = half if is_repeated else max(self.cwnd, half)
+            self.settled = half if is_repeated else max(self.settled, self.ssthresh)
         self.cwnd = float(self.mss)
+        self._empty_rounds = 0
 
     def on_spurious_loss(self, *, now: int) -> None:
         """
         Take the cut back (RFC 4015).
         """
         if self._before_loss is not None:
-            cwnd, ssthresh = self._before_loss
+            cwnd, ssthresh, target = self._before_loss
             self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
+            self.effective_target = max(self.effective_target, target)
             self._before_loss = None
 
     def on_idle(self, *, now: int, timeouts: int) -> None:

@@ -1,0 +1,54 @@
+"""
+Who traces the connections of a UDP port, when nobody has said so in code?
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.config import UTPConfig
+    from twisted_utp.proto.trace import Tracer
+    from twisted_utp.qlog import QlogTracer
+
+VARIABLE = "TWISTED_UTP_TRACE"
+"""Environment variable: a directory for the traces of connections whose settings name none."""
+
+
+class PortTracing:
+    """
+    The tracers of one UDP port: the one that it was given, or one for each directory that was asked for.
+    """
+
+    def __init__(self, tracer: Tracer | None, epoch: Callable[[], int]) -> None:
+        """
+        @param tracer: takes the place of all others.
+        @param epoch: see L{QlogTracer}.
+        """
+        self._tracer = tracer
+        self._epoch = epoch
+        self._directories: dict[str, QlogTracer] = {}
+
+    def tracer_for(self, config: UTPConfig) -> Tracer | None:
+        """
+        Whom to tell of connections with these settings.
+        """
+        if self._tracer is not None:
+            return self._tracer
+        directory = config.trace or os.environ.get(VARIABLE, "")
+        if not directory:
+            return None
+        if directory not in self._directories:
+            from twisted_utp.qlog import QlogTracer
+
+            self._directories[directory] = QlogTracer(directory, epoch=self._epoch)
+        return self._directories[directory]
+
+    def close(self) -> None:
+        """
+        Nothing more will happen to the connections that there are.
+        """
+        for tracer in self._directories.values():
+            tracer.close()

@@ -1,0 +1,128 @@
+"""
+How large may a datagram be on this path (RFC 8899, Datagram PLPMTUD)?
+
+The search starts with what every path carries, so nothing ever waits for a size to be found.  Probes are ordinary DATA
+packets whose payload fits the size that is known to work, made longer by padding: when a probe is lost its payload is
+sent again without the padding, and the seq_nr that it took is no trouble.  (libutp and libtorrent probe with real
+data, and a probe that gets lost stays too large for ever.)
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import (
+    BASE_MTU_IPV4,
+    BASE_MTU_IPV6,
+    MAX_MTU_IPV4,
+    MAX_MTU_IPV6,
+    MAX_MTU_PROBES,
+    MTU_RAISE_INTERVAL,
+    MTU_SEARCH_STOP,
+    PREFERRED_MTU,
+)
+from twisted_utp.proto.values import Address
+
+
+class MtuDiscovery:
+    """
+    The search on one connection.  Sizes are UDP payloads in bytes.
+
+    @ivar size: the largest size known to arrive.
+    @ivar probing: the size of the probe that is out, 0 when none is.
+    """
+
+    __slots__ = ("_base", "_bound", "_limit", "_losses", "_raise_at", "probing", "size")
+
+    def __init__(self, *, base: int, limit: int) -> None:
+        """
+        @param base: what surely arrives.
+        @param limit: what the interface carries; the same as C{base} for no search.
+        """
+        self.size = self._base = base
+        self._limit = limit
+        self._bound = limit  # the largest size that has not failed
+        self._losses = 0
+        self._raise_at = 0
+        self.probing = 0
+
+    def next_probe(self, now: int) -> int:
+        """
+        The size to try next, 0 when there is nothing to try now.
+        """
+        if self.probing:
+            return 0
+        if self._bound - self.size <= MTU_SEARCH_STOP:
+            if not self._raise_at or now < self._raise_at or self._limit - self.size <= MTU_SEARCH_STOP:
+                return 0
+            self._bound, self._raise_at = self._limit, 0  # the path may have become wider
+        if self.size < PREFERRED_MTU <= self._bound:
+            return PREFERRED_MTU
+        if self._bound == self._limit:
+            return self._limit
+        return (self.size + self._bound + 1) // 2
+
+    def on_sent(self, size: int) -> None:
+        """
+        A probe has left.
+        """
+        self.probing = size
+
+    def on_acked(self, size: int, now: int) -> bool:
+        """
+        A probe has arrived.
+
+        @return: packets may be larger from now on.
+        """
+        self.probing = self._losses = 0
+        if size <= self.size:
+            return False
+        self.size = size
+        self._finish(now)
+        return True
+
+    def on_lost(self, size: int, now: int) -> None:
+        """
+        A probe was lost while packets sent after it arrived.  That is no congestion (RFC 8899 (3), 7), and maybe
+        chance: only repeated loss says that the size is too large.
+        """
+        self.probing = 0
+        self._losses += 1
+        if self._losses >= MAX_MTU_PROBES:
+            self._losses = 0
+            self._bound = max(min(self._bound, size - 1), self.size)
+            self._finish(now)
+
+    def on_inconclusive(self) -> None:
+        """
+        The probe was lost together with everything else.
+        """
+        self.probing = 0
+
+    def on_black_hole(self, now: int) -> bool:
+        """
+        Full-size packets are not acknowledged any more, however often they are sent: go back to what surely
+        arrives, and search anew (RFC 8899 (4.3)).
+
+        @return: packets must be smaller from now on.
+        """
+        if self.size == self._base:
+            return False
+        self.size = self._base
+        self._bound, self._losses, self._raise_at, self.probing = self._limit, 0, 0, 0
+        return True
+
+    def _finish(self, now: int) -> None:
+        if self._bound - self.size <= MTU_SEARCH_STOP:
+            self._raise_at = now + MTU_RAISE_INTERVAL
+
+
+def discovery_toward(address: Address, fixed: int | None) -> MtuDiscovery:
+    """
+    The search for the path to an address.
+
+    @param fixed: the size that was configured, which ends the search before it begins; L{None} for none.
+    """
+    if fixed is not None:
+        return MtuDiscovery(base=fixed, limit=fixed)
+    if ":" in address[0]:
+        return MtuDiscovery(base=BASE_MTU_IPV6, limit=MAX_MTU_IPV6)
+    return MtuDiscovery(base=BASE_MTU_IPV4, limit=MAX_MTU_IPV4)
