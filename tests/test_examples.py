@@ -59,7 +59,7 @@ def test_simulate_and_plot(start_python, tmp_path):
     picture = tmp_path / "two.svg"
     process = start_python(EXAMPLES / "simulate_and_plot.py", "-o", picture, "--seconds", "9", "--loss", "0.01")
     process.wait_for_exit()
-    assert "from 8.05 s" in picture.read_text("utf-8") or picture.stat().st_size > 10_000
+    assert picture.stat().st_size > 10_000
 
 
 def test_service(start, start_python, free_port):

@@ -121,13 +121,13 @@ def test_wrong_client(description: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("description", "port", "interface", "backlog"),
     [
-        ("utp:8080", 8080, "", 50),
-        ("UTP:8080", 8080, "", 50),
+        ("utp:8080", 8080, "", 1024),
+        ("UTP:8080", 8080, "", 1024),
         ("utp:port=0:interface=127.0.0.1:backlog=5", 0, "127.0.0.1", 5),
-        (r"utp:80:interface=\:\:1", 80, "::1", 50),
-        (r"utp:80:interface=fe80\:\:1%lo", 80, "fe80::1%lo", 50),
-        ("utp6:80", 80, "::", 50),
-        (r"utp6:80:interface=\:\:1", 80, "::1", 50),
+        (r"utp:80:interface=\:\:1", 80, "::1", 1024),
+        (r"utp:80:interface=fe80\:\:1%lo", 80, "fe80::1%lo", 1024),
+        ("utp6:80", 80, "::", 1024),
+        (r"utp6:80:interface=\:\:1", 80, "::1", 1024),
     ],
 )
 def test_server(description: str, port: int, interface: str, backlog: int) -> None:

@@ -986,3 +986,13 @@ def test_fin_type() -> None:
     assert first is not None
     assert second is not None
     assert (first.type, second.type, second.count) == (PacketType.DATA, PacketType.FIN, 1)
+
+
+@pytest.mark.parametrize(("rtt", "is_paced"), [(1_999, False), (2_000, True)])
+def test_very_short_paths_are_not_paced(rtt: int, is_paced: bool) -> None:
+    """Where a round trip is no longer than a timer is late, there is nothing to spread."""
+    bench = Bench(pacing=True, rtt=rtt)
+    bench.write(10 * MSS)
+    bench.now += rtt
+    bench.ack(1)
+    assert (bench.sender.pacer.rate > 0) is is_paced

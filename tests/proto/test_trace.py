@@ -157,7 +157,7 @@ def test_loss_by_order(listener: Listener) -> None:
 
 
 def test_loss_by_time(listener: Listener) -> None:
-    """Where packets overtake each other, time decides; what was only late is told as spurious."""
+    """Where packets overtake each other, time decides, and its timer is told."""
     bulk(listener, 1_000_000, up={"rate": 20_000_000, "jitter": UniformJitter(15 * MILLISECOND), "loss": 0.01})
     assert "time_threshold" in {data["trigger"] for data in listener.of("packet_lost")}
     assert "reorder" in {data["timer"] for data in listener.of("timer_expired")}

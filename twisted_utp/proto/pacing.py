@@ -50,6 +50,12 @@ class Pacer:
         if is_first:
             self._credit = self._burst
 
+    def release(self) -> None:
+        """
+        No limit, until the next window.
+        """
+        self._rate = 0.0
+
     def allowance(self, now: int, size: int = 0) -> float:
         """
         Bytes that may be sent now.

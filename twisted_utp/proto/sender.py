@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     MAX_SPAN,
     MAX_SPAN_FOREIGN,
     MAX_ZERO_WINDOW_RTO,
+    MIN_PACED_RTT,
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
 )
 from twisted_utp.proto.delay import OneWayDelay
@@ -475,7 +476,11 @@ class Sender:
                 self._declare_lost([oldest], now)
 
     def _follow_window(self, now: int) -> None:
-        if self._pacing:
+        if not self._pacing:
+            return
+        if self.rtt.minimum < MIN_PACED_RTT:
+            self.pacer.release()
+        else:
             congestion = self.congestion
             self.pacer.set_window(
                 congestion.cwnd, self.rtt.smoothed, self.mss, slow_start=congestion.in_slow_start, now=now
