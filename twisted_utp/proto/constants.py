@@ -55,8 +55,8 @@ MAX_UDP_PAYLOAD = 65507
 MAX_MTU_PROBES = 3
 MTU_SEARCH_STOP = 16
 MTU_RAISE_INTERVAL = 1_800_000_000
-# Timeouts in a row after which large packets count as swallowed.
-BLACK_HOLE_TIMEOUTS = 2
+# Timeouts in a row after which large packets count as swallowed: more than most outages last.
+BLACK_HOLE_TIMEOUTS = 3
 
 # Packets in flight (span from the oldest unacknowledged).  libutp drops what is 1024 ahead, libtorrent 953.
 # Ours to ours the limit is half the sequence space, less a margin for what is still in the network's queues.

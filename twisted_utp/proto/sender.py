@@ -312,7 +312,9 @@ class Sender:
         if self.trace is not None:
             self.trace.mtu_updated(now, self.mss + HEADER_SIZE, self.mtu.size)
         self.mss = self.mtu.size - HEADER_SIZE
-        self.congestion.on_mss(self.mss)
+        # Not in the middle of timeouts: the controller's packet is what one of them leaves of the window.
+        if not self._timeouts:
+            self.congestion.on_mss(self.mss)
 
     def _tail_loss_probe(self, now: int) -> Flight | None:
         """
