@@ -43,5 +43,5 @@ def test_shallow_buffer(controller: str) -> None:
 def test_codel(controller: str) -> None:
     """Its drops teach a target below its own."""
     figures = bulk.codel(controller, seconds=30).figures
-    # The goal is 0.93; ledbat, which CoDel hits before it has found the path's MTU, misses it (the table says so).
+    # The goal is 0.93, which both miss; the table says so.
     assert figures["used"] >= {"ledbat": 0.75, "ledbat++": 0.85}[controller] and figures["drops"] <= 20
