@@ -19,9 +19,7 @@ class Meter:
     @ivar readings: C{readings[n][k]} is what counter n said after k intervals.
     """
 
-    def __init__(
-        self, simulator: Simulator, *counters: Callable[[], float], interval: int = 50 * MILLISECOND
-    ) -> None:
+    def __init__(self, simulator: Simulator, *counters: Callable[[], float], interval: int = 50 * MILLISECOND) -> None:
         self.interval = interval
         self.started = simulator.now
         self.readings: list[list[float]] = [[] for _ in counters]

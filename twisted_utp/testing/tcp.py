@@ -132,9 +132,7 @@ class TCPReceiver:
             self._timer.cancel()
             self._timer = None
         self._pending = 0
-        ack = Segment(
-            b"", self.port.address, self._sender, ACK_ON_WIRE, ack=self.next_seq, blocks=self._blocks(newest)
-        )
+        ack = Segment(b"", self.port.address, self._sender, ACK_ON_WIRE, ack=self.next_seq, blocks=self._blocks(newest))
         self._host.network.send([ack])
 
     def _blocks(self, newest: int) -> tuple[tuple[int, int], ...]:

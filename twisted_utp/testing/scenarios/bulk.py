@@ -82,9 +82,7 @@ SCENARIOS = [
         deep_buffer,
     ),
     Scenario("ramp", "100 Mb/s, 100 ms: ramp", "2.1 MB/s at 10 s", ">= 11 MB/s within 3 s", ramp),
-    Scenario(
-        "long-path", "100 Mb/s, 350 ms", "1.2 MB/s at 60 s", ">= 10 MB/s within 15 s", long_path
-    ),
+    Scenario("long-path", "100 Mb/s, 350 ms", "1.2 MB/s at 60 s", ">= 10 MB/s within 15 s", long_path),
     Scenario("shallow-buffer", "10 Mb/s, 50 ms, 50 ms buffer", "90.5 % payload, 108 drops", ">= 93 %", shallow_buffer),
     Scenario("codel", "10 Mb/s, 50 ms, CoDel", "-", ">= 93 %", codel),
 ]

@@ -72,7 +72,11 @@ SCENARIOS = [
     ],
     *[
         Scenario(
-            f"step{ms:+d}", f"a clock step of {ms:+d} ms", "-", ">= 95 %, nothing lost", partial(step, milliseconds=ms),
+            f"step{ms:+d}",
+            f"a clock step of {ms:+d} ms",
+            "-",
+            ">= 95 %, nothing lost",
+            partial(step, milliseconds=ms),
             ("ledbat++",),
         )
         for ms in (500, -500)

@@ -16,9 +16,7 @@ HEAD_START = 10.0
 
 
 def _dumbbell(controller: str, rate: float, queue: Queue) -> Dumbbell:
-    return Dumbbell(
-        seed=1, there={"rate": round(rate * 1e6), "queue": queue}, config=UTPConfig(congestion=controller)
-    )
+    return Dumbbell(seed=1, there={"rate": round(rate * 1e6), "queue": queue}, config=UTPConfig(congestion=controller))
 
 
 def _alone(rate: float, queue: Queue, window: str, nbytes: int) -> float:
