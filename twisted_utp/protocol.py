@@ -26,7 +26,7 @@ from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected
+from twisted_utp.proto.events import Connected, DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Datagram, Transmit
 from twisted_utp.transport import UTPTransport
@@ -262,6 +262,12 @@ class UTPProtocol(DatagramProtocol):
         """
         All that a port which reads batches itself read in one wake-up; served at once.
         """
+        if len(datagrams) == 1 and not (self._in_flush or self._batch or self._flush_call or self._unsent):
+            now = self.clock()
+            taken = self.multiplexer.receive_single(datagrams[0], now)
+            if taken is not None:
+                self._answer(*taken)
+                return
         self._batch.extend(datagrams)
         if self._in_flush:
             return
@@ -387,6 +393,27 @@ class UTPProtocol(DatagramProtocol):
             self.request_flush()
         self._arm_timer()
         self._close_if_idle()
+
+    def _answer(self, connection: Connection, data: bytes) -> None:
+        """
+        A whole turn for one packet that brought data, and one that the application answers with, if it does.
+        """
+        transmit, port = None, self._port
+        self._in_flush = True
+        try:
+            connection.user_data.event_received(DataReceived(data))
+            if not self._resumed and port is not None and port is self._port:
+                transmit = self.multiplexer.poll_single(connection, self.clock())
+                if transmit is not None:
+                    self._unsent = port.send([transmit], self._send_failed)
+        finally:
+            self._in_flush = False
+        if transmit is None or self._unsent or self._watchers or not self._transports:
+            self._flush()
+            return
+        due = self.multiplexer.poll_timeout()
+        if self._timer is None or (due is not None and due < self._timer_due):
+            self._arm_timer()
 
     def _receive(self) -> None:
         multiplexer = self.multiplexer

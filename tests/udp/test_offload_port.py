@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from twisted_utp.proto.values import Datagram, Transmit
 from twisted_utp.udp.offload import SWITCH, offload
-from twisted_utp.udp.offload_port import MAX_READS, MAX_SEGMENTS, OffloadUDPPort
+from twisted_utp.udp.offload_port import LOOK_AGAIN, MAX_READS, MAX_SEGMENTS, OffloadUDPPort
 
 needs_kernel = pytest.mark.skipif(
     not (offload().gso and offload().gro), reason="this kernel neither cuts nor merges trains, or is told not to"
@@ -270,3 +270,27 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     """TWISTED_UTP_OFFLOAD=0 does without."""
     monkeypatch.setenv(SWITCH, "0")
     assert not offload().gso and not offload().gro
+
+
+def test_one_in_each_wakeup() -> None:
+    """
+    While small datagrams come one by one, most wake-ups read no further; when several come, that ends soon.
+    """
+    reactor = Watching()
+    sender, receiver = opened(reactor), opened(reactor)
+    where = ("127.0.0.1", receiver.getHost().port)
+    try:
+        for _ in range(2 * LOOK_AGAIN):
+            sender.socket.sendto(b"one", where)
+            receiver.doRead()
+        for _ in range(3 * LOOK_AGAIN):
+            sender.socket.sendto(b"many", where)
+        wakeups = 0
+        while sum(len(batch) for batch in receiver.protocol.batches) < 5 * LOOK_AGAIN:
+            receiver.doRead()
+            wakeups += 1
+            assert wakeups <= LOOK_AGAIN + 1
+        assert receiver.protocol.batches[-1][-1].data == b"many"
+    finally:
+        sender.stopListening()
+        receiver.stopListening()

@@ -187,6 +187,10 @@ MIN_BURST_PACKETS = 2
 # machine each paced burst costs a wake-up at both ends (100 connections over loopback: 39 MB/s paced, 700 not).
 MIN_PACED_RTT = 2_000
 
+# µs.  Ours: how often at least an acknowledgement is put to full use (round trip, delay, window) while single packets
+# go to and fro.  Longer makes the estimates of paths below this older; shorter costs such paths half of their rate.
+SAMPLE_INTERVAL = 5_000
+
 # --- Trains ---------------------------------------------------------------------------------------------------
 
 # Linux refuses more segments than this in one UDP_SEGMENT send (128 on kernels since 6.9; 64 works on all).

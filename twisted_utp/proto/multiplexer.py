@@ -27,11 +27,12 @@ from twisted_utp.proto.events import Event
 from twisted_utp.proto.merging import merge_runs
 from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
 from twisted_utp.proto.reset_limiter import ResetLimiter
+from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
-from twisted_utp.proto.train import decode_train
+from twisted_utp.proto.train import DATA_TYPE, decode_train
 from twisted_utp.proto.values import Address, Datagram, Transmit
 
 if TYPE_CHECKING:
@@ -138,6 +139,29 @@ class Multiplexer:
             self.reschedule(connection)
         return foreign
 
+    def receive_single(self, datagram: Datagram, now: int) -> tuple[Connection, bytes] | None:
+        """
+        The fast path of L{receive_datagrams}, for the only datagram of a batch: one DATA packet that was expected.
+
+        @param now: µs.
+        @return: the connection and what it received, for which there is no event; L{None} when it must go the general
+            road, and nothing has changed then.
+        """
+        data = datagram.data
+        if len(data) <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size:
+            return None
+        connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
+        if connection is None:
+            return None
+        payload = take_single(connection, data, datagram.received_at or now, now)
+        if not payload:
+            return None
+        stats = self.stats
+        stats.datagrams_received += 1
+        stats.bytes_received += len(data)
+        self._ready[connection] = None
+        return connection, payload
+
     def handle_timeout(self, *, now: int) -> None:
         """
         Serve the deadlines that are due.
@@ -153,6 +177,7 @@ class Multiplexer:
             if connection.timers.next() <= now:
                 self._serve_timers(connection, now)
             self.reschedule(connection)
+        self._drop_outdated_heads()
 
     # --- Outputs -----------------------------------------------------------------------------------------------
 
@@ -199,13 +224,30 @@ class Multiplexer:
         self._count_sent(transmits)
         return transmits
 
+    def poll_single(self, connection: Connection, now: int) -> Transmit | None:
+        """
+        The fast path of L{poll_transmits}, after L{receive_single}: one packet of that connection is all there is.
+
+        @param now: µs.
+        @return: it; L{None} when there is none or more, and nothing has changed then.
+        """
+        if self._outbox or self._events or len(self._ready) != 1:
+            return None
+        transmit = next_single(connection, now)
+        if transmit is None:
+            return None
+        self._ready.clear()
+        self.reschedule(connection)
+        stats = self.stats
+        stats.datagrams_sent += 1
+        stats.bytes_sent += transmit.segment_size
+        return transmit
+
     def poll_timeout(self) -> int | None:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         deadlines = self._deadlines
-        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
-            heappop(deadlines)
         return deadlines[0][0] if deadlines else None
 
     # --- Receiving ---------------------------------------------------------------------------------------------
@@ -395,6 +437,14 @@ class Multiplexer:
             if len(self._deadlines) > _STALE_FREE + _STALE_FACTOR * len(self._connections):
                 self._drop_stale_deadlines()
 
+    def _drop_outdated_heads(self) -> None:
+        """
+        What is next must be somebody's deadline; further back, outdated entries do no harm.
+        """
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
+            heappop(deadlines)
+
     def _drop_stale_deadlines(self) -> None:
         self._deadlines = [entry for entry in self._deadlines if entry[2].scheduled_at == entry[0]]
         heapify(self._deadlines)
@@ -435,6 +485,7 @@ class Multiplexer:
         self._drop_ids(connection)
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER
+        self._drop_outdated_heads()
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

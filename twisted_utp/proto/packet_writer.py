@@ -93,6 +93,24 @@ class PacketWriter:
         mask, length = selective
         return encode_extensions([(EXTENSION_SELECTIVE_ACK, mask.to_bytes(length, "little"))])
 
+    def reset(self, seq: int, now: int, close_code: int) -> bytes:
+        """
+        A RESET, with our send id, which is the peer's receive id: libtorrent looks nowhere else.
+
+        @param seq: its seq_nr, unwrapped.
+        @param close_code: libtorrent's close reason, 0 for none.
+        """
+        packet = Packet(
+            PacketType.RESET,
+            self.send_id,
+            timestamp=now,
+            timestamp_difference=self.reply_micro,
+            seq_nr=seq & SEQ_MASK,
+            ack_nr=self._receiver.next_seq - 1 & SEQ_MASK,
+            close_reason=close_code,
+        )
+        return encode_packet(packet)
+
     def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None) -> Transmit:
         """
         One packet without payload.
