@@ -330,3 +330,14 @@ def test_explores_after_empty_rounds() -> None:
     before = controller.cwnd
     rounds(controller, 1, 0, start=now)
     assert controller.cwnd == pytest.approx(1.25 * before, rel=0.05)
+
+
+def test_patience() -> None:
+    """Each drop below the target doubles the wait before it explores again."""
+    controller = ledbat(100.0 * MSS)
+    now = rounds(controller, 2, 10_000)
+    controller.on_loss(now=now, bytes_in_flight=0)
+    now = rounds(controller, 8, 0, start=now)
+    assert not controller.in_slow_start
+    rounds(controller, 5, 0, start=now)
+    assert controller.in_slow_start

@@ -155,6 +155,8 @@ CUT_WITHOUT_QUEUE = 0.8  # TCP Veno's; RFC 6817's half where a queue was seen
 # Round trips without a standing queue after which the window may grow exponentially beyond what it ever was.  Fewer
 # would take the place of a LEDBAT++ flow that only steps back for a moment (about four round trips).
 EMPTY_ROUNDS_TO_EXPLORE = 5
+# Each drop below the target doubles that wait, up to so many times, until the target is restored.
+MAX_PATIENCE = 16
 EXPLORING_GAIN = 0.25  # of slow start's growth; doubling there overflows a buffer that holds less than one window
 # Where a buffer overflows below the target, half of what it held becomes the target; it doubles again in this time.
 # Shorter probes (and loses) more often, longer stays low after a single mishap.
@@ -168,7 +170,7 @@ SLOWDOWN_ROUNDS = 2  # both the time before the first one and its length
 SLOWDOWN_INTERVAL = 9  # times the duration of the last one: a tenth of the time at most
 # Ours: a flow that was alone in its slowdowns has them ever more rarely, up to so many times.  More would make a
 # latecomer wait longer for the first one.
-MAX_SLOWDOWN_BACKOFF = 8
+MAX_SLOWDOWN_BACKOFF = 4
 
 # RFC 9438 (4.6), (4.1) and RFC 6928
 CUBIC_BETA = 0.7

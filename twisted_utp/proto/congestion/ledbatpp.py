@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_TARGET_DELAY,
     LEDBATPP_MAX_GAIN_DIVISOR,
     LEDBATPP_TARGET_DELAY,
+    MAX_CWND_INCREASE_PER_RTT,
     MAX_SLOWDOWN_BACKOFF,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
@@ -157,13 +158,15 @@ class LedbatPlusPlus(Ledbat):
 
     def _change(self, delay: int, sample: AckSample) -> float:
         """
-        GAIN packets per round trip (where the buffer is shallow less near the target, as in LEDBAT), less the decrease
-        above the target.
+        GAIN times BEP-29's 3000 bytes per round trip, less the decrease above the target.  Where the buffer is
+        shallower than the target others are known by their drops alone, and LEDBAT's growth, which ends gently,
+        provokes fewer.
         """
-        gain = self.mss * self._gain(sample)
+        if self.effective_target < self.target_delay:
+            return super()._change(delay, sample)
+        gain = MAX_CWND_INCREASE_PER_RTT * self._gain(sample)
         if delay <= self.effective_target:
-            is_shallow = self.effective_target < self.target_delay
-            return gain * (1 - delay / self.effective_target) if is_shallow else gain
+            return gain
         if self._backoff > 1 and delay > self.effective_target + self.target_delay / 2:
             # Somebody else is there: back to frequent slowdowns.
             self._backoff = 1
