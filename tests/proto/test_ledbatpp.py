@@ -54,14 +54,27 @@ def test_target() -> None:
 
 @pytest.mark.parametrize(("base", "gain"), [(1_000, 1 / 16), (20_000, 1 / 6), (50_000, 1 / 3), (200_000, 1.0)])
 def test_gain(base: int, gain: float) -> None:
-    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)) in slow start, times 3000 bytes after it."""
+    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)) in a slow start with a queue, times 3000 bytes later."""
     controller = ledbatpp()
-    sample = AckSample(MSS, 1 << 30, base, base, base, 0, False, False)
+    sample = AckSample(MSS, 1 << 30, base, base, base, 10_000, False, False)
     controller.on_ack(now=1, sample=sample)
-    assert controller.cwnd == pytest.approx((2 + gain) * MSS)
+    assert controller.cwnd == pytest.approx((10 + gain) * MSS)
     controller = ledbatpp(10.0 * MSS)
     controller.on_ack(now=1, sample=sample)
     assert controller.cwnd == pytest.approx(10 * MSS + 3000 * gain / 10)
+
+
+def test_first_slow_start() -> None:
+    """Doubling while nothing queues, GAIN (a third) from the first queue on and where the delay is not known."""
+    controller = ledbatpp()
+    now = rounds(controller, 3, 0, 1)  # which adds a tenth ten times in each
+    assert controller.cwnd == pytest.approx(10 * 1.1**30 * MSS, rel=0.01)
+    before = controller.cwnd
+    now = rounds(controller, 1, 10_000, now)
+    assert controller.in_slow_start and controller.cwnd == pytest.approx((1 + 1 / 30) ** 10 * before, rel=0.01)
+    before = controller.cwnd
+    controller.on_ack(now=now, sample=AckSample(3000, 1 << 30, RTT, RTT, RTT, None, False, False))
+    assert controller.cwnd == pytest.approx(before + 1000)
 
 
 def test_growth_is_constant_below_the_target() -> None:
