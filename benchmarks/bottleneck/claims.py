@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from benchmarks.bottleneck.narrow import HEADERS, NARROW, Case, Passage
 from benchmarks.bottleneck.path import ETHERNET
-from benchmarks.bottleneck.sharing import Seen, Setting
+from benchmarks.bottleneck.sharing import Seen, Setting, Span
 
 TARGET_MS = {"ledbat": 100, "ledbat++": 60}
 
 # A full packet on an Ethernet: what it has of payload, of IP, UDP and uTP headers.
 _PACKET, _UTP_HEADERS = 1500, 20 + 8 + 20
 
-# Of what uTP's headers leave of the link; for how many seconds at least is for the reader to see.
-_FULL, _FULL_AGAIN = 0.99, 0.9
+# Of what uTP's headers leave of the link: it has it again.
+_FULL_AGAIN = 0.9
 
 # The first part of uTP's time alone, in which it looks for the link's rate.
 SETTLE = 0.25
@@ -70,15 +70,14 @@ def figures(seen: Seen) -> dict[str, float]:
     start, end = seen.spans["utp"]
     settled = start + (end - start) * SETTLE, end
     both = seen.spans["both"]
-    utp, tcp = seen.utp.rate(both), seen.tcp.rate(both)
     full = _FULL_AGAIN * payload_share(seen.setting) * rate
     regained = seen.utp.reaches(full, both[1], seen.spans["back"][1])
     alone = seen.spans["tcp"]
     return {
         "utp_alone": seen.utp.rate(settled) / rate,
-        "utp_beside_tcp": utp / (utp + tcp),
+        "utp_beside_tcp": _share(seen, both),
         "utp_regains": math.inf if regained is None else regained - both[1],
-        "tcp_beside_utp": tcp / rate,
+        "utp_beside_tcp_late": _share(seen, ((both[0] + both[1]) / 2, both[1])),
         "tcp_slower": (both[1] - both[0]) / (alone[1] - alone[0]),
         "pings_lost": float(len(seen.lost)),
         **{
@@ -87,6 +86,11 @@ def figures(seen: Seen) -> dict[str, float]:
             for percent in (50, 95)
         },
     }
+
+
+def _share(seen: Seen, span: Span) -> float:
+    utp, tcp = seen.utp.rate(span), seen.tcp.rate(span)
+    return utp / (utp + tcp)
 
 
 def _alone(seen: Seen) -> list[Claim]:
@@ -113,7 +117,7 @@ def _alone(seen: Seen) -> list[Claim]:
             )
         )
     buffer = seen.setting.buffer
-    fills = f"{tcp * 1e3:.0f} ms, 95th percentile"
+    fills = f"95th percentile {tcp * 1e3:.0f} ms"
     return [
         *claims,
         Claim("queue, TCP alone", f"all of the buffer's {buffer * 1e3:.0f} ms", fills, tcp >= 0.9 * buffer),

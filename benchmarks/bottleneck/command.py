@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from benchmarks.bottleneck.claims import Claim, figures, format_claims, judge_na
 from benchmarks.bottleneck.namespaces import NotPossible, why_not
 from benchmarks.bottleneck.picture import draw
 from benchmarks.child import MeasurementFailed
+from twisted_utp.udp.offload import SWITCH
 
 EXPERIMENTS = ("sharing", "narrow")
 
@@ -63,7 +65,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--buffer", type=float, default=usual.buffer * 1e3, help="of the bottleneck, ms (default 500)")
     parser.add_argument("--delay", type=float, default=0, help="of the path in each direction, ms (default 0)")
     parser.add_argument("--congestion", default=usual.congestion, help=f"uTP's (default {usual.congestion})")
-    parser.add_argument("--plain", action="store_true", help="uTP without the kernel's help for trains")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        default=os.environ.get(SWITCH) == "0",
+        help=f"uTP without the kernel's help for trains, as with {SWITCH}=0",
+    )
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS, help="not all of them")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the run there (needs matplotlib)")

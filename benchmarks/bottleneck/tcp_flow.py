@@ -9,13 +9,14 @@ The sender obeys C{start BYTES}; each transfer is a connection.
 
 from __future__ import annotations
 
+import queue
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.bottleneck.series import Series
-from benchmarks.peers.account import obey, report
+from benchmarks.peers.account import Account, obey, report
 
 # What every system but this machine's may have as its default.
 CONGESTION = b"cubic"
@@ -40,10 +41,13 @@ def serve(host: str) -> None:
 
 def send(host: str, port: str) -> None:
     """
-    Send when told to.  The main thread waits for the end of the process, which comes with its input's.
+    Send when told to.
     """
-    for line in sys.stdin:
-        length = int(line.split()[1])
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    # Whatever C{send} below waits for: when the input ends, the process does.
+    obey(Account(), told.put)
+    while True:
+        length = int(told.get().split()[1])
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
             started = time.monotonic()
