@@ -200,6 +200,23 @@ def test_a_driver_that_cannot_cut(ports: Ports, code: int) -> None:
     assert sender.socket.singles == 13
 
 
+def test_a_route_that_is_narrower_than_its_interface(ports: Ports) -> None:
+    """
+    Datagrams longer than what the kernel believes of the path leave in fragments, but a train of them is refused: it
+    goes out one by one.  Later trains may go elsewhere, and are tried again.
+    """
+    sender, receiver = ports
+    sender.max_segments = MAX_SEGMENTS
+    sender.socket = Refusing(sender.socket, errno.EMSGSIZE, trains_only=True)
+    sent = train(receiver)
+    assert sender.send([sent], refuse) == []
+    assert sender.max_segments == MAX_SEGMENTS
+    arrived: list[bytes] = []
+    while batch := received(receiver):
+        arrived += singles(batch)
+    assert arrived == sent.segments()
+
+
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
 def test_a_full_socket_loses_nothing(ports: Ports, code: int) -> None:
     """What there is no room for is handed back, in order, and the port says when there is room again."""

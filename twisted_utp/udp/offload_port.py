@@ -8,7 +8,7 @@ datagrams that arrived together, and sends a train with one C{sendmsg}.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from errno import EAGAIN, EINTR, EINVAL, EIO, ENOBUFS, ENOMEM, EWOULDBLOCK
+from errno import EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import Any
 
 from twisted.internet import udp
@@ -143,6 +143,10 @@ class OffloadUDPPort(udp.Port):
                 return transmit
             if transmit.count > 1 and error.errno in _CANNOT_CUT:
                 self.max_segments = 1
+                return self._send_singles(transmit, failed)
+            if transmit.count > 1 and error.errno == EMSGSIZE:
+                # The kernel believes that the path to this address carries less: another connection was told so, or
+                # the route says it.  It makes fragments of single datagrams, but not of a train's.
                 return self._send_singles(transmit, failed)
             failed(transmit, error)
         except ValueError as error:  # an address that is none
