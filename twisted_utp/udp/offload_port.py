@@ -56,6 +56,7 @@ class OffloadUDPPort(ErrorReportingPort):
     def __init__(self, port: int, proto: Any, interface: str, maxPacketSize: int, reactor: Any) -> None:
         super().__init__(port, proto, interface, maxPacketSize, reactor)
         self.max_segments = MAX_SEGMENTS if offload().gso else 1
+        self._has_errors = False  # the error queue is worth a look, whatever else there is to read
         self.reads = 0
         self.writes = 0
 
@@ -77,7 +78,6 @@ class OffloadUDPPort(ErrorReportingPort):
         datagrams: list[Datagram] = []
         receive = self.socket.recvmsg
         room = MAX_READ_BYTES
-        failed = False
         for _ in range(MAX_READS):
             try:
                 data, messages, _flags, sender = receive(READ_SIZE, ANCILLARY_SPACE)
@@ -87,7 +87,7 @@ class OffloadUDPPort(ErrorReportingPort):
                 # Nothing more; or an ICMP message about a datagram of ours, which the error queue has too.
                 if error.errno in _NO_ROOM:
                     break
-                failed = True
+                self._has_errors = True
                 continue
             datagrams.append(Datagram(data, peer_address(sender), segment_size(messages) if messages else 0))
             room -= len(data)
@@ -95,7 +95,8 @@ class OffloadUDPPort(ErrorReportingPort):
                 break
         self.reads += len(datagrams)
         # Some reactors wake us for errors as for datagrams.
-        if self.reports_errors and (failed or not datagrams):
+        if self.reports_errors and (self._has_errors or not datagrams):
+            self._has_errors = False
             self.read_errors()
         if datagrams:
             self.protocol.datagrams_received(datagrams)
@@ -154,6 +155,7 @@ class OffloadUDPPort(ErrorReportingPort):
         for _ in range(MAX_PENDING):
             if error.errno not in PENDING:
                 break
+            self._has_errors = True
             try:
                 self._send_now(transmit)
                 return None
