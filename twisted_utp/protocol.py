@@ -28,9 +28,9 @@ from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected, DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
-from twisted_utp.proto.values import Datagram, Transmit
+from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
-from twisted_utp.udp import ITrainPort, train_port
+from twisted_utp.udp import DatagramTooBig, ITrainPort, train_port
 
 if TYPE_CHECKING:
     from random import Random
@@ -280,9 +280,20 @@ class UTPProtocol(DatagramProtocol):
         if self._unsent and not self._in_flush:
             self._flush()
 
+    def datagrams_returned(self, returned: list[ReturnedDatagram]) -> None:
+        """
+        Datagrams that could not be delivered, says the network.
+        """
+        assert self._port is not None
+        for datagram in returned:
+            datagram.address = self._port.full_address(datagram.address)
+        self.multiplexer.receive_returned(returned, now=self.clock())
+        self.request_flush()
+
     def connectionRefused(self) -> None:
         """
-        An ICMP message.  Anyone can forge it, so the peer's own answer, or silence, decides.
+        An ICMP message that does not say what it is about.  Anyone can forge it, so the peer's own answer, or silence,
+        decides.
         """
 
     # --- From transports, ports and attempts -------------------------------------------------------------------
@@ -401,7 +412,9 @@ class UTPProtocol(DatagramProtocol):
         transmit, port = None, self._port
         self._in_flush = True
         try:
-            connection.user_data.event_received(DataReceived(data))
+            receiver = connection.user_data
+            if receiver is not None:
+                receiver.event_received(DataReceived(data))
             if not self._resumed and port is not None and port is self._port:
                 transmit = self.multiplexer.poll_single(connection, self.clock())
                 if transmit is not None:
@@ -505,8 +518,11 @@ class UTPProtocol(DatagramProtocol):
         """
         The kernel will not take it.  That is loss; but whoever is only trying to connect need not wait.
         """
-        if transmit.dont_fragment:
-            return  # an MTU probe that is too long for the interface: to find that out is what it is for
+        if isinstance(error, DatagramTooBig):  # an MTU probe: to find that out is what it is for
+            self.datagrams_returned(
+                [ReturnedDatagram(transmit.address, transmit.payload, Obstacle.TOO_BIG, error.size)]
+            )
+            return
         if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
             hopeless = [attempt for attempt in self._attempts if attempt.address == transmit.address]
             for attempt in hopeless:

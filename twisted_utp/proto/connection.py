@@ -571,16 +571,20 @@ class Connection:
                 return False
         elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False
-        if packet.close_reason:
-            self._close_code = packet.close_reason
+        self._close_code = packet.close_reason or self._close_code
         self._deliver()
         if self.state is State.LINGERING and not self._is_done:
             return True  # nothing is missing any more, but a paused reader has yet to take the last of it
-        refused = self.state is State.SYN_SENT
         clean = self.state is State.LINGERING or self._only_fin_is_missing() or self._peer_may_leave()
-        reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET
+        reason = LossReason.REFUSED if self.state is State.SYN_SENT else LossReason.DONE if clean else LossReason.RESET
         self._end(Input.RESET, reason, now)
         return True
+
+    def refuse(self, reason: LossReason, now: int) -> None:
+        """
+        Our SYN was turned down, by the peer or by the network on the way.
+        """
+        self._end(Input.RESET, reason, now)
 
     def _peer_may_leave(self) -> bool:
         """
@@ -593,8 +597,7 @@ class Connection:
         """
         The peer has finished, and has acknowledged everything of ours but the FIN.
         """
-        sender = self.sender
-        return self.state is State.CLOSING and sender.board.una == sender.fin_seq
+        return self.state is State.CLOSING and self.sender.board.una == self.sender.fin_seq
 
     def _send_reset(self, now: int, close_code: int = 0) -> None:
         self._mux.send_control(self, self.writer.reset(self.sender.next_seq, now, close_code), now)

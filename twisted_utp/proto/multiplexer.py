@@ -24,6 +24,7 @@ from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
 from twisted_utp.proto.events import Event
+from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.merging import merge_runs
 from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
 from twisted_utp.proto.reset_limiter import ResetLimiter
@@ -33,7 +34,7 @@ from twisted_utp.proto.stats import PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import DATA_TYPE, decode_train
-from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 
 if TYPE_CHECKING:
     from random import Random
@@ -161,6 +162,29 @@ class Multiplexer:
         stats.bytes_received += len(data)
         self._ready[connection] = None
         return connection, payload
+
+    def receive_returned(self, returned: Sequence[ReturnedDatagram], *, now: int) -> None:
+        """
+        Take what ICMP messages brought back; or so they say.
+
+        @param now: µs.
+        """
+        for datagram in returned:
+            quote = Quote.of(datagram)
+            connection = None
+            if quote is not None and quote.type is PacketType.SYN:
+                connection = self._connections.get((datagram.address, quote.connection_id))
+            elif quote is not None:
+                connection = self._sending_with(datagram.address, quote.connection_id)
+            if quote is None or connection is None or not quote.tell(connection, now):
+                self.stats.icmp_ignored += 1
+                continue
+            if datagram.obstacle is Obstacle.TOO_BIG:
+                self.stats.icmp_too_big += 1
+            else:
+                self.stats.icmp_unreachable += 1
+            if connection.state is not State.CLOSED:
+                self.mark_ready(connection)
 
     def handle_timeout(self, *, now: int) -> None:
         """
@@ -360,17 +384,20 @@ class Multiplexer:
         """
         self.stats.resets_received += 1
         connection = self._connections.get((address, packet.connection_id))
-        for neighbour in (packet.connection_id - 1 & SEQ_MASK, packet.connection_id + 1 & SEQ_MASK):
-            if connection is not None:
-                break
-            other = self._connections.get((address, neighbour))
-            if other is not None and other.send_id == packet.connection_id:
-                connection = other
+        if connection is None:
+            connection = self._sending_with(address, packet.connection_id)
         if connection is not None and connection.trace is not None:
             connection.trace.packet_received(now, packet)
         if connection is None or not connection.on_reset(packet, now):
             self.stats.resets_ignored += 1
             self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
+
+    def _sending_with(self, address: Address, send_id: int) -> Connection | None:
+        for neighbour in (send_id - 1 & SEQ_MASK, send_id + 1 & SEQ_MASK):
+            connection = self._connections.get((address, neighbour))
+            if connection is not None and connection.send_id == send_id:
+                return connection
+        return None
 
     def _on_stray(self, packet: Packet, address: Address, now: int) -> None:
         """

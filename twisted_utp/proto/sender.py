@@ -30,7 +30,7 @@ from twisted_utp.proto.pacing import Pacer
 from twisted_utp.proto.packet import MIN_PADDING, PacketType
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.rtt import RttEstimator
-from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
 from twisted_utp.proto.timers import Timer, TimerTable
@@ -582,6 +582,25 @@ class Sender:
     def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
         if flight.padding:
             self.mtu.on_lost(HEADER_SIZE + flight.padding + flight.nbytes, now)
+
+    def on_too_big(self, flight: Flight, reported: int, now: int) -> bool:
+        """
+        A packet that has not arrived came back, because it was too big (RFC 8899 (4.6)).  That is no congestion: an
+        MTU probe's payload is sent again at once, without the padding.
+
+        @param reported: the size that would have got through, 0 when that is unknown.
+        @return: it was believed.
+        """
+        size = HEADER_SIZE + flight.padding + flight.size
+        if not self.mtu.is_plausible(size, reported):
+            return False
+        if flight.padding and flight.fate is Fate.IN_FLIGHT:
+            if self.trace is not None:
+                self.trace.lost(now, [flight], "too_big")
+            self.board.mark_lost(flight)
+        if self.mtu.on_too_big(size, reported, now):
+            self._on_mtu(now)
+        return True
 
     def _cut_window(self, now: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes)

@@ -80,6 +80,9 @@ class ConnectionStats:
 class PortStats:
     """
     What a UDP port counts beside its connections.
+
+    @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
+        be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
     """
 
     datagrams_received: int = 0
@@ -97,5 +100,8 @@ class PortStats:
     resets_ignored: int = 0
     syns_received: int = 0
     syns_refused: int = 0
+    icmp_too_big: int = 0
+    icmp_unreachable: int = 0
+    icmp_ignored: int = 0
     connections_opened: int = 0
     connections_accepted: int = 0
