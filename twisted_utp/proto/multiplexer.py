@@ -25,7 +25,7 @@ from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
-from twisted_utp.proto.merging import merge_runs
+from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.single import next_single, take_single
@@ -127,6 +127,12 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
+        if len(datagrams) > 1:
+            news = without_superseded(datagrams)
+            skipped = len(datagrams) - len(news)
+            stats.datagrams_received += skipped
+            stats.bytes_received += skipped * HEADER_SIZE
+            datagrams = news
         for datagram in merge_runs(datagrams):
             stats.bytes_received += len(datagram.data)
             if 0 < datagram.segment_size < len(datagram.data):
