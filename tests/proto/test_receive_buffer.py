@@ -117,20 +117,45 @@ def test_train_equals_its_packets() -> None:
     assert train.take() == singles.take() == b"".join(payloads)
 
 
-@pytest.mark.parametrize("why", ["ahead", "old", "gap", "fin", "window"])
+@pytest.mark.parametrize("ahead", [0, 1, 3, 30])
+@pytest.mark.parametrize("here", [(), (2,), (5, 6, 9), (20,), (23, 40)])
+def test_train_and_gaps(here: tuple[int, ...], ahead: int) -> None:
+    """Ahead of a gap or closing one: taken as its packets one by one would be, or not at all."""
+    train, singles = ReceiveBuffer(FIRST, CAPACITY), ReceiveBuffer(FIRST, CAPACITY)
+    for buffer in (train, singles):
+        for at in here:
+            buffer.on_data(FIRST + at, b"%d" % at)
+    payloads = [b"%d" % (ahead + at) for at in range(20)]
+    overlaps = any(ahead <= at < ahead + 20 for at in here)
+    assert train.on_train(FIRST + ahead, payloads, sum(map(len, payloads))) is not overlaps
+    if overlaps:
+        return
+    for at, payload in enumerate(payloads):
+        singles.on_data(FIRST + ahead + at, payload)
+    assert (train.next_seq, train.window()) == (singles.next_seq, singles.window())
+    assert train.selective_ack(252) == singles.selective_ack(252)
+    for buffer in (train, singles):
+        for at in range(64):
+            buffer.on_data(FIRST + at, b"%d" % at)
+    assert train.take() == singles.take() == b"".join(b"%d" % at for at in range(64))
+
+
+@pytest.mark.parametrize("why", ["too far ahead", "old", "overlap", "fin", "window", "window ahead"])
 def test_train_that_is_anything_else(why: str) -> None:
     """It is refused, and nothing has changed."""
     buffer = ReceiveBuffer(FIRST, 1000)
     first = FIRST
-    if why == "ahead":
+    if why == "too far ahead":
+        first += MAX_REORDER - 1
+    elif why == "window ahead":
         first += 1
     elif why == "old":
         first -= 1
-    elif why == "gap":
-        buffer.on_data(FIRST + 5, b"later")
+    elif why == "overlap":
+        buffer.on_data(FIRST + 1, b"later")
     elif why == "fin":
         buffer.on_fin(FIRST + 2)
-    payloads = [b"x" * (501 if why == "window" else 5)] * 2
+    payloads = [b"x" * (501 if why.startswith("window") else 5)] * 2
     before = buffer.next_seq, buffer.unread_bytes, buffer.selective_ack(252), buffer.fin_seq
     assert not buffer.on_train(first, payloads, sum(map(len, payloads)))
     assert (buffer.next_seq, buffer.unread_bytes, buffer.selective_ack(252), buffer.fin_seq) == before

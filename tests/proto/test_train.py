@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_extensions, encode_packet
-from twisted_utp.proto.train import TrainHeader, decode_train, encode_train
+from twisted_utp.proto.train import TrainHeader, decode_trains, encode_train
 
 
 def packets_of(
@@ -60,8 +60,7 @@ def test_decoding_equals_packet_by_packet(first_seq: int, size: int, nbytes: int
     last = packets[-1]
     last.timestamp, last.timestamp_difference, last.wnd_size, last.ack_nr = 1, 2, 3, 4
     data = joined(packets)
-    train = decode_train(data, 20 + size)
-    assert train is not None
+    (train,) = decode_trains(data, 20 + size)
     singly = [decode_packet(datagram) for datagram in cut(data, 20 + size)]
     assert train.payloads == tuple(packet.payload for packet in singly)
     assert (train.count, train.first_seq) == (len(singly), singly[0].seq_nr)
@@ -72,10 +71,11 @@ def test_decoding_equals_packet_by_packet(first_seq: int, size: int, nbytes: int
 
 @pytest.mark.parametrize("first_seq", range(0xFFFC, 0x10000))
 def test_train_across_the_wrap_is_never_misread(first_seq: int) -> None:
-    """A run over 65535 is read right or left to the slow road, but not taken for something else."""
+    """A run over 65535 is two trains, not something else."""
     payloads = [b"a", b"b", b"c", b"d", b"e", b"f"]
-    train = decode_train(joined(packets_of(first_seq, payloads)), 21)
-    assert train is None or (train.first_seq, train.payloads) == (first_seq, tuple(payloads))
+    before, after = decode_trains(joined(packets_of(first_seq, payloads)), 21)
+    assert (before.first_seq, after.first_seq) == (first_seq, 0)
+    assert before.payloads + after.payloads == tuple(payloads)
 
 
 def changed(at: int, **changes: int) -> bytes:
@@ -89,48 +89,57 @@ def changed(at: int, **changes: int) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        changed(2, seq_nr=11),
-        changed(2, seq_nr=14),
         changed(1, connection_id=6),
         changed(1, type=PacketType.STATE),
         changed(0, type=PacketType.STATE),
         changed(3, type=PacketType.FIN),
     ],
-    ids=["repeated", "gap", "id", "STATE within", "STATE first", "FIN last"],
+    ids=["id", "STATE within", "STATE first", "FIN last"],
 )
 def test_anything_but_a_plain_run_is_refused(data: bytes) -> None:
     """Packets that differ in more than seq_nr, payload and acknowledgement must be looked at singly."""
-    assert decode_train(data, 22) is None
+    assert decode_trains(data, 22) == []
+
+
+@pytest.mark.parametrize(
+    ("third", "trains"),
+    [(11, [(10, 2), (11, 1), (13, 1)]), (14, [(10, 2), (14, 1), (13, 1)]), (12, [(10, 4)])],
+    ids=["repeated", "gap", "neither"],
+)
+def test_a_hole_makes_several_trains(third: int, trains: list[tuple[int, int]]) -> None:
+    """Where packets are missing or come twice, the buffer is several trains, and no byte is in the wrong one."""
+    read = decode_trains(changed(2, seq_nr=third), 22)
+    assert [(train.first_seq, train.count) for train in read] == trains
+    assert [payload for train in read for payload in train.payloads] == [b"aa", b"bb", b"cc", b"dd"]
 
 
 def test_extensions_are_refused() -> None:
     """A packet with extensions is no part of a train: its payload would be read from the wrong place."""
     first = packets_of(1, [b"aa", b"bb"], sack=1, sack_length=4)
-    assert decode_train(joined(first), 28) is None
+    assert decode_trains(joined(first), 28) == []
     plain, odd = packets_of(1, [b"aaaaaaaa"])[0], packets_of(2, [b"bb"], sack=1, sack_length=4)[0]
-    assert decode_train(joined([plain, odd]), 28) is None
+    assert decode_trains(joined([plain, odd]), 28) == []
 
 
 @pytest.mark.parametrize("tail", [1, 19, 20])
 def test_a_tail_without_payload_is_refused(tail: int) -> None:
     """A last datagram that is no more than a header carries no data, so it is not a train's."""
     data = joined(packets_of(1, [b"aaaaaaaa", b"bbbbbbbb"])) + joined(packets_of(3, [b"c"]))[:tail]
-    assert decode_train(data, 28) is None
+    assert decode_trains(data, 28) == []
 
 
 @pytest.mark.parametrize("size", [1, 19, 20])
 def test_segments_without_payload_are_refused(size: int) -> None:
     """Segments no longer than a header cannot be DATA with payload."""
-    assert decode_train(joined(packets_of(1, [b"aa", b"bb"])), size) is None
+    assert decode_trains(joined(packets_of(1, [b"aa", b"bb"])), size) == []
 
 
 def test_shorter_last_packet() -> None:
     """The last datagram of a merged buffer may be shorter; its seq_nr and prefix count like the others'."""
     packets = packets_of(0xFFFD, [b"aaa", b"bbb", b"c"])
-    train = decode_train(joined(packets), 23)
-    assert train is not None
+    (train,) = decode_trains(joined(packets), 23)
     assert train.payloads == (b"aaa", b"bbb", b"c")
     packets[2].seq_nr = 0
-    assert decode_train(joined(packets), 23) is None
+    assert [train.payloads for train in decode_trains(joined(packets), 23)] == [(b"aaa", b"bbb"), (b"c",)]
     packets[2].seq_nr, packets[2].connection_id = 0xFFFF, 9
-    assert decode_train(joined(packets), 23) is None
+    assert decode_trains(joined(packets), 23) == []

@@ -33,7 +33,7 @@ from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
-from twisted_utp.proto.train import DATA_TYPE, decode_train
+from twisted_utp.proto.train import DATA_TYPE, decode_trains
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 
 if TYPE_CHECKING:
@@ -286,16 +286,29 @@ class Multiplexer:
         self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
     ) -> None:
         data, size = datagram.data, datagram.segment_size
-        stats = self.stats
-        train = decode_train(data, size) if is_utp(data) else None
-        if train is not None:
+        connection = None
+        trains = decode_trains(data, size) if is_utp(data) else []
+        if trains:
             connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
-            nbytes = len(data) - train.count * HEADER_SIZE
-            if connection is not None and connection.on_train(train, nbytes, datagram.received_at or now, now):
-                stats.datagrams_received += train.count
-                stats.trains_received += 1
+        if connection is None:
+            self._receive_one_by_one(datagram, touched, foreign, now)
+            return
+        start = 0
+        for train in trains:
+            end = min(start + train.count * size, len(data))
+            if connection.on_train(train, end - start - train.count * HEADER_SIZE, datagram.received_at or now, now):
+                self.stats.datagrams_received += train.count
+                self.stats.trains_received += 1
                 touched[connection] = None
-                return
+            else:
+                part = Datagram(data[start:end], datagram.address, size, datagram.received_at)
+                self._receive_one_by_one(part, touched, foreign, now)
+            start = end
+
+    def _receive_one_by_one(
+        self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
+    ) -> None:
+        data, size = datagram.data, datagram.segment_size
         for at in range(0, len(data), size):
             single = Datagram(data[at : at + size], datagram.address, 0, datagram.received_at)
             self._receive_single(single, touched, foreign, now)

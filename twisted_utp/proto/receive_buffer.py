@@ -113,15 +113,33 @@ class ReceiveBuffer:
 
     def on_train(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
         """
-        The fast path: consecutive packets, exactly what is expected next, with nothing waiting ahead.
+        The fast path: consecutive packets of which none has arrived before, in order or ahead of a gap.
 
         @return: False when it is anything else; nothing has changed then.
         """
-        if first != self.next_seq or self._mask or self.fin_seq is not None or nbytes > self.window():
+        ahead, count = first - self.next_seq, len(payloads)
+        if ahead < 0 or ahead + count > MAX_REORDER or self.fin_seq is not None:
             return False
-        self.next_seq = first + len(payloads)
+        if not ahead:
+            return self._take_in_order(payloads, nbytes)
+        bits = (1 << count) - 1 << ahead - 1
+        if self._mask & bits or self.unread_bytes + self._ahead_bytes + nbytes > self.capacity:
+            return False
+        self._mask |= bits
+        self._ahead.update(zip(range(first, first + count), payloads, strict=True))
+        self._ahead_bytes += nbytes
+        return True
+
+    def _take_in_order(self, payloads: Sequence[bytes], nbytes: int) -> bool:
+        count = len(payloads)
+        if self._mask & (1 << count - 1) - 1 or self.unread_bytes + nbytes > self.capacity:
+            return False
+        self.next_seq += count
         self._unread.extend(payloads)
         self.unread_bytes += nbytes
+        if self._mask:
+            self._mask >>= count
+            self._advance_over_ahead()
         return True
 
     def on_data(self, seq: int, payload: bytes) -> Arrival:

@@ -8,6 +8,7 @@ paid per train and not per packet.  Structs are kept by shape; the number of sha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
@@ -85,7 +86,7 @@ class TrainColumns:
 
     @ivar count: how many packets.
     @ivar first_seq: the first one's seq_nr.
-    @ivar timestamp: the last one's, as are C{timestamp_difference}, C{wnd_size} and C{ack_nr}.
+    @ivar timestamp: that of the last one in the buffer, as are C{timestamp_difference}, C{wnd_size} and C{ack_nr}.
     @ivar payloads: their payloads in order.
     """
 
@@ -98,20 +99,21 @@ class TrainColumns:
     payloads: tuple[bytes, ...]
 
 
-def decode_train(data: bytes, segment_size: int) -> TrainColumns | None:
+def decode_trains(data: bytes, segment_size: int) -> list[TrainColumns]:
     """
     Read a merged buffer by columns.
 
-    @return: L{None} when it is anything but a run of consecutive DATA packets that share type, extension-lessness
-        and connection id: then its datagrams have to be looked at one by one.
+    @return: one train; or several, in order, where packets between them were lost or overtaken.  Nothing when the
+        buffer is anything but DATA packets that share type, extension-lessness and connection id: then its datagrams
+        have to be looked at one by one.
     """
     if data[0] != DATA_TYPE or data[1]:
-        return None
+        return []
     total = len(data)
     segment_size = min(segment_size, total)
     tail = total % segment_size
     if (tail and tail <= HEADER_SIZE) or segment_size <= HEADER_SIZE:
-        return None
+        return []
     whole = total - tail
     view = memoryview(data)
     columns = zip(*_reader(segment_size - HEADER_SIZE).iter_unpack(view[:whole]), strict=True)
@@ -125,6 +127,23 @@ def decode_train(data: bytes, segment_size: int) -> TrainColumns | None:
     else:
         freshest = (timestamps[-1], differences[-1], windows[-1], seqs[-1], acks[-1])
     count, first = len(seqs), seqs[0]
-    if prefixes.count(prefixes[0]) != count or seqs != tuple(range(first, first + count)):
-        return None
-    return TrainColumns(count, first, freshest[0], freshest[1], freshest[2], freshest[4], payloads)
+    if prefixes.count(prefixes[0]) != count:
+        return []
+    if seqs == tuple(range(first, first + count)):
+        return [TrainColumns(count, first, freshest[0], freshest[1], freshest[2], freshest[4], payloads)]
+    return [
+        TrainColumns(end - start, seqs[start], freshest[0], freshest[1], freshest[2], freshest[4], payloads[start:end])
+        for start, end in _runs(seqs)
+    ]
+
+
+def _runs(seqs: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """
+    Where consecutive numbers start and end.
+    """
+    start = 0
+    for index in range(1, len(seqs)):
+        if seqs[index] != seqs[index - 1] + 1:
+            yield start, index
+            start = index
+    yield start, len(seqs)
