@@ -18,7 +18,7 @@ TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).pare
 LISTEN = "utp:0:interface=127.0.0.1"
 TESTED = {
     "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "service.tac",
-    "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
+    "shared_dht_port.py", "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
 }  # fmt: skip
 
 
@@ -49,6 +49,17 @@ def test_echo(start_python):
     client = start_python(EXAMPLES / "echo_client.py", f"utp:127.0.0.1:{port}", "hello over uTP")
     client.wait_for_exit()
     assert client.output == ["hello over uTP"]
+
+
+def test_shared_dht_port(start_python):
+    """
+    One program pings the other's DHT node and connects to it by uTP, both over one UDP port at each end.
+    """
+    server = start_python(EXAMPLES / "shared_dht_port.py", LISTEN)
+    found = server.wait_for_line(r"DHT node (\w{40}) and uTP on .*port=(\d+)")
+    asking = start_python(EXAMPLES / "shared_dht_port.py", LISTEN, "--ping", f"127.0.0.1:{found[2]}")
+    asking.wait_for_exit()
+    assert asking.output[1:] == [f"node {found[1]} answers", "uTP beside a DHT"]
 
 
 def test_simulate_and_plot(start_python, tmp_path):

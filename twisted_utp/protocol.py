@@ -82,7 +82,7 @@ class UTPProtocol(DatagramProtocol):
     @ivar reactor: the reactor.
     @ivar multiplexer: the core.
     @ivar clock: returns the time in µs, monotonic.
-    @ivar other: gets, if it is set before the port is opened, the datagrams that are not uTP: a DHT node's, say.
+    @ivar other: gets the datagrams that are not uTP: a DHT node's, say.  See L{share_with}.
     @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
     """
 
@@ -105,6 +105,7 @@ class UTPProtocol(DatagramProtocol):
             else L{monotonic_us}.
         @param rng: for connection ids; predictable ones are for tests.
         @param tracer: told what the core does; it replaces the traces that settings and the environment ask for.
+        @param other: see L{share_with}.
         """
         self.reactor = reactor
         if clock is None:
@@ -139,8 +140,9 @@ class UTPProtocol(DatagramProtocol):
 
     def listen(self, factory: IProtocolFactory, config: UTPConfig | None = None) -> UTPPort:
         """
-        Let a factory serve incoming connections.  Several may: the first, in order, whose C{buildProtocol} returns
-        a protocol gets the connection; when none does it is reset.
+        Let a factory serve incoming connections.  Several may: they are asked in the order in which they began to
+        listen, and the first whose C{buildProtocol} returns a protocol gets the connection; when none does it is
+        reset.  Once the first stops, the next takes over.
 
         @param config: replaces the settings of connections accepted from now on.
         @raise CannotListenError: when the UDP port has been closed.
@@ -166,11 +168,44 @@ class UTPProtocol(DatagramProtocol):
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
         tracer = self._tracing.tracer_for(config) if config is not None else None
-        connection = self.multiplexer.connect((host, port), now=self.clock(), config=config, tracer=tracer)
+        address = (self._reachable(host), port)
+        connection = self.multiplexer.connect(address, now=self.clock(), config=config, tracer=tracer)
         attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
         self._attempts[attempt] = None
         self.request_flush()
         return attempt.result
+
+    def share_with(self, other: DatagramProtocol) -> None:
+        """
+        Hand the datagrams that are not uTP to another protocol, which may also send through the port: its
+        C{transport} is the reactor's UDP port.  It keeps the port open, is started at once when that is open, and
+        is stopped with it.
+
+        @raise RuntimeError: when there is one already.
+        """
+        if self.other is not None:
+            raise RuntimeError(f"the UDP port is shared with {self.other!r} already")
+        self.other = other
+        if self._port is not None and self.transport is not None:
+            other.makeConnection(self.transport)
+
+    def stop_sharing(self) -> None:
+        """
+        Stop the protocol of L{share_with}.  Nothing happens when there is none.
+        """
+        other, self.other = self.other, None
+        if other is not None and other.transport is not None:
+            other.doStop()
+        self.request_flush()  # the port may be closed now
+
+    def _reachable(self, host: str) -> str:
+        """
+        A port that is bound to all addresses of both families sends to IPv4 ones by their IPv6 form (RFC 4291
+        (2.5.5.2)), and that is also what it receives from them.
+        """
+        if ":" in host or self._port is None or self.getHost().host != "::":
+            return host
+        return f"::ffff:{host}"
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -242,7 +277,7 @@ class UTPProtocol(DatagramProtocol):
         self._watchers.clear()
         self._tracing.close()
         self._cancel_calls()
-        if self.other is not None:
+        if self.other is not None and self.other.transport is not None:
             self.other.doStop()
         if not self._closing:
             self._tell_closed()
@@ -546,7 +581,7 @@ class UTPProtocol(DatagramProtocol):
     # --- The end -----------------------------------------------------------------------------------------------
 
     def _is_needed(self) -> bool:
-        return bool(self._ports or self._transports or self._attempts)
+        return bool(self._ports or self._transports or self._attempts or self.other is not None)
 
     def _close_if_idle(self) -> None:
         if not self.closes_when_idle or self._closing or self._is_needed() or self._unsent or self._batch:

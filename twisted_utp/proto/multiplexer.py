@@ -25,7 +25,15 @@ from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.merging import merge_runs
-from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
+from twisted_utp.proto.packet import (
+    Packet,
+    PacketDecodeError,
+    PacketType,
+    decode_packet,
+    encode_packet,
+    is_stun,
+    is_utp,
+)
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortStats
@@ -252,7 +260,11 @@ class Multiplexer:
         else:
             connection = self._connections.get((address, packet.connection_id))
             if connection is None:
-                self._on_stray(packet, address, now)
+                if is_stun(data):
+                    self.stats.not_utp += 1
+                    foreign.append(datagram)
+                else:
+                    self._on_stray(packet, address, now)
                 return
             self._adopt_id(connection, packet.connection_id)
             if connection.trace is not None:
