@@ -108,7 +108,7 @@ def _find(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
 
 
 def _reaches(bound: str, wanted: str) -> bool:
-    if bound == wanted or bound == _DUAL_STACK:
+    if bound in (wanted, _DUAL_STACK):
         return True
     if (":" in bound) != (":" in wanted):
         return False

@@ -32,7 +32,7 @@ from twisted_utp.proto.constants import (
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
-from twisted_utp.proto.packet import Packet, PacketType, encode_packet
+from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
@@ -128,6 +128,7 @@ class Connection:
             timers=self.timers,
             pacing=config.pacing,
             no_delay=config.no_delay,
+            early_byte=config.early_byte,
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
         self._writer = PacketWriter(address, self.receiver)
@@ -315,7 +316,6 @@ class Connection:
         self._note_extension_bits(syn)
         self._send_syn_ack(syn, received_at, now)
         self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
-        self._arm_keepalive(now)
         self._emit(Connected(incoming=self.incoming))
 
     def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
@@ -334,9 +334,10 @@ class Connection:
         """
         writer = self._writer
         writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
-        window, bits = self.receiver.advertise(), self.peer_is_ours
+        # Never longer than the SYN: late ones of ours lack the bits, too.
+        window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
         payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
-        self._mux.send_control(self, payload, now)
+        self._mux.send_answer(self, payload, now)
         self._last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -382,6 +383,7 @@ class Connection:
         self.sender.is_confirmed = True
         self.timers.clear(Timer.CONNECT)
         self._mux.on_confirmed(self)
+        self._arm_keepalive(now)
         if self.state is State.SYN_RECEIVED:
             self._move(Input.PEER_CONFIRMED, now)
 
@@ -588,19 +590,11 @@ class Connection:
         return self.state is State.CLOSING and sender.board.una == sender.fin_seq
 
     def _send_reset(self, now: int, close_code: int = 0) -> None:
-        """
-        Carries our send id, which is the peer's receive id: libtorrent looks nowhere else.
-        """
-        packet = Packet(
-            PacketType.RESET,
-            self.send_id,
-            timestamp=now,
-            timestamp_difference=self._writer.reply_micro,
-            seq_nr=self.sender.next_seq & SEQ_MASK,
-            ack_nr=self.receiver.next_seq - 1 & SEQ_MASK,
-            close_reason=close_code,
-        )
-        self._mux.send_control(self, encode_packet(packet), now)
+        if not self.sender.is_confirmed:
+            if not self._mux.withdraw_syn_ack(self):
+                return  # a second answer to one question; the next one will be answered
+            close_code = 0  # not longer than the SYN
+        self._mux.send_control(self, self._writer.reset(self.sender.next_seq, close_code, now), now)
 
     def _finish(self, reason: LossReason) -> None:
         """
@@ -608,6 +602,7 @@ class Connection:
         """
         if not self._is_done:
             self._is_done = True
+            self._mux.on_done(self)
             self._emit(ConnectionLost(reason, self._close_code))
 
     def _end(self, why: Input, reason: LossReason, now: int) -> None:

@@ -205,6 +205,15 @@ FIN_WAIT_TIMEOUT = 5_000_000
 
 # --- Abuse ----------------------------------------------------------------------------------------------------
 
+# A SYN cookie is good for this long at the least, and twice as long at the most.  Longer gives guessers more time,
+# shorter loses initiators that think before they speak.
+COOKIE_SLOT = 1 << 26
+# Packets to strangers (RESETs, repeated SYN-ACKs, cookies) that wait while the socket takes nothing.  What exceeds them
+# is as good as lost on the way.
+MAX_WAITING_ANSWERS = 1024
+# Someone may watch a film and pause it.  Longer lets a peer that takes nothing hold a send buffer for longer.
+DEFAULT_STALL_TIMEOUT = 600.0
+
 RESETS_PER_SECOND = 64
 RESET_BURST = 128
 RESETS_PER_SOURCE = 4

@@ -20,9 +20,16 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto.admission import Admission, Gate
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
+from twisted_utp.proto.constants import (
+    HEADER_SIZE,
+    MAX_TRAIN_BYTES,
+    MAX_TRAIN_SEGMENTS,
+    MAX_WAITING_ANSWERS,
+    SEQ_MASK,
+)
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.merging import merge_runs
 from twisted_utp.proto.packet import (
@@ -36,7 +43,7 @@ from twisted_utp.proto.packet import (
 )
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.states import State
-from twisted_utp.proto.stats import PortStats
+from twisted_utp.proto.stats import PortCounters
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import decode_train
@@ -64,6 +71,7 @@ class Multiplexer:
     @ivar tracer: told of accepted connections, of those we open without a tracer of their own, and of packets that
         belong to none.
     @ivar stats: what the port counts.
+    @ivar gate: judges SYNs; its C{policy} may be set at any time.
     """
 
     def __init__(self, config: UTPConfig | None = None, *, rng: Random, tracer: Tracer | None = None) -> None:
@@ -75,11 +83,11 @@ class Multiplexer:
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
         self.tracer = tracer
-        self.stats = PortStats()
+        self.stats = PortCounters()
+        self.gate = Gate(rng, self.stats)
         self._rng = rng
         self._connections: dict[Key, Connection] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
-        self._unconfirmed = 0
         self._ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
@@ -117,6 +125,7 @@ class Multiplexer:
         connection = Connection(self, address, settings, incoming=False, recv_id=recv_id, seq=seq + 1)
         self._connections[address, recv_id] = connection
         self.stats.connections_opened += 1
+        self.gate.census.enter(address[0])
         self._attach_trace(connection, tracer if tracer is not None else self.tracer)
         if connection.trace is not None:
             connection.trace.started(now)
@@ -263,9 +272,10 @@ class Multiplexer:
                 if is_stun(data):
                     self.stats.not_utp += 1
                     foreign.append(datagram)
-                else:
-                    self._on_stray(packet, address, now)
-                return
+                    return
+                connection = self._on_stray(packet, address, now)
+                if connection is None:
+                    return
             self._adopt_id(connection, packet.connection_id)
             if connection.trace is not None:
                 connection.trace.packet_received(now, packet)
@@ -284,21 +294,48 @@ class Multiplexer:
             return None
         if not self.accepting:
             return self._on_unwanted_syn(packet, address, received_at, now)
-        if self._unconfirmed >= self.config.backlog or len(self._connections) >= self.config.max_connections:
-            self._refuse(packet, address, now)
-            return None
-        seq = self._rng.randrange(1 << 16)
+        admission = self.gate.judge(address, self.config, self._connections)
+        if admission is Admission.OPEN:
+            return self._accept(self._incoming(packet, address, self._rng.randrange(1 << 16)), packet, received_at, now)
+        if admission is Admission.COOKIE:
+            self.stats.cookies_sent += 1
+            window = self.config.receive_buffer
+            self.answer(address, self.gate.cookies.answer(packet, address, window, received_at, now))
+        else:
+            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
+        return None
+
+    def _incoming(self, syn: Packet, address: Address, seq: int) -> Connection:
+        recv_id = syn.connection_id + 1 & SEQ_MASK
         connection = Connection(self, address, self.config, incoming=True, recv_id=recv_id, seq=seq)
         self._attach_trace(connection, self.tracer)
-        return self._accept(connection, packet, received_at, now)
+        self.gate.census.enter(address[0])
+        return connection
 
     def _accept(self, connection: Connection, syn: Packet, received_at: int, now: int) -> Connection:
         self._connections[connection.address, syn.connection_id + 1 & SEQ_MASK] = connection
-        self._unconfirmed += 1
+        self.gate.census.half_open += 1
         self.stats.connections_accepted += 1
         if connection.trace is not None:
             connection.trace.accepted(now, syn)
         connection.accept(syn, received_at, now)
+        return connection
+
+    def _accept_proven(self, packet: Packet, address: Address, now: int) -> Connection | None:
+        """
+        While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
+        """
+        proven = self.gate.cookies.proven_syn(packet, address, now) if self.accepting else None
+        if proven is None:
+            return None
+        syn, seq = proven
+        admission = self.gate.judge(address, self.config, self._connections, is_confirmed=True)
+        if admission is not Admission.OPEN:
+            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
+            return None
+        self.stats.cookies_proven += 1
+        connection = self._accept(self._incoming(syn, address, seq), syn, now, now)
+        self._outbox.pop()  # the SYN-ACK, which it has
         return connection
 
     def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
@@ -320,9 +357,10 @@ class Multiplexer:
         self._drop_ids(ours)
         return self._accept(ours, packet, received_at, now)
 
-    def _refuse(self, syn: Packet, address: Address, now: int) -> None:
+    def _refuse(self, syn: Packet, address: Address, now: int, *, in_silence: bool = False) -> None:
         self.stats.syns_refused += 1
-        self._send_stray_reset(syn, address, now)
+        if not in_silence:
+            self._send_stray_reset(syn, address, now)
 
     def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
         """
@@ -342,13 +380,19 @@ class Multiplexer:
             self.stats.resets_ignored += 1
             self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
 
-    def _on_stray(self, packet: Packet, address: Address, now: int) -> None:
+    def _on_stray(self, packet: Packet, address: Address, now: int) -> Connection | None:
         """
         A packet of no known connection is answered with a RESET, so that its sender does not wait in vain.
+
+        @return: the connection that it turns out to belong to.
         """
+        if self.gate.cookies.were_issued(now):
+            # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
+            return self._accept_proven(packet, address, now)
         self.stats.no_connection += 1
         self._trace_drop(now, address, packet.connection_id, "no such connection")
         self._send_stray_reset(packet, address, now)
+        return None
 
     def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
         if not self._reset_limiter.allow(address, now):
@@ -362,7 +406,7 @@ class Multiplexer:
             seq_nr=self._rng.randrange(1 << 16),
             ack_nr=packet.seq_nr,
         )
-        self.send_packet(address, encode_packet(reset))
+        self.answer(address, encode_packet(reset))
 
     # --- For the connections -----------------------------------------------------------------------------------
 
@@ -377,6 +421,34 @@ class Multiplexer:
         Queue one packet that no window holds back.
         """
         self._outbox.append(Transmit(address, payload, len(payload)))
+
+    def answer(self, address: Address, payload: bytes) -> None:
+        """
+        Queue one packet for somebody who may not be there, unless many wait already.
+        """
+        if len(self._outbox) >= MAX_WAITING_ANSWERS:
+            self.stats.answers_dropped += 1
+        else:
+            self.send_packet(address, payload)
+
+    def send_answer(self, connection: Connection, payload: bytes, now: int) -> None:
+        """
+        The same for a connection that a SYN may just have opened.
+        """
+        if connection.trace is not None:
+            connection.trace.control_sent(now, payload)
+        self.answer(connection.address, payload)
+
+    def withdraw_syn_ack(self, connection: Connection) -> bool:
+        """
+        Was its SYN-ACK still waiting?  It is not sent then.
+        """
+        send_id = connection.send_id.to_bytes(2, "big")
+        for index, transmit in enumerate(self._outbox):
+            if transmit.address == connection.address and transmit.payload[2:4] == send_id:
+                del self._outbox[index]
+                return True
+        return False
 
     def send_control(self, connection: Connection, payload: bytes, now: int) -> None:
         """
@@ -436,14 +508,20 @@ class Multiplexer:
         """
         An accepted connection's peer has been heard of again.
         """
-        self._unconfirmed -= 1
+        self.gate.census.half_open -= 1
+
+    def on_done(self, connection: Connection) -> None:
+        """
+        Its user has heard the last of it.
+        """
+        self.gate.census.leave(connection.address[0])
 
     def remove(self, connection: Connection) -> None:
         """
         The connection is closed: forget it.
         """
         if not connection.sender.is_confirmed:
-            self._unconfirmed -= 1
+            self.gate.census.half_open -= 1
         self._drop_ids(connection)
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER

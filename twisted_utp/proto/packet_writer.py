@@ -93,6 +93,25 @@ class PacketWriter:
         mask, length = selective
         return encode_extensions([(EXTENSION_SELECTIVE_ACK, mask.to_bytes(length, "little"))])
 
+    def reset(self, seq: int, close_reason: int, now: int) -> bytes:
+        """
+        RESET.  It carries our send id, which is the peer's receive id: libtorrent looks nowhere else.
+
+        @param seq: our next seq_nr, unwrapped.
+        """
+        ack = self._receiver.next_seq - 1 & SEQ_MASK
+        return encode_packet(
+            Packet(
+                PacketType.RESET,
+                self.send_id,
+                now,
+                self.reply_micro,
+                seq_nr=seq & SEQ_MASK,
+                ack_nr=ack,
+                close_reason=close_reason,
+            )
+        )
+
     def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None) -> Transmit:
         """
         One packet without payload.

@@ -69,14 +69,14 @@ class Sender:
     @ivar peer_window: the peer's advertised window, bytes.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
     @ivar trace: the connection's.
-    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then nothing
-        but the SYN-ACK goes to peers of our kind, who confirm at once, and one byte to others: a libutp initiator
-        stays silent until it has something to send or to acknowledge.  So a forged SYN cannot aim us at somebody.
+    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
+        nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
+        others, the C{early_byte} setting sends one byte, which makes a silent libutp initiator answer.
     """
 
     __slots__ = (
         "_blocked_at",
-        "_confirms_itself",
+        "_early_byte",
         "_is_probe_due",
         "_last_sent_at",
         "_pacing",
@@ -116,6 +116,7 @@ class Sender:
         timers: TimerTable,
         pacing: bool,
         no_delay: bool,
+        early_byte: bool = False,
     ) -> None:
         self.mtu = mtu
         self.mss = mtu.size - HEADER_SIZE
@@ -136,7 +137,7 @@ class Sender:
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
         self.is_probe_sent = False
-        self._confirms_itself = False
+        self._early_byte = early_byte
         self._pacing = pacing
         self._timers = timers
         self._is_probe_due = False
@@ -156,7 +157,7 @@ class Sender:
         More packets may be in flight than the deployed stacks put up with, and the peer will confirm itself.
         """
         self.max_span = MAX_SPAN
-        self._confirms_itself = True
+        self._early_byte = False
 
     def next_flight(self, now: int, max_packets: int) -> Flight | None:
         """
@@ -223,7 +224,7 @@ class Sender:
 
     def _new_flight(self, now: int, max_packets: int) -> Flight | None:
         board = self.board
-        if not self.is_confirmed and (self._confirms_itself or board.flights):
+        if not self.is_confirmed and (board.flights or not self._early_byte):
             return None
         if not board.flights:
             self._start_from_idle(now)

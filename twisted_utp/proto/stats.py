@@ -77,9 +77,9 @@ class ConnectionStats:
 
 
 @dataclass(slots=True)
-class PortStats:
+class PortCounters:
     """
-    What a UDP port counts beside its connections.
+    What a UDP port counts beside its connections.  L{PortStats} has the same, and says what each is.
     """
 
     datagrams_received: int = 0
@@ -97,5 +97,13 @@ class PortStats:
     resets_ignored: int = 0
     syns_received: int = 0
     syns_refused: int = 0
+    policy_refusals: int = 0
+    cookies_sent: int = 0
+    cookies_proven: int = 0
+    answers_dropped: int = 0
+    rebindings: int = 0
     connections_opened: int = 0
     connections_accepted: int = 0
+
+
+PortStats = PortCounters
