@@ -22,13 +22,15 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from twisted_utp._settable import Settable
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
+from twisted_utp.proto.acceptance import PortLoad, Verdict
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
-from twisted_utp.proto.values import Datagram, Transmit
+from twisted_utp.proto.values import Address, Datagram, Transmit
 from twisted_utp.transport import UTPTransport
 from twisted_utp.udp import ITrainPort, train_port
 
@@ -54,6 +56,9 @@ _ERROR_INTERVAL = 60
 _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
 
 
+PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
+
+
 def monotonic_us() -> int:
     """
     The time in µs, on a clock that never steps; unlike C{reactor.seconds}, which is the wall clock.
@@ -68,7 +73,7 @@ def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
     return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
 
 
-class UTPProtocol(DatagramProtocol):
+class UTPProtocol(Settable, DatagramProtocol):
     """
     All uTP connections on one UDP port: any number of factories that listen, and of outgoing connections.
 
@@ -116,6 +121,7 @@ class UTPProtocol(DatagramProtocol):
         self.multiplexer = Multiplexer(config, rng=rng if rng is not None else SystemRandom(), tracer=tracer)
         self._tracing = PortTracing(tracer, self._unix_epoch)
         self.multiplexer.tracer = self._tracing.tracer_for(self.multiplexer.config)
+        self._accept_policy: PeerPolicy | None = None
         self._port: ITrainPort | None = None
         self._host: IPv4Address | IPv6Address | None = None
         self._ports: list[UTPPort] = []
@@ -148,8 +154,7 @@ class UTPProtocol(DatagramProtocol):
         @raise CannotListenError: when the UDP port has been closed.
         """
         if config is not None:
-            self.multiplexer.config = config
-            self.multiplexer.tracer = self._tracing.tracer_for(config)
+            self._use(config)
         port = UTPPort(self, factory)
         port.startListening()
         return port
@@ -206,6 +211,39 @@ class UTPProtocol(DatagramProtocol):
         if ":" in host or self._port is None or self.getHost().host != "::":
             return host
         return f"::ffff:{host}"
+
+    def change_settings(self, **changes: Any) -> None:
+        """
+        See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
+        """
+        self._use(self.multiplexer.config.but(**changes))
+
+    def _use(self, config: UTPConfig) -> None:
+        self.multiplexer.config = config
+        self.multiplexer.tracer = self._tracing.tracer_for(config)
+
+    @property
+    def accept_policy(self) -> PeerPolicy | None:
+        """
+        Asked whether a SYN may open a connection, before anything is kept of it: called with the peer's address and a
+        L{PortLoad <twisted_utp.proto.acceptance.PortLoad>}, it returns a L{Verdict
+        <twisted_utp.proto.acceptance.Verdict>}, or C{True} or C{False}.  What it raises is logged, and the SYN left
+        unanswered.  May be set, and set to L{None}, at any time.
+        """
+        return self._accept_policy
+
+    @accept_policy.setter
+    def accept_policy(self, policy: PeerPolicy | None) -> None:
+        self._accept_policy = policy
+        self.multiplexer.gate.policy = None if policy is None else self._judge
+
+    def _judge(self, address: Address, load: PortLoad) -> Verdict | bool:
+        assert self._accept_policy is not None
+        try:
+            return self._accept_policy(udp_address(*address), load)
+        except Exception:
+            log.err(None, "unhandled error in the accept policy")
+            return Verdict.SILENCE
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -23,17 +22,20 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
 from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import ConnectionStats
 
 if TYPE_CHECKING:
     from twisted.internet.address import IPv4Address, IPv6Address
 
+    from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.connection import Connection
     from twisted_utp.protocol import UTPProtocol
 
@@ -45,7 +47,7 @@ _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLIS
 
 
 @implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
-class UTPTransport:
+class UTPTransport(Settable):
     """
     One uTP connection, as L{IUTPTransport} and everything that Twisted programs use of a TCP transport.
 
@@ -210,7 +212,8 @@ class UTPTransport:
             return
         # As with TCP the application is done at once.  What it wrote, and our FIN, the core delivers on its own.
         self._connection.close(now=self._owner.clock())
-        self._connection_lost(Failure(ConnectionDone()))
+        end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
+        self._connection_lost(Failure(loss_exception(end)))
 
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
@@ -395,6 +398,34 @@ class UTPTransport:
         See L{IUTPTransport.stats}.
         """
         return self._connection.stats()
+
+    @property
+    def settings(self) -> UTPConfig:
+        """
+        See L{IUTPTransport.settings}.
+        """
+        return self._connection.config
+
+    def change_settings(self, **changes: Any) -> None:
+        """
+        See L{IUTPTransport.change_settings}.
+
+        @raise ValueError: also on a setting that cannot change while connected.
+        """
+        settings = reconfigure(self._connection, changes, now=self._owner.clock())
+        self._no_delay = settings.no_delay if "no_delay" in changes else self._no_delay
+        self._keepalive = settings.keepalive > 0 if "keepalive" in changes else self._keepalive
+        self._owner.request_flush()
+
+    def set_close_reason(self, close_code: int) -> None:
+        """
+        See L{IUTPTransport.set_close_reason}.
+
+        @raise ValueError: when it does not fit in 16 bits.
+        """
+        if not 0 <= close_code <= 0xFFFF:
+            raise ValueError(f"close_code={close_code!r}: expected 0 to 65535")
+        self._connection.close_code = close_code
 
     def logPrefix(self) -> str:
         """

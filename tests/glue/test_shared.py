@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.protocol import DatagramProtocol
 
 from twisted_utp import UTPProtocol
@@ -59,8 +59,8 @@ def test_first_that_builds_a_protocol(machines: Any) -> None:
     machines.connect()
     assert len(choosy.addresses) == len(other.built) == 1
     port.stopListening()
-    client = machines.connect()
-    machines.result(client.lost)
+    refused = clientFromString(machines.client, f"utp:{machines.SERVER}:9000").connect(machines.Building())
+    assert isinstance(machines.failure(refused), ConnectionRefusedError)
     assert len(choosy.addresses) == 2
 
 

@@ -355,7 +355,8 @@ def test_refused_at_once_is_reset_instead(exchange: type[Exchange]) -> None:
     peer = exchange()
     syn = Packet(SYN, 9, seq_nr=5)
     peer.mux.receive_datagrams([Datagram(encode_packet(syn), peer.address)], now=peer.now)
-    peer.only().abort(now=peer.now, close_code=7)
+    peer.only().close_code = 7
+    peer.only().abort(now=peer.now)
     (reset,) = peer.flush()
     assert (reset.type, reset.connection_id, reset.close_reason) == (RESET, 9, 0)
 
@@ -970,7 +971,8 @@ def test_abort_with_a_reason(exchange: type[Exchange]) -> None:
     """libtorrent's close reason, both ways."""
     peer = exchange()
     connection = peer.dial()
-    connection.abort(now=peer.now, close_code=261)
+    connection.close_code = 261
+    connection.abort(now=peer.now)
     assert peer.flush()[0].close_reason == 261
     peer.dial(seq=5)
     peer.reset(close_reason=17)
@@ -982,10 +984,68 @@ def test_close_reason_on_fin(exchange: type[Exchange]) -> None:
     peer = exchange()
     connection = peer.dial()
     peer.fin(close_reason=5)
+    connection.close_code = 6
     connection.close(now=peer.now)
     (fin,) = peer.flush()
+    assert (fin.type, fin.close_reason, fin.sack) == (FIN, 6, 0)  # libutp drops what has extension 3 first
+    assert encode_packet(fin)[1] == 1
+    assert peer.wait(SECOND)[-1].close_reason == 6  # repeated
     peer.state(ack=fin.seq_nr)
     assert peer.lost == [ConnectionLost(LossReason.DONE, 5)]
+
+
+def test_linger_time(exchange: type[Exchange]) -> None:
+    """What was written has so long to arrive once the connection is closed; then it is reset, and that is told."""
+    for linger in (0, 3):
+        peer = exchange(UTPConfig(linger=linger, keepalive=0))
+        connection = peer.dial()
+        peer.wnd = 0
+        peer.state()
+        connection.write(bytes(100), now=peer.now)
+        connection.close(now=peer.now)
+        peer.flush()
+        for _ in range(10):  # it answers, and takes nothing
+            peer.wait(SECOND)
+            peer.state()
+        if linger:
+            assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)] and len(peer.mux) == 0
+        else:
+            assert peer.lost == [] and len(peer.mux) == 1
+
+
+def test_linger_time_of_who_is_done(exchange: type[Exchange]) -> None:
+    """A close that succeeds within it is a clean one, and half closing has no such limit."""
+    peer = exchange(UTPConfig(linger=1))
+    connection = peer.dial()
+    connection.write_eof(now=peer.now)
+    (fin,) = peer.flush()
+    peer.state(ack=fin.seq_nr)
+    assert peer.wait(5 * SECOND) == [] == peer.lost
+    connection.close(now=peer.now)
+    peer.fin()
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]
+
+
+@pytest.mark.parametrize("how", ["never reads", "acks garbage", "takes one packet"])
+def test_stall_timeout(exchange: type[Exchange], how: str) -> None:
+    """A peer that answers and never takes anything ends, with a RESET; one that takes a little now and then lives."""
+    peer = exchange(UTPConfig(stall_timeout=60, keepalive=0, congestion="fixed"))
+    connection = peer.dial()
+    peer.wnd = 0
+    if how == "never reads":
+        peer.state()
+    connection.write(bytes(50_000), now=peer.now)
+    last = peer.flush()
+    for second in range(120):
+        last = peer.wait(SECOND) or last
+        if peer.lost:
+            assert how != "takes one packet" and second >= 58
+            assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)] and last[-1].type is RESET
+            return
+        if how == "takes one packet" and second % 20 == 0 and DATA in types(last):
+            peer.ack = peer.ack + 1 & 0xFFFF
+        peer.state(ack=peer.ack + (30_000 if how == "acks garbage" and second % 2 else 0))
+    assert how == "takes one packet"
 
 
 # --- RESET ----------------------------------------------------------------------------------------------------

@@ -159,7 +159,8 @@ def test_our_close_reason_never_comes_first() -> None:
     """libutp drops packets whose first extension is 3 or more, so something it knows goes before."""
     peer = RawPeer.facing()
     peer.handshake()
-    peer.record.connection.abort(now=peer.node.now(), close_code=7)
+    peer.record.connection.close_code = 7
+    peer.record.connection.abort(now=peer.node.now())
     peer.node.flush()
     reset = peer.expect(RESET)
     assert reset.extensions[0][0] == 1 and reset.extension(3) == b"\0\0\0\x07"

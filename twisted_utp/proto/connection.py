@@ -38,6 +38,7 @@ from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
 from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
+from twisted_utp.proto.snapshots import snapshot
 from twisted_utp.proto.states import TRANSITIONS, Input, State
 from twisted_utp.proto.stats import ConnectionStats
 from twisted_utp.proto.timers import NEVER, Timer, TimerTable
@@ -64,6 +65,8 @@ class Connection:
     @ivar recv_id: the connection id on packets to us; C{send_id} on packets from us.
     @ivar peer_is_ours: the peer showed our extension bits.
     @ivar peer_extension_bits: the peer's capability bits as it sent them, L{None} when it sent none.
+    @ivar close_code: libtorrent's close reason, to go with our FIN or RESET; C{peer_close_code} came with the peer's.
+        0 for none.
     @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
     """
@@ -72,7 +75,6 @@ class Connection:
         "_ack_pending",
         "_acks_sent",
         "_bytes_received",
-        "_close_code",
         "_discards",
         "_eof_announced",
         "_handshake",
@@ -87,8 +89,10 @@ class Connection:
         "_was_full",
         "_writer",
         "address",
+        "close_code",
         "config",
         "incoming",
+        "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
         "receiver",
@@ -142,7 +146,7 @@ class Connection:
         self._eof_announced = False
         self._was_full = False
         self._is_done = False
-        self._close_code = 0
+        self.peer_close_code = self.close_code = 0
         self._last_sent_at = 0
         self._acks_sent = 0
         self._bytes_received = 0
@@ -213,21 +217,22 @@ class Connection:
         self._reading_paused = False
         self._deliver()
         self.write_eof(now=now)
+        linger = int(self.config.linger * MICROSECONDS)
         if self.state is State.FIN_WAIT_2:
             self._finish(LossReason.DONE)
-            self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+            linger = FIN_WAIT_TIMEOUT
+        if linger and self.state not in (State.LINGERING, State.CLOSED):
+            self.timers.set(Timer.LINGER, now + linger)
             self._mux.reschedule(self)
 
-    def abort(self, *, now: int, close_code: int = 0) -> None:
+    def abort(self, *, now: int) -> None:
         """
         End it here and now, with a RESET for the peer.
-
-        @param close_code: libtorrent's close reason for the peer, 0 for none.
         """
         if self.state is State.CLOSED:
             return
         if self.state is not State.SYN_SENT:
-            self._send_reset(now, close_code)
+            self._send_reset(now)
         self._end(Input.ABORT, LossReason.ABORTED, now)
 
     def pause_reading(self) -> None:
@@ -241,13 +246,19 @@ class Connection:
         """
         Deliver what was held, and tell the peer that there is room again.
         """
-        if not self._reading_paused:
-            return
-        self._reading_paused = False
-        self._deliver()
+        if self._reading_paused:
+            self._reading_paused = False
+            self._deliver()
+            self.settings_changed()
+
+    def settings_changed(self) -> None:
+        """
+        There may be more room for the peer than it knows, or for the user.
+        """
+        self._was_full = self._was_full or self.is_write_full()
         if self.state is not State.CLOSED and self.receiver.is_window_update_due(self.sender.mss):
             self._ack_pending = True
-            self._mux.mark_ready(self)
+        self._mux.mark_ready(self)
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
         """
@@ -272,17 +283,7 @@ class Connection:
         """
         A snapshot of its counters and estimates.
         """
-        return ConnectionStats(
-            state=self.state.name,
-            bytes_received=self._bytes_received,
-            packets_received=self._packets_received,
-            packets_duplicate=self.receiver.duplicates,
-            packets_invalid=self._packets_invalid,
-            acks_sent=self._acks_sent,
-            receive_window=self.receiver.window(),
-            peer_is_ours=self.peer_is_ours,
-            **self.sender.snapshot(),
-        )
+        return snapshot(self)
 
     # --- Handshake ---------------------------------------------------------------------------------------------
 
@@ -437,7 +438,7 @@ class Connection:
             self._on_confirmed(now)
         self._note_timestamp(packet.timestamp, received_at)
         if packet.close_reason:
-            self._close_code = packet.close_reason
+            self.peer_close_code = packet.close_reason
         # Acknowledgements count whatever the seq_nr: after a FIN, libutp's and libtorrent's differ by one.
         self._on_ack(
             AckInfo(
@@ -565,7 +566,7 @@ class Connection:
         elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False
         if packet.close_reason:
-            self._close_code = packet.close_reason
+            self.peer_close_code = packet.close_reason
         self._deliver()
         if self.state is State.LINGERING and not self._is_done:
             return True  # nothing is missing any more, but a paused reader has yet to take the last of it
@@ -589,11 +590,11 @@ class Connection:
         sender = self.sender
         return self.state is State.CLOSING and sender.board.una == sender.fin_seq
 
-    def _send_reset(self, now: int, close_code: int = 0) -> None:
-        if not self.sender.is_confirmed:
-            if not self._mux.withdraw_syn_ack(self):
-                return  # a second answer to one question; the next one will be answered
-            close_code = 0  # not longer than the SYN
+    def _send_reset(self, now: int) -> None:
+        is_confirmed = self.sender.is_confirmed
+        if not is_confirmed and not self._mux.withdraw_syn_ack(self):
+            return  # a second answer to one question; the next one will be answered
+        close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
         self._mux.send_control(self, self._writer.reset(self.sender.next_seq, close_code, now), now)
 
     def _finish(self, reason: LossReason) -> None:
@@ -603,7 +604,7 @@ class Connection:
         if not self._is_done:
             self._is_done = True
             self._mux.on_done(self)
-            self._emit(ConnectionLost(reason, self._close_code))
+            self._emit(ConnectionLost(reason, self.peer_close_code))
 
     def _end(self, why: Input, reason: LossReason, now: int) -> None:
         self._finish(reason)
@@ -676,7 +677,7 @@ class Connection:
         if flight.transmissions == 1:
             self._move(Input.FIN_SENT, now)
         self._ack_pending = self._ack_pending and self._peer_repeats
-        return self._writer.packet(PacketType.FIN, flight.seq, now)
+        return self._writer.packet(PacketType.FIN, flight.seq, now, close_reason=self.close_code)
 
     def _send_state(self, transmits: list[Transmit], now: int) -> None:
         """
@@ -724,7 +725,10 @@ class Connection:
             self.sender.find_losses(now)
         if timers.expire(Timer.RETRANSMISSION, now):
             user_timeout = int(self.config.user_timeout * MICROSECONDS)
-            if not self.sender.on_retransmission_timer(now, user_timeout):
+            if self.sender.is_stalled(now, int(self.config.stall_timeout * MICROSECONDS)):
+                self._send_reset(now)
+                self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
+            elif not self.sender.on_retransmission_timer(now, user_timeout):
                 self._give_up(now)
         if timers.expire(Timer.KEEPALIVE, now):
             self._send_keepalive(now)
@@ -744,11 +748,15 @@ class Connection:
             self._send_syn(now)
 
     def _on_linger_timer(self, now: int) -> None:
-        if not self._is_done:
-            return  # the last bytes wait for a paused reader
-        if self.state is State.FIN_WAIT_2:
-            self._send_reset(now)  # the peer still has something to say that nobody wants to hear
-        self._end(Input.EXPIRED, LossReason.DONE, now)
+        if self.state is State.LINGERING:
+            if self._is_done:  # otherwise the last bytes wait for a paused reader
+                self._end(Input.EXPIRED, LossReason.DONE, now)
+            return
+        self._send_reset(now)
+        if self._is_done:  # the peer still has something to say that nobody wants to hear
+            self._end(Input.EXPIRED, LossReason.DONE, now)
+        else:  # what was written did not arrive within the setting's time
+            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
 
     def _give_up(self, now: int) -> None:
         """

@@ -112,7 +112,7 @@ class PacketWriter:
             )
         )
 
-    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None) -> Transmit:
+    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None, close_reason: int = 0) -> Transmit:
         """
         One packet without payload.
 
@@ -128,6 +128,7 @@ class PacketWriter:
             receiver.advertise(),
             seq & SEQ_MASK,
             (receiver.next_seq - 1 if ack is None else ack) & SEQ_MASK,
+            close_reason=close_reason,
         )
         selective = receiver.selective_ack(self.sack_limit) if ack is None else None
         if selective is not None:

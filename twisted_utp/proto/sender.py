@@ -75,6 +75,8 @@ class Sender:
     """
 
     __slots__ = (
+        "_acked_at",
+        "_answered_at",
         "_blocked_at",
         "_early_byte",
         "_is_probe_due",
@@ -147,6 +149,8 @@ class Sender:
         self._progress_at = 0
         self._restarted_at = 0
         self._timeouts = 0
+        self._acked_at = 0  # when something was last acknowledged, or there was something to wait for again
+        self._answered_at = 0  # when the peer last said that it takes nothing now
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
 
@@ -250,6 +254,8 @@ class Sender:
             self.congestion.on_idle(now=now, timeouts=timeouts)
         self._progress_at = now
         self._timeouts = 0
+        if not self._blocked_at:
+            self._acked_at = now
 
     def _may_send_small(self) -> bool:
         """
@@ -389,9 +395,9 @@ class Sender:
             # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
             if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
                 self._on_duplicate_ack(now)
-            # A reopened window, or a zero-window probe's answer, is a sign of life.
+            # A zero-window probe's answer is a sign of life.  It does not put off the next probe.
             if not info.wnd_size:
-                self._progress_at = now
+                self._answered_at = now
                 self._timeouts = 0
             return False
         if self.trace is not None:
@@ -430,7 +436,7 @@ class Sender:
             rtt.on_sample(latest)
         else:
             rtt.on_progress()
-        self._progress_at = now
+        self._progress_at = self._acked_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
         self.counters.acked_bytes += acked.nbytes
@@ -562,6 +568,14 @@ class Sender:
             and not self.recovery.in_recovery(self.board)
         )
 
+    def is_stalled(self, now: int, limit: int) -> bool:
+        """
+        Has nothing been acknowledged for so long, whatever the peer says?
+
+        @param limit: µs, 0 for no limit.
+        """
+        return bool(limit) and now - self._acked_at >= limit
+
     def on_retransmission_timer(self, now: int, user_timeout: int) -> bool:
         """
         The timer of L{arm_retransmission} fired.
@@ -579,6 +593,9 @@ class Sender:
                 self.trace.timed_out(now, "tail_loss_probe", 1)
             return True
         return self._on_timeout(now, user_timeout)
+
+    def _is_silent(self, now: int, user_timeout: int) -> bool:
+        return now - max(self._progress_at, self._answered_at) >= user_timeout
 
     def _zero_window_probe(self, now: int) -> None:
         """
@@ -600,7 +617,7 @@ class Sender:
         self.counters.timeouts += 1
         if self.trace is not None:
             self.trace.timed_out(now, "retransmission", self._timeouts)
-        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and now - self._progress_at >= user_timeout:
+        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and self._is_silent(now, user_timeout):
             return False
         board = self.board
         self.rtt.on_timeout()
