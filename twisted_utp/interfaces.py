@@ -58,7 +58,7 @@ class IUTPListeningPort(IListeningPort):
 
     def stats() -> PortStats:
         """
-        What the UDP port has counted so far.
+        A snapshot of what the UDP port has counted so far, all factories and connections on it together.
         """
 
     def change_settings(**changes: Any) -> None:

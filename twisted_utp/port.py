@@ -80,7 +80,7 @@ class UTPPort(Settable):
         """
         See L{IUTPListeningPort.stats}.
         """
-        return self.protocol.multiplexer.stats
+        return self.protocol.stats()
 
     def change_settings(self, **changes: Any) -> None:
         """

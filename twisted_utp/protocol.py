@@ -22,6 +22,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from twisted_utp._ports import note_closed, note_open
 from twisted_utp._settable import Settable
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.stats import PortStats
     from twisted_utp.proto.trace import Tracer
 
 # Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
@@ -212,6 +214,13 @@ class UTPProtocol(Settable, DatagramProtocol):
             return host
         return f"::ffff:{host}"
 
+    def stats(self) -> PortStats:
+        """
+        See L{IUTPListeningPort.stats <twisted_utp.interfaces.IUTPListeningPort.stats>}.
+        """
+        port = self._port
+        return self.multiplexer.snapshot(reads=getattr(port, "reads", None), writes=getattr(port, "writes", None))
+
     def change_settings(self, **changes: Any) -> None:
         """
         See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
@@ -290,6 +299,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._port = train_port(self.transport)
         self._host = None
         self._closing = False
+        note_open(self)
         if self.other is not None and self.transport is not None:
             self.other.makeConnection(self.transport)
         self.request_flush()
@@ -301,6 +311,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._cancel_calls()
         self._reset_connections()
         self._port = None
+        note_closed(self)
         reason = Failure(ConnectionLost())
         for transport in list(self._transports):
             transport.port_lost(reason)

@@ -773,11 +773,7 @@ class Connection:
             self.timers.clear(Timer.KEEPALIVE)
 
     def _send_keepalive(self, now: int) -> None:
-        """
-        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
-        """
-        transmit = self._writer.packet(PacketType.STATE, self.sender.next_seq, now, ack=self.receiver.next_seq - 2)
-        self._mux.send_control(self, transmit.payload, now)
+        self._mux.send_control(self, self._writer.keepalive(self.sender.next_seq, now), now)
         self._on_sent(now)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------

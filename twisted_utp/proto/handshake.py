@@ -27,10 +27,11 @@ class Handshake:
     @ivar syn_seq: seq_nr of the SYN, the peer's for an acceptor, 16 bits.
     @ivar deadline: when an unanswered initiator gives up, µs.
     @ivar attempts: SYNs sent.
+    @ivar nbytes: bytes of SYNs and SYN-ACKs made.
     @ivar confirmations: times that we showed a silent acceptor that we are there; 0 when that is not needed.
     """
 
-    __slots__ = ("_first_seq", "attempts", "confirmations", "deadline", "is_acceptor", "syn_seq")
+    __slots__ = ("_first_seq", "attempts", "confirmations", "deadline", "is_acceptor", "nbytes", "syn_seq")
 
     def __init__(self, first_seq: int, *, is_acceptor: bool) -> None:
         """
@@ -41,6 +42,7 @@ class Handshake:
         self.syn_seq = first_seq - 1 & SEQ_MASK
         self.deadline = NEVER
         self.attempts = 0
+        self.nbytes = 0
         self.confirmations = 0
 
     @property
@@ -58,7 +60,7 @@ class Handshake:
         """
         bits = None if self.needs_another_id else EXTENSION_BITS_SIGNATURE
         self.attempts += 1
-        return encode_packet(
+        return self._counted(
             Packet(PacketType.SYN, recv_id, now, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
         )
 
@@ -87,9 +89,14 @@ class Handshake:
         """
         bits = EXTENSION_BITS_SIGNATURE if with_bits else None
         seq = self._first_seq & SEQ_MASK
-        return encode_packet(
+        return self._counted(
             Packet(PacketType.STATE, send_id, now, reply_micro, wnd_size, seq, self.syn_seq, extension_bits=bits)
         )
+
+    def _counted(self, packet: Packet) -> bytes:
+        payload = encode_packet(packet)
+        self.nbytes += len(payload)
+        return payload
 
     def is_answer(self, packet: Packet) -> bool:
         """

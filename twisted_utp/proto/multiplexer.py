@@ -42,8 +42,9 @@ from twisted_utp.proto.packet import (
     is_utp,
 )
 from twisted_utp.proto.reset_limiter import ResetLimiter
+from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
-from twisted_utp.proto.stats import PortCounters
+from twisted_utp.proto.stats import PortCounters, PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import decode_train
@@ -98,6 +99,14 @@ class Multiplexer:
     def __len__(self) -> int:
         return len(set(self._connections.values()))
 
+    def snapshot(self, *, reads: int | None = None, writes: int | None = None) -> PortStats:
+        """
+        What the port has counted.
+
+        @param reads: system calls that received something, when the owner knows; C{writes} that sent.
+        """
+        return port_snapshot(self.stats, self.gate.census, set(self._connections.values()), reads, writes)
+
     def is_idle(self) -> bool:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
@@ -143,8 +152,10 @@ class Multiplexer:
         touched: dict[Connection, None] = {}
         stats = self.stats
         for datagram in merge_runs(datagrams):
-            stats.bytes_received += len(datagram.data)
-            if 0 < datagram.segment_size < len(datagram.data):
+            nbytes, size = len(datagram.data), datagram.segment_size
+            stats.bytes_received += nbytes
+            stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
+            if 0 < size < nbytes:
                 self._receive_train(datagram, touched, foreign, now)
             else:
                 self._receive_single(datagram, touched, foreign, now)
@@ -299,8 +310,8 @@ class Multiplexer:
             return self._accept(self._incoming(packet, address, self._rng.randrange(1 << 16)), packet, received_at, now)
         if admission is Admission.COOKIE:
             self.stats.cookies_sent += 1
-            window = self.config.receive_buffer
-            self.answer(address, self.gate.cookies.answer(packet, address, window, received_at, now))
+            payload = self.gate.cookies.answer(packet, address, self.config.receive_buffer, received_at, now)
+            self.answer(address, payload, is_syn_ack=True)
         else:
             self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
         return None
@@ -335,7 +346,7 @@ class Multiplexer:
             return None
         self.stats.cookies_proven += 1
         connection = self._accept(self._incoming(syn, address, seq), syn, now, now)
-        self._outbox.pop()  # the SYN-ACK, which it has
+        self.withdraw_syn_ack(connection)  # it has that
         return connection
 
     def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
@@ -422,14 +433,15 @@ class Multiplexer:
         """
         self._outbox.append(Transmit(address, payload, len(payload)))
 
-    def answer(self, address: Address, payload: bytes) -> None:
+    def answer(self, address: Address, payload: bytes, *, is_syn_ack: bool = False) -> None:
         """
         Queue one packet for somebody who may not be there, unless many wait already.
         """
         if len(self._outbox) >= MAX_WAITING_ANSWERS:
             self.stats.answers_dropped += 1
-        else:
-            self.send_packet(address, payload)
+            return
+        self.stats.syn_ack_bytes += is_syn_ack * len(payload)
+        self.send_packet(address, payload)
 
     def send_answer(self, connection: Connection, payload: bytes, now: int) -> None:
         """
@@ -437,7 +449,7 @@ class Multiplexer:
         """
         if connection.trace is not None:
             connection.trace.control_sent(now, payload)
-        self.answer(connection.address, payload)
+        self.answer(connection.address, payload, is_syn_ack=True)
 
     def withdraw_syn_ack(self, connection: Connection) -> bool:
         """
@@ -446,6 +458,7 @@ class Multiplexer:
         send_id = connection.send_id.to_bytes(2, "big")
         for index, transmit in enumerate(self._outbox):
             if transmit.address == connection.address and transmit.payload[2:4] == send_id:
+                self.stats.syn_ack_bytes -= len(transmit.payload)
                 del self._outbox[index]
                 return True
         return False
@@ -520,6 +533,7 @@ class Multiplexer:
         """
         The connection is closed: forget it.
         """
+        note_ended(self.stats, connection)
         if not connection.sender.is_confirmed:
             self.gate.census.half_open -= 1
         self._drop_ids(connection)
@@ -579,10 +593,15 @@ class Multiplexer:
 
     def _count_sent(self, transmits: list[Transmit]) -> None:
         stats = self.stats
+        sizes, kinds = stats.sizes_sent, stats.bytes_by_type
         for transmit in transmits:
-            stats.datagrams_sent += transmit.count
-            stats.bytes_sent += len(transmit.payload)
-            stats.trains_sent += transmit.count > 1
+            payload, count = transmit.payload, transmit.count
+            nbytes = len(payload)
+            stats.datagrams_sent += count
+            stats.bytes_sent += nbytes
+            stats.trains_sent += count > 1
+            sizes[transmit.segment_size.bit_length()] += count  # the last of a train may be shorter
+            kinds[payload[0] >> 4] += nbytes
 
 
 def _is_polite_only(connection: Connection) -> bool:

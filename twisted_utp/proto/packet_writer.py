@@ -28,9 +28,22 @@ class PacketWriter:
     @ivar send_id: the connection id on them.
     @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet, 32 bits, µs.
     @ivar sack_limit: bytes of selective ack that the peer can make use of.
+    @ivar ack_extension_bytes: bytes of extensions on STATEs so far, and C{data_extension_bytes} on DATA.
+    @ivar reset_bytes: bytes of RESETs so far.
+    @ivar keepalives: so far.
     """
 
-    __slots__ = ("_address", "_receiver", "reply_micro", "sack_limit", "send_id")
+    __slots__ = (
+        "_address",
+        "_receiver",
+        "ack_extension_bytes",
+        "data_extension_bytes",
+        "keepalives",
+        "reply_micro",
+        "reset_bytes",
+        "sack_limit",
+        "send_id",
+    )
 
     def __init__(self, address: Address, receiver: ReceiveBuffer) -> None:
         self._address = address
@@ -38,12 +51,15 @@ class PacketWriter:
         self.send_id = 0
         self.reply_micro = 0
         self.sack_limit = MAX_SACK_BYTES_FOREIGN
+        self.ack_extension_bytes = self.data_extension_bytes = 0
+        self.reset_bytes = self.keepalives = 0
 
     def mtu_probe(self, flight: Flight, now: int) -> Transmit:
         """
         A DATA packet with padding, which must not be fragmented on its way.
         """
         receiver = self._receiver
+        self.data_extension_bytes += flight.padding
         chain = padding(flight.padding)
         header = TrainHeader(
             self.send_id,
@@ -68,6 +84,7 @@ class PacketWriter:
         if receiver.has_gap:
             extensions = self._selective_ack(mss - flight.size)
             extension = EXTENSION_SELECTIVE_ACK if extensions else 0
+            self.data_extension_bytes += len(extensions) * flight.count
         header = TrainHeader(
             self.send_id,
             now & TIMESTAMP_MASK,
@@ -99,18 +116,27 @@ class PacketWriter:
 
         @param seq: our next seq_nr, unwrapped.
         """
-        ack = self._receiver.next_seq - 1 & SEQ_MASK
-        return encode_packet(
-            Packet(
-                PacketType.RESET,
-                self.send_id,
-                now,
-                self.reply_micro,
-                seq_nr=seq & SEQ_MASK,
-                ack_nr=ack,
-                close_reason=close_reason,
-            )
+        packet = Packet(
+            PacketType.RESET,
+            self.send_id,
+            now,
+            self.reply_micro,
+            seq_nr=seq & SEQ_MASK,
+            ack_nr=self._receiver.next_seq - 1 & SEQ_MASK,
+            close_reason=close_reason,
         )
+        payload = encode_packet(packet)
+        self.reset_bytes += len(payload)
+        return payload
+
+    def keepalive(self, seq: int, now: int) -> bytes:
+        """
+        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
+
+        @param seq: our next seq_nr, unwrapped.
+        """
+        self.keepalives += 1
+        return self.packet(PacketType.STATE, seq, now, ack=self._receiver.next_seq - 2).payload
 
     def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None, close_reason: int = 0) -> Transmit:
         """
@@ -133,5 +159,6 @@ class PacketWriter:
         selective = receiver.selective_ack(self.sack_limit) if ack is None else None
         if selective is not None:
             packet.sack, packet.sack_length = selective
+            self.ack_extension_bytes += 2 + selective[1]
         payload = encode_packet(packet)
         return Transmit(self._address, payload, len(payload))

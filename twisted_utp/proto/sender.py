@@ -84,6 +84,7 @@ class Sender:
         "_pacing",
         "_progress_at",
         "_restarted_at",
+        "_timeout_end",
         "_timeouts",
         "_timers",
         "_window_probes",
@@ -149,6 +150,7 @@ class Sender:
         self._progress_at = 0
         self._restarted_at = 0
         self._timeouts = 0
+        self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
         self._acked_at = 0  # when something was last acknowledged, or there was something to wait for again
         self._answered_at = 0  # when the peer last said that it takes nothing now
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
@@ -203,6 +205,8 @@ class Sender:
             count = min(count, self._packets_allowed(now, flight.size, flight.nbytes))
         if not count:
             return None
+        if flight.seq < self._timeout_end and flight.transmissions:
+            self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
         return flight
 
@@ -356,6 +360,9 @@ class Sender:
             "bytes_retransmitted": counted.retransmitted_bytes,
             "packets_sent": counted.packets,
             "packets_retransmitted": counted.retransmitted_packets,
+            "retransmitted_fast": counted.retransmitted_packets - counted.timeout_packets - counted.tail_loss_probes,
+            "retransmitted_timeout": counted.timeout_packets,
+            "retransmitted_probe": counted.tail_loss_probes,
             "packets_lost": counted.lost_packets,
             "spurious_recoveries": counted.spurious_losses,
             "window_cuts": counted.window_cuts,
@@ -374,6 +381,7 @@ class Sender:
             "bytes_unsent": self.buffer.nbytes,
             "peer_window": self.peer_window,
             "mss": self.mss,
+            "mtu": self.mss + HEADER_SIZE,
         }
 
     # --- Acknowledgements ------------------------------------------------------------------------------------
@@ -630,6 +638,7 @@ class Sender:
         if self._timeouts == BLACK_HOLE_TIMEOUTS and self.peer_window > 0 and self.mtu.on_black_hole(now):
             self._on_mtu(now)
         before = board.lost_packets
+        self._timeout_end = self.next_seq
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)
         self.recovery.on_declared(board.lost_packets - before)
