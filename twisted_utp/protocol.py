@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectError, ConnectionLost, getConnectError
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
-from twisted.python import log
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_utp._ports import note_closed, note_open
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
     from twisted_utp.proto.stats import PortStats
     from twisted_utp.proto.trace import Tracer
+
+_log = Logger()
 
 # Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
 _ROUNDS = 8
@@ -251,7 +253,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         try:
             return self._accept_policy(udp_address(*address), load)
         except Exception:
-            log.err(None, "unhandled error in the accept policy")
+            _log.failure("unhandled error in the accept policy")
             return Verdict.SILENCE
 
     def getHost(self) -> IPv4Address | IPv6Address:
@@ -526,7 +528,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             try:
                 protocol = port.factory.buildProtocol(peer)
             except Exception:
-                log.err(None, f"{port.logPrefix()}: unhandled error in buildProtocol")
+                _log.failure("{prefix}: unhandled error in buildProtocol", prefix=port.logPrefix())
                 continue
             if protocol is not None:
                 self.attach(connection, protocol, peer)
@@ -573,7 +575,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         now = self.clock()
         if self._errors_logged_at is None or now - self._errors_logged_at >= _ERROR_INTERVAL * 1_000_000:
             self._errors_logged_at = now
-            log.msg(f"uTP: cannot send to {transmit.address[0]}:{transmit.address[1]}: {error}")
+            _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 
     def _pass_on(self, foreign: list[Datagram]) -> None:
         assert self.other is not None
@@ -583,7 +585,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 try:
                     self.other.datagramReceived(data[start : start + size], datagram.address)
                 except Exception:
-                    log.err(None, "unhandled error in the protocol for datagrams that are not uTP")
+                    _log.failure("unhandled error in the protocol for datagrams that are not uTP")
 
     # --- Time --------------------------------------------------------------------------------------------------
 

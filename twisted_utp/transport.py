@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
 )
+from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.connection import Connection
     from twisted_utp.protocol import UTPProtocol
+
+_log = Logger()
 
 # A pull producer is asked for so many pieces before others have their turn.
 _PULLS_IN_A_ROW = 16
@@ -241,7 +244,7 @@ class UTPTransport(Settable):
             log.callWithContext({"system": self._log_prefix}, what, *args)
         except Exception:
             failure = Failure()
-            log.err(failure, f"{self._log_prefix}: unhandled error, the connection is dropped")
+            _log.failure("{prefix}: unhandled error, the connection is dropped", failure, prefix=self._log_prefix)
             self._connection.abort(now=self._owner.clock())
             self._owner.request_flush()
             self._connection_lost(failure)
@@ -262,11 +265,11 @@ class UTPTransport(Settable):
             if producer is not None:
                 log.callWithContext({"system": self._log_prefix}, producer.stopProducing)
         except Exception:
-            log.err(None, f"{self._log_prefix}: unhandled error in stopProducing")
+            _log.failure("{prefix}: unhandled error in stopProducing", prefix=self._log_prefix)
         try:
             log.callWithContext({"system": self._log_prefix}, protocol.connectionLost, reason)
         except Exception:
-            log.err(None, f"{self._log_prefix}: unhandled error in connectionLost")
+            _log.failure("{prefix}: unhandled error in connectionLost", prefix=self._log_prefix)
         self._owner.detach(self)
         if lost is not None:
             lost()
