@@ -22,7 +22,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_utp._addresses import udp_address
 from twisted_utp._ports import note_closed, note_open
+from twisted_utp._punching import Punches
 from twisted_utp._settable import Settable
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
@@ -68,13 +70,6 @@ def monotonic_us() -> int:
     The time in µs, on a clock that never steps; unlike C{reactor.seconds}, which is the wall clock.
     """
     return time.monotonic_ns() // 1000
-
-
-def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
-    """
-    A numeric address as Twisted's applications expect it from C{getPeer}.
-    """
-    return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
 
 
 class UTPProtocol(Settable, DatagramProtocol):
@@ -131,6 +126,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._ports: list[UTPPort] = []
         self._transports: dict[UTPTransport, None] = {}
         self._attempts: dict[OutgoingConnection, None] = {}
+        self._punches = Punches()
         self._closing = False
         self._closed_waiters: list[Deferred[None]] = []
         self._stop_waiters: list[Deferred[None]] = []
@@ -176,12 +172,50 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
-        tracer = self._tracing.tracer_for(config) if config is not None else None
-        address = (self._reachable(host), port)
-        connection = self.multiplexer.connect(address, now=self.clock(), config=config, tracer=tracer)
+        return self._dial(factory, host, port, config).result
+
+    def _dial(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None, *, is_punching: bool = False
+    ) -> OutgoingConnection:
+        connection = self.multiplexer.connect(
+            (self._reachable(host), port),
+            now=self.clock(),
+            config=config,
+            tracer=self._tracing.tracer_for(config) if config is not None else None,
+            is_punching=is_punching,
+        )
         attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
         self._attempts[attempt] = None
         self.request_flush()
+        return attempt
+
+    def punch(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None = None, *, any_port: bool = True
+    ) -> Deferred[IProtocol]:
+        """
+        Connect to a peer that connects to us at the same time, through the NATs of both (BEP 55).  A third party that
+        both are connected to tells each the other's address, as it sees it; both then call this, from the port by which
+        they are connected to it, within the connect timeout.  One connection comes out, at both ends.
+
+        If the peer's connection came in before the call, and so went to a factory that listens, this fires with the
+        protocol that it has there.
+
+        @param host: a numeric address.
+        @param config: settings of this connection, if it is by our SYN that it comes about.
+        @param any_port: take a connection from another port of that host as well; behind a symmetric NAT, the peer has
+            another one for us than for the third party.  Others behind the same NAT may be mistaken for the peer, so
+            what is spoken over the connection should tell who the peer is.
+        @return: see L{connect}.  Two symmetric NATs, or one that faces a port-restricted one, let nothing through:
+            C{TimeoutError}.
+        """
+        if self._closing:
+            return fail(ConnectError(string="the UDP port is closed"))
+        found = self._punches.find(self._transports, (self._reachable(host), port), any_port, self.clock())
+        if found is not None:
+            return succeed(found)
+        attempt = self._dial(factory, host, port, config, is_punching=True)
+        if any_port:
+            self._punches.add(attempt)
         return attempt.result
 
     def share_with(self, other: DatagramProtocol) -> None:
@@ -407,6 +441,8 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._host = self.getHost()
         transport = UTPTransport(self, connection, protocol, host=self._host, peer=peer, lost=lost)
         self._transports[transport] = None
+        if connection.incoming:
+            self._punches.came_in(transport, self.clock())
         return transport.start()
 
     def detach(self, transport: UTPTransport) -> None:
@@ -414,6 +450,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         Its C{connectionLost} has been called.
         """
         self._transports.pop(transport, None)
+        self._punches.left(transport)
         self._watchers.pop(transport, None)
         self.request_flush()
 
@@ -422,6 +459,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         It is connected, or has failed.
         """
         self._attempts.pop(attempt, None)
+        self._punches.discard(attempt)
         self.request_flush()
 
     def add_port(self, port: UTPPort) -> None:
@@ -523,6 +561,10 @@ class UTPProtocol(Settable, DatagramProtocol):
                     self._accept(connection)
 
     def _accept(self, connection: Connection) -> None:
+        punch = self._punches.take(connection.address[0])
+        if punch is not None:
+            punch.adopt(connection)
+            return
         peer = udp_address(*connection.address)
         for port in list(self._ports):
             try:

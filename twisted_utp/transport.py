@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.values import Address
     from twisted_utp.protocol import UTPProtocol
 
 _log = Logger()
@@ -168,6 +169,13 @@ class UTPTransport(Settable):
         if not self._aborting and self._connection.unsent_bytes * 2 <= self.bufferSize:
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
+
+    def is_from(self, source: Address | str) -> bool:
+        """
+        Has the peer opened the connection, from that address or host, and is it in use?
+        """
+        connection = self._connection
+        return connection.incoming and source in (connection.address, connection.address[0]) and not self.disconnecting
 
     def port_closing(self, now: int) -> None:
         """

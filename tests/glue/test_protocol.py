@@ -15,8 +15,9 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 
 from twisted_utp import UTPProtocol
+from twisted_utp._addresses import udp_address
 from twisted_utp.proto.values import Datagram
-from twisted_utp.protocol import monotonic_us, udp_address
+from twisted_utp.protocol import monotonic_us
 
 
 class Wire:

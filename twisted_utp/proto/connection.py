@@ -169,9 +169,9 @@ class Connection:
     @property
     def syn_key(self) -> tuple[int, int]:
         """
-        Connection id and seq_nr of our SYN: what two peers that dial each other compare.
+        seq_nr and connection id of our SYN: what two peers that dial each other compare.
         """
-        return self.recv_id, self._handshake.syn_seq
+        return self._handshake.syn_seq, self.recv_id
 
     @property
     def unsent_bytes(self) -> int:
@@ -287,10 +287,11 @@ class Connection:
 
     # --- Handshake ---------------------------------------------------------------------------------------------
 
-    def start(self, now: int) -> None:
+    def start(self, now: int, *, is_punching: bool = False) -> None:
         """
         Send the first SYN.
         """
+        self._handshake.is_punching = is_punching
         self._handshake.deadline = now + int(self.config.connect_timeout * MICROSECONDS)
         self._send_syn(now)
 
@@ -561,7 +562,7 @@ class Connection:
         @return: it was believed: its ack_nr is one that only somebody who saw our packets would know.
         """
         if self.state is State.SYN_SENT:
-            if packet.ack_nr != self._handshake.syn_seq:
+            if packet.ack_nr != self._handshake.syn_seq or self._handshake.is_punching:
                 return False
         elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False

@@ -82,6 +82,10 @@ MAX_SYN_TIMEOUT = 2_000_000
 # succeed; nim drops packets with extension bits, so the late ones go without.
 SYN_ATTEMPTS_WITH_FIRST_ID = 2
 
+# Both sides of a punched hole send SYNs until one passes, so they go more often than to somebody who listens, and
+# always with the same id.
+PUNCH_INTERVAL = 500_000
+
 # How often an initiator shows a silent acceptor that it is there.
 MAX_CONFIRMATIONS = 4
 

@@ -89,6 +89,7 @@ class Multiplexer:
         self._rng = rng
         self._connections: dict[Key, Connection] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
+        self._punching: dict[str, list[Connection]] = {}  # by host, until they are connected
         self._ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
@@ -118,7 +119,13 @@ class Multiplexer:
     # --- Inputs ------------------------------------------------------------------------------------------------
 
     def connect(
-        self, address: Address, *, now: int, config: UTPConfig | None = None, tracer: Tracer | None = None
+        self,
+        address: Address,
+        *,
+        now: int,
+        config: UTPConfig | None = None,
+        tracer: Tracer | None = None,
+        is_punching: bool = False,
     ) -> Connection:
         """
         Open a connection.  L{Connected} or L{ConnectionLost <twisted_utp.proto.events.ConnectionLost>} follows.
@@ -126,6 +133,8 @@ class Multiplexer:
         @param address: the peer's numeric address.
         @param now: µs.
         @param tracer: told of this connection, in place of the port's.
+        @param is_punching: the peer dials us at the same time (BEP 55): of both SYNs one wins, on both sides alike, and
+            refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
         seq = self._rng.randrange(1 << 16)
@@ -138,7 +147,9 @@ class Multiplexer:
         self._attach_trace(connection, tracer if tracer is not None else self.tracer)
         if connection.trace is not None:
             connection.trace.started(now)
-        connection.start(now)
+        if is_punching:
+            self._punching.setdefault(address[0], []).append(connection)
+        connection.start(now, is_punching=is_punching)
         return connection
 
     def receive_datagrams(self, datagrams: Sequence[Datagram], *, now: int) -> list[Datagram]:
@@ -303,7 +314,11 @@ class Multiplexer:
                 known.trace.packet_received(now, packet)
             known.on_repeated_syn(packet, received_at, now)
             return None
-        if not self.accepting:
+        punching = self._punching.get(address[0], ())
+        for ours in punching:
+            if ours.address == address:
+                return self._on_crossing_syn(ours, packet, received_at, now)
+        if not self.accepting and not punching:
             return self._on_unwanted_syn(packet, address, received_at, now)
         admission = self.gate.judge(address, self.config, self._connections)
         if admission is Admission.OPEN:
@@ -352,7 +367,7 @@ class Multiplexer:
     def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         """
         Nobody listens.  But when we are dialling that very address, the two of us dial each other (BEP-55), and
-        one of the two SYNs should win: the one with the smaller id, on both sides alike.
+        one of the two SYNs should win: the one with the smaller seq_nr, on both sides alike.
         """
         dialling = [
             connection
@@ -362,8 +377,13 @@ class Multiplexer:
         if not dialling:
             self._refuse(packet, address, now)
             return None
-        ours = dialling[0]
-        if ours.syn_key < (packet.connection_id, packet.seq_nr):
+        return self._on_crossing_syn(dialling[0], packet, received_at, now)
+
+    def _on_crossing_syn(self, ours: Connection, packet: Packet, received_at: int, now: int) -> Connection | None:
+        """
+        The seq_nr is what they are told apart by: it does not change when a SYN is repeated with another id.
+        """
+        if ours.syn_key < (packet.seq_nr, packet.connection_id):
             return None  # the peer will answer ours
         self._drop_ids(ours)
         return self._accept(ours, packet, received_at, now)
@@ -513,6 +533,7 @@ class Multiplexer:
         """
         The connection is open, on its C{recv_id}.
         """
+        self._stop_punching(connection)
         for recv_id in self._other_ids.pop(connection, ()):
             if recv_id != connection.recv_id:
                 self._connections.pop((connection.address, recv_id), None)
@@ -573,7 +594,15 @@ class Multiplexer:
             connection.recv_id = recv_id
             connection.send_id = recv_id + 1 & SEQ_MASK
 
+    def _stop_punching(self, connection: Connection) -> None:
+        waiting = self._punching.get(connection.address[0])
+        if waiting is not None and connection in waiting:
+            waiting.remove(connection)
+            if not waiting:
+                del self._punching[connection.address[0]]
+
     def _drop_ids(self, connection: Connection) -> None:
+        self._stop_punching(connection)
         for recv_id in (connection.recv_id, *self._other_ids.pop(connection, ())):
             self._connections.pop((connection.address, recv_id), None)
 
