@@ -16,7 +16,7 @@ from twisted.internet.error import CannotListenError
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
-from twisted_utp.udp import listen_udp
+from twisted_utp.udp import adopt_udp, listen_udp
 
 Key = tuple[str, int]
 
@@ -65,9 +65,24 @@ def closing_protocol(reactor: Any, interface: str, port: int) -> UTPProtocol | N
     return found if found is not None and found.is_closing else None
 
 
+def adopted_protocol(reactor: Any, descriptor: int, config: UTPConfig) -> UTPProtocol:
+    """
+    The protocol on a UDP socket that somebody else has bound.
+
+    @raise ValueError: when the descriptor is none.
+    """
+    protocol = UTPProtocol(reactor, config, closes_when_idle=True)
+    adopt_udp(reactor, descriptor, protocol)
+    return _register(reactor, protocol.getHost().host, protocol)
+
+
 def _open(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     listen_udp(reactor, port, protocol, interface)
+    return _register(reactor, interface, protocol)
+
+
+def _register(reactor: Any, interface: str, protocol: UTPProtocol) -> UTPProtocol:
     registered = _registered(reactor)
     key = (_host(interface), protocol.getHost().port)
     registered[key] = protocol

@@ -23,6 +23,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_utp._addresses import udp_address
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
@@ -325,8 +326,11 @@ class UTPTransport(Settable):
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         """
-        The peer's address, of type C{"UDP"}.
+        The peer's address, of type C{"UDP"}.  Its port may change, when the peer's NAT forgets the old one.
         """
+        port = self._connection.address[1]
+        if port != self._peer.port:
+            self._peer = udp_address(self._peer.host, port)
         return self._peer
 
     @property

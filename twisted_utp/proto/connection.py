@@ -403,7 +403,7 @@ class Connection:
         if self._discards or not sender.is_confirmed:
             return False
         una = expand_seq(train.ack_nr, sender.board.una) + 1
-        if not self._is_valid_ack(una):
+        if not self.is_valid_ack(una):
             return False
         if not self.receiver.on_train(expand_seq(train.first_seq, self.receiver.next_seq), train.payloads, nbytes):
             return False
@@ -432,7 +432,7 @@ class Connection:
         elif self._handshake.confirmations:
             self._on_acceptor_heard()
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
-        if not self._is_valid_ack(una):
+        if not self.is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
             return
         if not self.sender.is_confirmed:
@@ -455,7 +455,7 @@ class Connection:
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
             self._on_sequenced(packet, now)
 
-    def _is_valid_ack(self, una: int) -> bool:
+    def is_valid_ack(self, una: int) -> bool:
         """
         Neither of what was never sent, nor older than a keepalive's.
         """
@@ -467,7 +467,7 @@ class Connection:
         Could a RESET be the answer to a packet of ours?  Its ack_nr is that packet's seq_nr, and a STATE of ours
         has the next one, which it does not consume.
         """
-        return self._is_valid_ack(seq + 1) or seq == self.sender.next_seq
+        return self.is_valid_ack(seq + 1) or seq == self.sender.next_seq
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
         self._writer.reply_micro = timestamp_diff(received_at, timestamp)

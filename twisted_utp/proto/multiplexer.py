@@ -20,6 +20,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto import rebinding
 from twisted_utp.proto.admission import Admission, Gate
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
@@ -96,6 +97,7 @@ class Multiplexer:
         self._deadlines: list[tuple[int, int, Connection]] = []
         self._deadline_count = 0
         self._reset_limiter = ResetLimiter()
+        self._rebind_limiter = ResetLimiter()
 
     def __len__(self) -> int:
         return len(set(self._connections.values()))
@@ -417,6 +419,10 @@ class Multiplexer:
 
         @return: the connection that it turns out to belong to.
         """
+        if self.gate.census.with_host(address[0]):
+            known, connection = self._find_rebound(packet, address, now)
+            if known:
+                return connection
         if self.gate.cookies.were_issued(now):
             # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
             return self._accept_proven(packet, address, now)
@@ -424,6 +430,27 @@ class Multiplexer:
         self._trace_drop(now, address, packet.connection_id, "no such connection")
         self._send_stray_reset(packet, address, now)
         return None
+
+    def _find_rebound(self, packet: Packet, address: Address, now: int) -> tuple[bool, Connection | None]:
+        """
+        A host with connections sends from a port that has none: has a NAT moved one of them?
+
+        @return: whether it may have, so that a RESET would do harm; and the connection, if it is beyond doubt.
+        """
+        if self._rebind_limiter.is_spent(address[0], now):
+            return True, None
+        candidates = rebinding.candidates(self._connections.values(), packet, address[0])
+        if not candidates:
+            return False, None
+        for connection in candidates:
+            if rebinding.is_continued_by(connection, packet):
+                del self._connections[connection.address, connection.recv_id]
+                rebinding.move(connection, address)
+                self._connections[address, connection.recv_id] = connection
+                self.stats.rebindings += 1
+                return True, connection
+        self._rebind_limiter.allow(address[0], now)  # few guesses
+        return True, None
 
     def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
         if not self._reset_limiter.allow(address, now):

@@ -25,6 +25,7 @@ class PacketWriter:
     """
     Writes the packets of one connection.
 
+    @ivar address: where they go.
     @ivar send_id: the connection id on them.
     @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet, 32 bits, µs.
     @ivar sack_limit: bytes of selective ack that the peer can make use of.
@@ -34,9 +35,9 @@ class PacketWriter:
     """
 
     __slots__ = (
-        "_address",
         "_receiver",
         "ack_extension_bytes",
+        "address",
         "data_extension_bytes",
         "keepalives",
         "reply_micro",
@@ -46,7 +47,7 @@ class PacketWriter:
     )
 
     def __init__(self, address: Address, receiver: ReceiveBuffer) -> None:
-        self._address = address
+        self.address = address
         self._receiver = receiver
         self.send_id = 0
         self.reply_micro = 0
@@ -71,7 +72,7 @@ class PacketWriter:
             encode_extensions(chain),
         )
         payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, 1, flight.nbytes)
-        return Transmit(self._address, payload, len(payload), 1, True)
+        return Transmit(self.address, payload, len(payload), 1, True)
 
     def train(self, flight: Flight, mss: int, now: int) -> tuple[Transmit, bool]:
         """
@@ -96,7 +97,7 @@ class PacketWriter:
         )
         payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, flight.count, flight.nbytes)
         size = min(HEADER_SIZE + len(extensions) + flight.size, len(payload))
-        return Transmit(self._address, payload, size, flight.count), bool(extensions) or not receiver.has_gap
+        return Transmit(self.address, payload, size, flight.count), bool(extensions) or not receiver.has_gap
 
     def _selective_ack(self, room: int) -> bytes:
         """
@@ -161,4 +162,4 @@ class PacketWriter:
             packet.sack, packet.sack_length = selective
             self.ack_extension_bytes += 2 + selective[1]
         payload = encode_packet(packet)
-        return Transmit(self._address, payload, len(payload))
+        return Transmit(self.address, payload, len(payload))

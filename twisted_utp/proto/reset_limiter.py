@@ -30,6 +30,15 @@ class ResetLimiter:
         self._tokens = float(RESET_BURST)
         self._stamp = 0
 
+    def is_spent(self, source: Hashable, now: int) -> bool:
+        """
+        Has the source used up its budget?  This takes nothing.
+
+        @param now: µs.
+        """
+        since, count = self._sources.get(source, (now, 0))
+        return count >= RESETS_PER_SOURCE and now - since < RESET_SOURCE_INTERVAL
+
     def allow(self, source: Hashable, now: int) -> bool:
         """
         Take one from the budgets.
