@@ -235,6 +235,5 @@ async def test_system_calls_are_counted() -> None:
     stats = port.stats()
     assert stats.payload_received == 2_000_000 and 0 < stats.read_calls <= stats.datagrams_received
     assert 0 < stats.write_calls <= stats.datagrams_sent and stats.calls_per_datagram <= 1
-    assert (stats.trains_sent > 0) == (stats.write_calls < stats.datagrams_sent)
     await hang_up(asking)
     await port.stopListening()

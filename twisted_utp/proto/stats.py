@@ -158,7 +158,7 @@ class PortStats:
 
     @ivar connections: those that somebody uses; C{half_open} of them were accepted and wait to be confirmed.
     @ivar connections_opened: dialled; C{connections_accepted} were accepted.
-    @ivar trains_sent: system calls that sent several datagrams; C{trains_received} buffers that held several.
+    @ivar trains_sent: of several datagrams, whether or not the kernel took them whole; C{trains_received} likewise.
     @ivar not_utp: datagrams of others on the port; C{malformed} looked like uTP and were not well-formed.
     @ivar no_connection: packets that no connection knew.
     @ivar resets_sent: to such, and to refused SYNs; C{resets_suppressed} were one too many.
