@@ -5,13 +5,19 @@ Do the examples run as written?
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import socket
+import struct
 import sys
 from pathlib import Path
 
 import pytest
 from twisted.internet import endpoints
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
@@ -147,3 +153,24 @@ def test_bittorrent(start_python, tmp_path):
     leech.wait_for_exit(timeout=60)
     seed.wait_for_exit()
     assert copy.read_bytes() == original.read_bytes()
+
+
+def test_seed_counts_what_it_sent(tmp_path, monkeypatch):
+    """
+    libtorrent may leave before it says that it has the last piece: a piece that was sent whole counts.
+    """
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    metainfo = importlib.import_module("bittorrent.metainfo").Metainfo
+    seed, wire = importlib.import_module("bittorrent.seed"), importlib.import_module("bittorrent.wire")
+    original = tmp_path / "data.bin"
+    original.write_bytes(b"x" * 40_000)
+    torrent = metainfo.of_file(original)
+    done: Deferred[int] = Deferred()
+    peer = seed.SeedPeer(torrent, original.open("rb"), False, done)
+    peer.makeConnection(StringTransport())
+    peer.dataReceived(wire.HANDSHAKE.pack(19, wire.PROTOCOL_NAME, bytes(8), torrent.info_hash, bytes(20)))
+    for begin in (0, 20_000):
+        peer.dataReceived(struct.pack(">IBIII", 13, wire.Message.REQUEST, 0, begin, 20_000))
+    assert not peer.has
+    peer.connectionLost(Failure(ConnectionDone()))
+    assert done.result == 1

@@ -16,7 +16,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = CHECKOUT / "twisted_utp"
-PLUGIN = CHECKOUT / "twisted" / "plugins" / "twisted_utp_plugin.py"
+PLUGINS = sorted((CHECKOUT / "twisted" / "plugins").glob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 60, 800
 
 PROTO_STDLIB = {
@@ -25,8 +25,10 @@ PROTO_STDLIB = {
 }  # fmt: skip
 LIGHT = {
     "twisted.application.service", "twisted.internet.interfaces", "twisted.plugin", "twisted_utp._parsers",
-    "twisted_utp.interfaces", "zope.interface",
+    "twisted_utp._tls_parsers", "twisted_utp.interfaces", "zope.interface",
 }  # fmt: skip
+
+LOADED_BY_EVERY_TWIST = [*PLUGINS, PACKAGE / "_parsers.py", PACKAGE / "_tls_parsers.py", PACKAGE / "__init__.py"]
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -129,7 +131,7 @@ def test_testing_builds_on_the_core():
         assert all(is_within(name, *allowed) for name in ours), f"{module_name(path)} imports {ours}"
 
 
-@pytest.mark.parametrize("path", [PLUGIN, PACKAGE / "_parsers.py", PACKAGE / "__init__.py"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LOADED_BY_EVERY_TWIST, ids=lambda path: path.name)
 def test_plugin_is_light(path):
     """
     What every C{twist} loads on a cold plugin cache imports neither a reactor nor the core at module level.

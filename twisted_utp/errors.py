@@ -53,6 +53,7 @@ _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.ABORTED: error.ConnectionAborted,
     LossReason.REFUSED: error.ConnectionRefusedError,
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
+    LossReason.UNREACHABLE: error.NoRouteError,
 }
 
 

@@ -31,11 +31,11 @@ from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.acceptance import PortLoad, Verdict
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected
+from twisted_utp.proto.events import Connected, DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
-from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
-from twisted_utp.udp import ITrainPort, train_port
+from twisted_utp.udp import DatagramTooBig, ITrainPort, train_port
 
 if TYPE_CHECKING:
     from random import Random
@@ -382,6 +382,12 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         All that a port which reads batches itself read in one wake-up; served at once.
         """
+        if len(datagrams) == 1 and not (self._in_flush or self._batch or self._flush_call or self._unsent):
+            now = self.clock()
+            taken = self.multiplexer.receive_single(datagrams[0], now)
+            if taken is not None:
+                self._answer(*taken)
+                return
         self._batch.extend(datagrams)
         if self._in_flush:
             return
@@ -394,9 +400,20 @@ class UTPProtocol(Settable, DatagramProtocol):
         if self._unsent and not self._in_flush:
             self._flush()
 
+    def datagrams_returned(self, returned: list[ReturnedDatagram]) -> None:
+        """
+        Datagrams that could not be delivered, says the network.
+        """
+        assert self._port is not None
+        for datagram in returned:
+            datagram.address = self._port.full_address(datagram.address)
+        self.multiplexer.receive_returned(returned, now=self.clock())
+        self.request_flush()
+
     def connectionRefused(self) -> None:
         """
-        An ICMP message.  Anyone can forge it, so the peer's own answer, or silence, decides.
+        An ICMP message that does not say what it is about.  Anyone can forge it, so the peer's own answer, or silence,
+        decides.
         """
 
     # --- From transports, ports and attempts -------------------------------------------------------------------
@@ -512,6 +529,29 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._arm_timer()
         self._close_if_idle()
 
+    def _answer(self, connection: Connection, data: bytes) -> None:
+        """
+        A whole turn for one packet that brought data, and one that the application answers with, if it does.
+        """
+        transmit, port = None, self._port
+        self._in_flush = True
+        try:
+            receiver = connection.user_data
+            if receiver is not None:
+                receiver.event_received(DataReceived(data))
+            if not self._resumed and port is not None and port is self._port:
+                transmit = self.multiplexer.poll_single(connection, self.clock())
+                if transmit is not None:
+                    self._unsent = port.send([transmit], self._send_failed)
+        finally:
+            self._in_flush = False
+        if transmit is None or self._unsent or self._watchers or not self._transports:
+            self._flush()
+            return
+        due = self.multiplexer.poll_timeout()
+        if self._timer is None or (due is not None and due < self._timer_due):
+            self._arm_timer()
+
     def _receive(self) -> None:
         multiplexer = self.multiplexer
         now = self.clock()
@@ -606,8 +646,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         The kernel will not take it.  That is loss; but whoever is only trying to connect need not wait.
         """
-        if transmit.dont_fragment:
-            return  # an MTU probe that is too long for the interface: to find that out is what it is for
+        if isinstance(error, DatagramTooBig):  # an MTU probe: to find that out is what it is for
+            self.datagrams_returned(
+                [ReturnedDatagram(transmit.address, transmit.payload, Obstacle.TOO_BIG, error.size)]
+            )
+            return
         if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
             hopeless = [attempt for attempt in self._attempts if attempt.address == transmit.address]
             for attempt in hopeless:

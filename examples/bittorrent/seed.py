@@ -4,7 +4,7 @@ How does a seed serve blocks without reading the whole file into the send buffer
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import IO
 
 from twisted.internet.defer import Deferred
@@ -29,7 +29,8 @@ class SeedPeer(PeerWire):
     not as data.
 
     @param until_complete: close the connection once the peer has everything.
-    @param done: called back with the peer's piece count when the connection has ended.
+    @param done: called back with the number of pieces that the peer has, or was sent whole, when the connection has
+        ended.
     """
 
     def __init__(self, metainfo: Metainfo, file: IO[bytes], until_complete: bool, done: Deferred[int]) -> None:
@@ -38,6 +39,7 @@ class SeedPeer(PeerWire):
         self._until_complete = until_complete
         self._done = done
         self._requests: deque[tuple[int, int, int]] = deque()
+        self._sent: Counter[int] = Counter()  # bytes by piece
         self._paused = False
 
     def handshaken(self) -> None:
@@ -75,6 +77,7 @@ class SeedPeer(PeerWire):
             index, begin, length = self._requests.popleft()
             self._file.seek(index * self.metainfo.piece_length + begin)
             self.send(Message.PIECE, BLOCK_HEADER.pack(index, begin) + self._file.read(length))
+            self._sent[index] += length
 
     def pauseProducing(self) -> None:
         """
@@ -99,6 +102,9 @@ class SeedPeer(PeerWire):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
         Say how far the peer came.
+
+        A peer that has everything has no more use for a seed: libtorrent may leave before it says so of its last piece.
         """
         self._requests.clear()
-        self._done.callback(len(self.has))
+        sent = {index for index, length in self._sent.items() if length >= self.metainfo.piece_size(index)}
+        self._done.callback(len(self.has | sent))

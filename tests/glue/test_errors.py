@@ -19,6 +19,7 @@ EXPECTED = {
     LossReason.ABORTED: error.ConnectionAborted,
     LossReason.REFUSED: error.ConnectionRefusedError,
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
+    LossReason.UNREACHABLE: error.NoRouteError,
 }
 
 

@@ -24,8 +24,14 @@ pytestmark = pytest.mark.packaging
 
 # -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
 ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
+PLUGINS = ["", "_tls"]
 SERVERS = ["utp:0", "utp6:0", "UTP:0", "utp:0:interface=127.0.0.1", "haproxy:utp:0"]
-CLIENTS = ["utp:localhost:1", r"utp:host=\:\:1:port=1", r"tls:localhost:443:endpoint=utp\:127.0.0.1\:1"]
+CLIENTS = [
+    "utp:localhost:1",
+    r"utp:host=\:\:1:port=1",
+    r"tls:localhost:443:endpoint=utp\:127.0.0.1\:1",
+    "utps:localhost:1",
+]
 
 
 def run(*argv: str | Path, timeout: float = 300, cwd: str | Path = "/") -> str:
@@ -161,11 +167,11 @@ def installed(request) -> Environment:
 
 def test_wheel_contents(wheel):
     """
-    The wheel holds the package, the one plugin file, and nothing that belongs to Twisted or to the tests.
+    The wheel holds the package, the plugin files, and nothing that belongs to Twisted or to the tests.
     """
     names = zipfile.ZipFile(wheel).namelist()
     outside = {name for name in names if not name.startswith("twisted_utp/") and ".dist-info/" not in name}
-    assert outside == {"twisted/plugins/twisted_utp_plugin.py"}
+    assert outside == {f"twisted/plugins/twisted_utp{part}_plugin.py" for part in PLUGINS}
     assert "twisted_utp/py.typed" in names
     assert "twisted_utp/proto/multiplexer.py" in names
 
@@ -204,7 +210,7 @@ def test_plugin_loads_nothing_heavy(installed):
     """
     Importing the plugin installs no reactor and loads no core: every C{twist} does it on a cold cache.
     """
-    code = "import sys, twisted.plugins.twisted_utp_plugin; "
+    code = f"import sys, {', '.join(f'twisted.plugins.twisted_utp{part}_plugin' for part in PLUGINS)}; "
     code += "print([name for name in sys.modules if name == 'twisted.internet.reactor' "
     code += "or name.startswith(('twisted_utp.proto', 'twisted_utp.udp', 'twisted_utp.protocol', 'asyncio'))])"
     assert installed.probe(code).strip() == "[]"
@@ -219,7 +225,8 @@ def test_interface_is_declared(installed):
     code += "from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor as Client; "
     code += "print(sorted((I.__name__[7:13], p.prefix, verifyObject(I, p)) for I in (Server, Client) "
     code += "for p in getPlugins(I) if p.prefix.startswith('utp')))"
-    wanted = [("Client", "utp", True), ("Server", "utp", True), ("Server", "utp6", True)]
+    wanted = [("Client", "utp", True), ("Client", "utps", True)]
+    wanted += [("Server", "utp", True), ("Server", "utp6", True), ("Server", "utps", True)]
     assert installed.probe(code).strip() == str(wanted)
 
 

@@ -307,7 +307,7 @@ def test_ours_get_the_extension_bits(exchange: type[Exchange]) -> None:
     assert answer.extension_bits == OURS
     assert connection.peer_extension_bits == OURS | 5
     assert connection.sender.max_span == MAX_SPAN
-    assert connection._writer.sack_limit == MAX_SACK_BYTES
+    assert connection.writer.sack_limit == MAX_SACK_BYTES
     assert exchange().accept().sender.max_span == MAX_SPAN_FOREIGN
 
 

@@ -48,16 +48,16 @@ def round_trip(controller: Ledbat, delay: int | None, **changes: Any) -> float:
 
 
 def test_initial_window() -> None:
-    """RFC 6817 INIT_CWND: two packets, in slow start."""
+    """RFC 6928: ten packets, in slow start."""
     controller = ledbat()
-    assert controller.cwnd == 2 * MSS
+    assert controller.cwnd == 10 * MSS
     assert controller.in_slow_start
 
 
 def test_slow_start_doubles_each_round_trip() -> None:
     """Every byte acknowledged adds one (RFC 5681 (3.1))."""
     controller = ledbat()
-    for expected in (4, 8, 16, 32):
+    for expected in (20, 40, 80):
         round_trip(controller, 0)
         assert controller.cwnd == expected * MSS
 
@@ -213,22 +213,22 @@ def test_undo_happens_once_and_never_shrinks() -> None:
     assert controller.cwnd == 5 * MSS
 
 
-@pytest.mark.parametrize(("timeouts", "expected"), [(1, 16), (2, 8), (4, 2), (5, 2), (100_000, 2)])
+@pytest.mark.parametrize(("timeouts", "expected"), [(1, 40), (2, 20), (3, 10), (4, 10), (100_000, 10)])
 def test_idleness_halves_the_window_per_timeout(timeouts: int, expected: int) -> None:
     """RFC 2861 (3.1): halved for each RTO without anything in flight, down to the initial window."""
-    controller = ledbat(32.0 * MSS)
+    controller = ledbat(80.0 * MSS)
     controller.on_idle(now=1, timeouts=timeouts)
     assert controller.cwnd == expected * MSS
 
 
 def test_after_idleness_it_grows_back_quickly() -> None:
     """What the path carried before is regained in slow start, and no more than that."""
-    controller = ledbat(32.0 * MSS)
+    controller = ledbat(80.0 * MSS)
     controller.on_idle(now=1, timeouts=10)
     assert controller.in_slow_start
-    for _ in range(4):
+    for _ in range(3):
         round_trip(controller, 0)
-    assert 32 * MSS <= controller.cwnd < 36 * MSS
+    assert 80 * MSS <= controller.cwnd < 84 * MSS
 
 
 def test_idleness_does_not_enlarge() -> None:
@@ -330,3 +330,14 @@ def test_explores_after_empty_rounds() -> None:
     before = controller.cwnd
     rounds(controller, 1, 0, start=now)
     assert controller.cwnd == pytest.approx(1.25 * before, rel=0.05)
+
+
+def test_patience() -> None:
+    """Each drop below the target doubles the wait before it explores again."""
+    controller = ledbat(100.0 * MSS)
+    now = rounds(controller, 2, 10_000)
+    controller.on_loss(now=now, bytes_in_flight=0)
+    now = rounds(controller, 8, 0, start=now)
+    assert not controller.in_slow_start
+    rounds(controller, 5, 0, start=now)
+    assert controller.in_slow_start

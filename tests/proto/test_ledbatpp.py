@@ -54,25 +54,46 @@ def test_target() -> None:
 
 @pytest.mark.parametrize(("base", "gain"), [(1_000, 1 / 16), (20_000, 1 / 6), (50_000, 1 / 3), (200_000, 1.0)])
 def test_gain(base: int, gain: float) -> None:
-    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)), in slow start and after."""
+    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)) in a slow start with a queue, times 3000 bytes later."""
     controller = ledbatpp()
-    sample = AckSample(MSS, 1 << 30, base, base, base, 0, False, False)
+    sample = AckSample(MSS, 1 << 30, base, base, base, 10_000, False, False)
     controller.on_ack(now=1, sample=sample)
-    assert controller.cwnd == pytest.approx((2 + gain) * MSS)
+    assert controller.cwnd == pytest.approx((10 + gain) * MSS)
     controller = ledbatpp(10.0 * MSS)
     controller.on_ack(now=1, sample=sample)
-    assert controller.cwnd == pytest.approx((10 + gain / 10) * MSS)
+    assert controller.cwnd == pytest.approx(10 * MSS + 3000 * gain / 10)
+
+
+def test_first_slow_start() -> None:
+    """Doubling while nothing queues, GAIN (a third) from the first queue on and where the delay is not known."""
+    controller = ledbatpp()
+    now = rounds(controller, 3, 0, 1)  # which adds a tenth ten times in each
+    assert controller.cwnd == pytest.approx(10 * 1.1**30 * MSS, rel=0.01)
+    before = controller.cwnd
+    now = rounds(controller, 1, 10_000, now)
+    assert controller.in_slow_start and controller.cwnd == pytest.approx((1 + 1 / 30) ** 10 * before, rel=0.01)
+    before = controller.cwnd
+    controller.on_ack(now=now, sample=AckSample(3000, 1 << 30, RTT, RTT, RTT, None, False, False))
+    assert controller.cwnd == pytest.approx(before + 1000)
 
 
 def test_growth_is_constant_below_the_target() -> None:
-    """Not proportional to the distance, unless the buffer has shown to be shallow."""
+    """Not proportional to the distance, unless the buffer has shown to be shallow: then it is LEDBAT's."""
     changes = []
-    for delay, effective in ((1_000, TARGET), (59_000, TARGET), (20_000, 40_000)):
+    for delay, effective in ((1_000, TARGET), (59_000, TARGET), (0, 40_000), (20_000, 40_000)):
         controller = ledbatpp(100.0 * MSS)
         controller.effective_target = float(effective)
         controller.on_ack(now=1, sample=AckSample(MSS, 1 << 30, RTT, RTT, RTT, delay, False, False))
         changes.append(controller.cwnd - 100 * MSS)
-    assert changes[0] == changes[1] == pytest.approx(2 * changes[2])
+    assert changes[0] == changes[1] == pytest.approx(10)
+    assert changes[2] == pytest.approx(2 * changes[3]) == pytest.approx(30)
+
+
+def test_decrease() -> None:
+    """120 ms of queue in a round trip of 170 ms: 60 ms of it are too much, and half of them go, but for the growth."""
+    controller = ledbatpp(100.0 * MSS)
+    controller.on_ack(now=1, sample=AckSample(MSS, 1 << 30, 170_000, 170_000, RTT, 120_000, False, False))
+    assert controller.cwnd - 100 * MSS == pytest.approx((1000 - 50 * MSS * 60 / 170) / 100)
 
 
 def test_first_slowdown() -> None:
@@ -88,7 +109,7 @@ def test_first_slowdown() -> None:
 
 
 def test_slowdowns_become_rare_when_nobody_is_there() -> None:
-    """The interval doubles up to eightfold while each slowdown finds the path empty."""
+    """The interval doubles up to fourfold while each slowdown finds the path empty."""
     controller = ledbatpp()
     now = begin_slowdown(controller)
     starts = [now]
@@ -99,7 +120,7 @@ def test_slowdowns_become_rare_when_nobody_is_there() -> None:
             now = rounds(controller, 1, 50_000, now)
         starts.append(now)
     gaps = [second - first for first, second in zip(starts, starts[1:], strict=False)]
-    assert gaps[1] > 1.5 * gaps[0] and gaps[2] > 1.5 * gaps[1]
+    assert gaps[1] > 1.8 * gaps[0] and gaps[2] == pytest.approx(gaps[1], rel=0.1)
 
 
 def test_slowdowns_stay_frequent_when_somebody_is_there() -> None:

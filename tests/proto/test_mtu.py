@@ -95,6 +95,53 @@ def test_black_hole() -> None:
     assert not MtuDiscovery(base=548, limit=1472).on_black_hole(NOW)
 
 
+def test_a_router_names_the_size() -> None:
+    """It is tried next and, as it works, is the answer; half an hour later the search starts anew all the same."""
+    mtu = MtuDiscovery(base=548, limit=1472)
+    mtu.on_sent(mtu.next_probe(NOW))
+    assert not mtu.on_too_big(1402, 1252, NOW)
+    assert mtu.next_probe(NOW) == 1252
+    mtu.on_sent(1252)
+    assert mtu.on_acked(1252, NOW)
+    assert mtu.next_probe(NOW) == 0
+    assert mtu.next_probe(NOW + MTU_RAISE_INTERVAL) == 1402
+
+
+def test_a_router_that_errs() -> None:
+    """When the size that it named is lost again and again, the search goes on below."""
+    mtu = MtuDiscovery(base=548, limit=1472)
+    mtu.on_sent(1402)
+    mtu.on_too_big(1402, 1252, NOW)
+    search(mtu, 800)
+    assert 800 - MTU_SEARCH_STOP <= mtu.size <= 800
+
+
+def test_two_narrow_links() -> None:
+    """The second router's word comes after the first one's."""
+    mtu = MtuDiscovery(base=548, limit=1472)
+    mtu.on_sent(1402)
+    mtu.on_too_big(1402, 1252, NOW)
+    mtu.on_sent(1252)
+    mtu.on_too_big(1252, 972, NOW)
+    assert mtu.next_probe(NOW) == 972
+
+
+def test_a_path_that_has_become_narrower() -> None:
+    """A packet of a size that used to arrive comes back with a smaller one: that is used from now on."""
+    mtu = MtuDiscovery(base=548, limit=1472)
+    search(mtu, 1472)
+    assert not mtu.is_plausible(1472, 0)
+    assert mtu.is_plausible(1472, 1252)
+    assert mtu.on_too_big(1472, 1252, NOW)
+    assert (mtu.size, mtu.next_probe(NOW)) == (1252, 0)
+
+
+@pytest.mark.parametrize(("size", "reported"), [(1402, 547), (1402, 1402), (1402, 1500), (548, 0), (548, 548)])
+def test_sizes_that_cannot_be(size: int, reported: int) -> None:
+    """Less than what every path carries, or not less than what came back."""
+    assert not MtuDiscovery(base=548, limit=1472).is_plausible(size, reported)
+
+
 @pytest.mark.parametrize("nbytes", [*range(MIN_PADDING, 30), 266, 267, 268, 269, 270, 524, 525, 526, 527, 900])
 def test_padding_is_as_long_as_asked(nbytes: int) -> None:
     """Extensions of exactly so many bytes, which decode to nothing but our extension bits."""

@@ -243,7 +243,7 @@ def test_outage(seconds: float) -> None:
 
 def test_outage_for_good() -> None:
     """The network never comes back: both sides notice, say so once, and are gone."""
-    pair = Pair(config=UTPConfig(user_timeout=10.0))
+    pair = Pair(config=UTPConfig(user_timeout=10.0), link={"rate": 20_000_000})
     ends = pair.connect()
     transfer = pair.start_transfer(ends, 8 * MEGABYTE)
     pair.run_for(0.2)

@@ -184,11 +184,11 @@ def test_a_window_below_a_packet_sends_one_at_a_time() -> None:
     assert offsets(bench.flush()) == [1]
 
 
-def test_ledbat_starts_with_two_packets() -> None:
-    """RFC 6817 INIT_CWND, then slow start."""
+def test_ledbat_starts_with_ten_packets() -> None:
+    """RFC 6928, then slow start."""
     bench = Bench(congestion=Ledbat(mss=MSS, target_delay=100_000))
-    assert len(bench.write(10_000)) == 2
-    for expected in (4, 8, 16):
+    assert len(bench.write(20_000)) == 10
+    for expected in (20, 40, 80):
         bench.now += RTT
         bench.ack(bench.sender.next_seq - FIRST)
         assert len(bench.flush()) == expected

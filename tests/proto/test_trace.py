@@ -315,7 +315,7 @@ def test_a_tracer_for_one_connection(exchange: Any, check_traced: Any) -> None:
 
 def test_mtu(listener: Listener) -> None:
     """Each size that the search finds, from that of the start on."""
-    bulk(listener, up={"mtu": 1400})
+    bulk(listener, 4_000_000, up={"mtu": 1400})
     told = listener.of("mtu_updated")
     assert told[0]["old"] == 0
     assert [data["old"] for data in told[1:]] == [data["new"] for data in told[:-1]]

@@ -9,7 +9,7 @@ import pytest
 from twisted_utp.testing.scenarios import weather
 
 
-@pytest.mark.parametrize(("percent", "seconds"), [(1, 10), (2, 20), (5, 20)])
+@pytest.mark.parametrize(("percent", "seconds"), [(1, 10), (5, 15)])
 @pytest.mark.parametrize("controller", ["ledbat", "ledbat++"])
 def test_random_loss(controller: str, percent: float, seconds: float) -> None:
     """Well above libutp's rate, with hardly a timeout."""
@@ -21,11 +21,10 @@ def test_random_loss(controller: str, percent: float, seconds: float) -> None:
 @pytest.mark.parametrize("milliseconds", [1, 20])
 def test_jitter(milliseconds: int) -> None:
     """Packets that overtake each other cost next to nothing."""
-    share = weather.jitter("ledbat++", milliseconds=milliseconds, seconds=6).figures["share"]
-    assert share >= {1: 0.97, 20: 0.8}[milliseconds]
+    assert weather.jitter("ledbat++", milliseconds=milliseconds, seconds=8, rate=30).met
 
 
 @pytest.mark.parametrize(("rtt", "duration", "goal"), [(100, 0.3, 2), (50, 1.5, 3)])
 def test_outage(rtt: int, duration: float, goal: float) -> None:
     """The rate is back in seconds, where libutp needs 15 to 20."""
-    assert weather.outage("ledbat++", rtt=rtt, duration=duration, goal=goal).met
+    assert weather.outage("ledbat++", rtt=rtt, duration=duration, goal=goal, rate=30, before=4).met

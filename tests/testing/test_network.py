@@ -186,7 +186,7 @@ def test_icmp_too_big_reaches_the_sender() -> None:
     link = one.network._paths["10.0.0.1", "10.0.0.2"].first.__self__  # type: ignore[attr-defined]
     one.network.answer_too_big(link)
     heard: list[tuple[int, int]] = []
-    sender.on_too_big = lambda packet, mtu: heard.append((simulator.now - START, mtu))
+    sender.on_returned = lambda packet, obstacle, mtu: heard.append((simulator.now - START, mtu))
     sender.send(bytes(1000), ("10.0.0.2", 9))
     simulator.run()
     assert heard == [(100, 600)]

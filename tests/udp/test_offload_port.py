@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from twisted_utp.proto.values import Datagram, Transmit
 from twisted_utp.udp.offload import SWITCH, offload
-from twisted_utp.udp.offload_port import MAX_READS, MAX_SEGMENTS, OffloadUDPPort
+from twisted_utp.udp.offload_port import LOOK_AGAIN, MAX_READS, MAX_SEGMENTS, OffloadUDPPort
 
 needs_kernel = pytest.mark.skipif(
     not (offload().gso and offload().gro), reason="this kernel neither cuts nor merges trains, or is told not to"
@@ -200,6 +200,23 @@ def test_a_driver_that_cannot_cut(ports: Ports, code: int) -> None:
     assert sender.socket.singles == 13
 
 
+def test_a_route_that_is_narrower_than_its_interface(ports: Ports) -> None:
+    """
+    Datagrams longer than what the kernel believes of the path leave in fragments, but a train of them is refused: it
+    goes out one by one.  Later trains may go elsewhere, and are tried again.
+    """
+    sender, receiver = ports
+    sender.max_segments = MAX_SEGMENTS
+    sender.socket = Refusing(sender.socket, errno.EMSGSIZE, trains_only=True)
+    sent = train(receiver)
+    assert sender.send([sent], refuse) == []
+    assert sender.max_segments == MAX_SEGMENTS
+    arrived: list[bytes] = []
+    while batch := received(receiver):
+        arrived += singles(batch)
+    assert arrived == sent.segments()
+
+
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
 def test_a_full_socket_loses_nothing(ports: Ports, code: int) -> None:
     """What there is no room for is handed back, in order, and the port says when there is room again."""
@@ -259,14 +276,38 @@ def test_nothing_to_read(ports: Ports) -> None:
 
 def test_link_local_peers_keep_their_scope() -> None:
     """The scope id of a link-local address is part of where an answer must go."""
-    from twisted_utp.udp.offload_port import _address
+    from twisted_utp.udp.error_queue import peer_address
 
-    assert _address(("fe80::1", 9, 0, 3)) == ("fe80::1%3", 9)
-    assert _address(("::1", 9, 0, 0)) == ("::1", 9)
-    assert _address(("192.0.2.1", 9)) == ("192.0.2.1", 9)
+    assert peer_address(("fe80::1", 9, 0, 3)) == ("fe80::1%3", 9)
+    assert peer_address(("::1", 9, 0, 0)) == ("::1", 9)
+    assert peer_address(("192.0.2.1", 9)) == ("192.0.2.1", 9)
 
 
 def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     """TWISTED_UTP_OFFLOAD=0 does without."""
     monkeypatch.setenv(SWITCH, "0")
     assert not offload().gso and not offload().gro
+
+
+def test_one_in_each_wakeup() -> None:
+    """
+    While small datagrams come one by one, most wake-ups read no further; when several come, that ends soon.
+    """
+    reactor = Watching()
+    sender, receiver = opened(reactor), opened(reactor)
+    where = ("127.0.0.1", receiver.getHost().port)
+    try:
+        for _ in range(2 * LOOK_AGAIN):
+            sender.socket.sendto(b"one", where)
+            receiver.doRead()
+        for _ in range(3 * LOOK_AGAIN):
+            sender.socket.sendto(b"many", where)
+        wakeups = 0
+        while sum(len(batch) for batch in receiver.protocol.batches) < 5 * LOOK_AGAIN:
+            receiver.doRead()
+            wakeups += 1
+            assert wakeups <= LOOK_AGAIN + 1
+        assert receiver.protocol.batches[-1][-1].data == b"many"
+    finally:
+        sender.stopListening()
+        receiver.stopListening()

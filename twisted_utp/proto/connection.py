@@ -29,6 +29,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
+from twisted_utp.proto.endings import is_reset_clean, only_fin_is_missing
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
@@ -69,12 +70,12 @@ class Connection:
         0 for none.
     @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
+    @ivar ack_pending: something arrived that has not been acknowledged.
+    @ivar writer: writes its packets.
     """
 
     __slots__ = (
-        "_ack_pending",
         "_acks_sent",
-        "_bytes_received",
         "_discards",
         "_eof_announced",
         "_handshake",
@@ -83,15 +84,16 @@ class Connection:
         "_last_sent_at",
         "_mux",
         "_packets_invalid",
-        "_packets_received",
         "_peer_repeats",
         "_reading_paused",
         "_was_full",
-        "_writer",
+        "ack_pending",
         "address",
+        "bytes_received",
         "close_code",
         "config",
         "incoming",
+        "packets_received",
         "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
@@ -103,6 +105,7 @@ class Connection:
         "timers",
         "trace",
         "user_data",
+        "writer",
     )
 
     def __init__(
@@ -135,11 +138,11 @@ class Connection:
             early_byte=config.early_byte,
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
-        self._writer = PacketWriter(address, self.receiver)
+        self.writer = PacketWriter(address, self.receiver)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
         self._keepalive = int(config.keepalive * MICROSECONDS)
         self._handshake = Handshake(seq, is_acceptor=incoming)
-        self._ack_pending = False
+        self.ack_pending = False
         self._peer_repeats = False
         self._reading_paused = False
         self._discards = False
@@ -149,8 +152,8 @@ class Connection:
         self.peer_close_code = self.close_code = 0
         self._last_sent_at = 0
         self._acks_sent = 0
-        self._bytes_received = 0
-        self._packets_received = 0
+        self.bytes_received = 0
+        self.packets_received = 0
         self._packets_invalid = 0
 
     # --- What its user asks of it ------------------------------------------------------------------------------
@@ -160,11 +163,11 @@ class Connection:
         """
         The connection id on packets from us.
         """
-        return self._writer.send_id
+        return self.writer.send_id
 
     @send_id.setter
     def send_id(self, send_id: int) -> None:
-        self._writer.send_id = send_id
+        self.writer.send_id = send_id
 
     @property
     def syn_key(self) -> tuple[int, int]:
@@ -257,7 +260,7 @@ class Connection:
         """
         self._was_full = self._was_full or self.is_write_full()
         if self.state is not State.CLOSED and self.receiver.is_window_update_due(self.sender.mss):
-            self._ack_pending = True
+            self.ack_pending = True
         self._mux.mark_ready(self)
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
@@ -334,7 +337,7 @@ class Connection:
         The SYN's wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither
         counts, but the echo is what the peer's first delay sample is made of.
         """
-        writer = self._writer
+        writer = self.writer
         writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
         # Never longer than the SYN: late ones of ours lack the bits, too.
         window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
@@ -349,7 +352,7 @@ class Connection:
         self.peer_extension_bits = bits
         if bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE:
             self.peer_is_ours = True
-            self._writer.sack_limit = MAX_SACK_BYTES
+            self.writer.sack_limit = MAX_SACK_BYTES
             self.sender.on_peer_is_ours()
 
     def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
@@ -372,7 +375,7 @@ class Connection:
         """
         Acceptors of our kind say nothing before they know that we are there (Sender.is_confirmed).
         """
-        self._ack_pending = True
+        self.ack_pending = True
         again = self._handshake.confirm(self.sender.rtt.rto, now)
         if again is not None:
             self.timers.set(Timer.CONNECT, again)
@@ -380,6 +383,18 @@ class Connection:
     def _on_acceptor_heard(self) -> None:
         self._handshake.confirmations = 0
         self.timers.clear(Timer.CONNECT)
+
+    def is_undisturbed(self) -> bool:
+        """
+        Does nothing make this an unusual moment: nobody traces, pauses or closes it, and it has been confirmed?
+        """
+        return not (
+            self._reading_paused
+            or self._discards
+            or self._was_full
+            or self.trace is not None
+            or self._handshake.confirmations
+        )
 
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
@@ -411,20 +426,17 @@ class Connection:
             self._on_acceptor_heard()
         if self.trace is not None:
             self.trace.train_received(now, train, nbytes)
-        self._packets_received += train.count
-        self._ack_pending = True
+        self.packets_received += train.count
+        self.ack_pending = True
         self._note_timestamp(train.timestamp, received_at)
-        self._on_ack(
-            AckInfo(una, 0, train.wnd_size, train.timestamp_difference, False, received_at),
-            now,
-        )
+        self._on_ack(AckInfo(una, 0, train.wnd_size, train.timestamp_difference, False, received_at), now)
         return True
 
     def on_packet(self, packet: Packet, received_at: int, now: int) -> None:
         """
         One packet with our connection id, of any type but SYN and RESET.
         """
-        self._packets_received += 1
+        self.packets_received += 1
         if self.state is State.SYN_SENT:
             self._on_syn_sent(packet, received_at, now)
             if self.state is State.SYN_SENT:
@@ -441,17 +453,15 @@ class Connection:
         if packet.close_reason:
             self.peer_close_code = packet.close_reason
         # Acknowledgements count whatever the seq_nr: after a FIN, libutp's and libtorrent's differ by one.
-        self._on_ack(
-            AckInfo(
-                una,
-                packet.sack or 0,
-                packet.wnd_size,
-                packet.timestamp_difference,
-                packet.type is PacketType.STATE and packet.sack is None,
-                received_at,
-            ),
-            now,
+        info = AckInfo(
+            una,
+            packet.sack or 0,
+            packet.wnd_size,
+            packet.timestamp_difference,
+            packet.type is PacketType.STATE and packet.sack is None,
+            received_at,
         )
+        self._on_ack(info, now)
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
             self._on_sequenced(packet, now)
 
@@ -470,8 +480,8 @@ class Connection:
         return self.is_valid_ack(seq + 1) or seq == self.sender.next_seq
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
-        self._writer.reply_micro = timestamp_diff(received_at, timestamp)
-        self.sender.delay.on_their_sample(self._writer.reply_micro, received_at)
+        self.writer.reply_micro = timestamp_diff(received_at, timestamp)
+        self.sender.delay.on_their_sample(self.writer.reply_micro, received_at)
 
     def _on_ack(self, info: AckInfo, now: int) -> None:
         sender = self.sender
@@ -496,7 +506,7 @@ class Connection:
             self._peer_repeats = self._peer_repeats or self.sender.fin_seq is not None
         elif arrival not in (Arrival.IN_ORDER, Arrival.AHEAD):
             self.count_invalid(now, arrival.value)
-        self._ack_pending = True
+        self.ack_pending = True
 
     def finish_batch(self, now: int) -> None:
         """
@@ -515,7 +525,7 @@ class Connection:
         receiver = self.receiver
         data = receiver.take()
         if data:
-            self._bytes_received += len(data)
+            self.bytes_received += len(data)
             if not self._discards:
                 self._emit(DataReceived(data))
         if receiver.is_complete and not self._eof_announced:
@@ -566,43 +576,31 @@ class Connection:
                 return False
         elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False
-        if packet.close_reason:
-            self.peer_close_code = packet.close_reason
+        self.peer_close_code = packet.close_reason or self.peer_close_code
         self._deliver()
         if self.state is State.LINGERING and not self._is_done:
             return True  # nothing is missing any more, but a paused reader has yet to take the last of it
-        refused = self.state is State.SYN_SENT
-        clean = self.state is State.LINGERING or self._only_fin_is_missing() or self._peer_may_leave()
-        reason = LossReason.REFUSED if refused else LossReason.DONE if clean else LossReason.RESET
+        clean = LossReason.DONE if is_reset_clean(self) else LossReason.RESET
+        reason = LossReason.REFUSED if self.state is State.SYN_SENT else clean
         self._end(Input.RESET, reason, now)
         return True
 
-    def _peer_may_leave(self) -> bool:
+    def refuse(self, reason: LossReason, now: int) -> None:
         """
-        Our FIN is acknowledged, and nobody wants to hear what the peer still has to say: its RESET is as good as a
-        FIN.  To a user who only half closed, it would pass a truncated stream off as a whole one.
+        Our SYN was turned down, by the peer or by the network on the way.
         """
-        return self.state is State.FIN_WAIT_2 and (self._discards or self.receiver.is_complete)
-
-    def _only_fin_is_missing(self) -> bool:
-        """
-        The peer has finished, and has acknowledged everything of ours but the FIN.
-        """
-        sender = self.sender
-        return self.state is State.CLOSING and sender.board.una == sender.fin_seq
+        if not self._handshake.is_punching:
+            self._end(Input.RESET, reason, now)
 
     def _send_reset(self, now: int) -> None:
         is_confirmed = self.sender.is_confirmed
         if not is_confirmed and not self._mux.withdraw_syn_ack(self):
             return  # a second answer to one question; the next one will be answered
         close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
-        self._mux.send_control(self, self._writer.reset(self.sender.next_seq, close_code, now), now)
+        self._mux.send_control(self, self.writer.reset(self.sender.next_seq, close_code, now), now)
 
     def _finish(self, reason: LossReason) -> None:
-        """
-        Tell the user, once.
-        """
-        if not self._is_done:
+        if not self._is_done:  # the user is told once
             self._is_done = True
             self._mux.on_done(self)
             self._emit(ConnectionLost(reason, self.peer_close_code))
@@ -614,7 +612,7 @@ class Connection:
         self.sender.buffer.clear()
         self.sender.board.flights.clear()
         self.receiver.clear()
-        self._ack_pending = False
+        self.ack_pending = False
         if self.trace is not None:
             self.trace.closed(now, reason)
         self._mux.remove(self)
@@ -645,7 +643,7 @@ class Connection:
                 return True
             self.sender.arm_retransmission(now)
             self._tell_writable()
-        if self._ack_pending:
+        if self.ack_pending:
             self._send_state(transmits, now)
         return False
 
@@ -660,25 +658,25 @@ class Connection:
             if flight is None:
                 return True
             if flight.padding:
-                transmits.append(self._writer.mtu_probe(flight, now))
+                transmits.append(self.writer.mtu_probe(flight, now))
             elif flight.type is PacketType.FIN:
                 transmits.append(self._fin(flight, now))
             else:
                 transmits.append(self._train(flight, now))
-            self._on_sent(now)
+            self.note_sent(now)
         return False
 
     def _train(self, flight: Flight, now: int) -> Transmit:
-        transmit, acknowledges = self._writer.train(flight, self.sender.mss, now)
+        transmit, acknowledges = self.writer.train(flight, self.sender.mss, now)
         if acknowledges:
-            self._ack_pending = self._ack_pending and self._peer_repeats
+            self.ack_pending = self.ack_pending and self._peer_repeats
         return transmit
 
     def _fin(self, flight: Flight, now: int) -> Transmit:
         if flight.transmissions == 1:
             self._move(Input.FIN_SENT, now)
-        self._ack_pending = self._ack_pending and self._peer_repeats
-        return self._writer.packet(PacketType.FIN, flight.seq, now, close_reason=self.close_code)
+        self.ack_pending = self.ack_pending and self._peer_repeats
+        return self.writer.packet(PacketType.FIN, flight.seq, now, close_reason=self.close_code)
 
     def _send_state(self, transmits: list[Transmit], now: int) -> None:
         """
@@ -693,14 +691,17 @@ class Connection:
         if self._peer_repeats and sender.fin_seq is not None:
             seqs.append(sender.fin_seq)
         for seq in seqs:
-            transmits.append(self._writer.packet(PacketType.STATE, seq, now))
+            transmits.append(self.writer.packet(PacketType.STATE, seq, now))
             if self.trace is not None:
                 self.trace.state_sent(now, seq)
         self._acks_sent += len(seqs)
-        self._ack_pending = self._peer_repeats = False
-        self._on_sent(now)
+        self.ack_pending = self._peer_repeats = False
+        self.note_sent(now)
 
-    def _on_sent(self, now: int) -> None:
+    def note_sent(self, now: int) -> None:
+        """
+        Something left: the next keepalive is due so much later.
+        """
         self._last_sent_at = now
         if self._keepalive and self.state is not State.LINGERING:
             self.timers.set(Timer.KEEPALIVE, now + self._keepalive)
@@ -764,7 +765,7 @@ class Connection:
         Nobody answers.  When only our FIN is missing its acknowledgement and the peer had finished before, nothing
         is lost: it has just left without saying so.
         """
-        reason = LossReason.DONE if self._only_fin_is_missing() else LossReason.TIMED_OUT
+        reason = LossReason.DONE if only_fin_is_missing(self) else LossReason.TIMED_OUT
         self._end(Input.GIVE_UP, reason, now)
 
     def _arm_keepalive(self, now: int) -> None:
@@ -774,8 +775,8 @@ class Connection:
             self.timers.clear(Timer.KEEPALIVE)
 
     def _send_keepalive(self, now: int) -> None:
-        self._mux.send_control(self, self._writer.keepalive(self.sender.next_seq, now), now)
-        self._on_sent(now)
+        self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)
+        self.note_sent(now)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

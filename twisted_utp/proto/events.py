@@ -22,6 +22,7 @@ class LossReason(Enum):
     ABORTED = "aborted locally"
     REFUSED = "connection refused"
     CONNECT_TIMED_OUT = "no answer to SYN"
+    UNREACHABLE = "no way leads to the peer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class MtuDiscovery:
     @ivar probing: the size of the probe that is out, 0 when none is.
     """
 
-    __slots__ = ("_base", "_bound", "_limit", "_losses", "_raise_at", "probing", "size")
+    __slots__ = ("_base", "_bound", "_bound_is_reported", "_limit", "_losses", "_raise_at", "probing", "size")
 
     def __init__(self, *, base: int, limit: int) -> None:
         """
@@ -40,6 +40,7 @@ class MtuDiscovery:
         self.size = self._base = base
         self._limit = limit
         self._bound = limit  # the largest size that has not failed
+        self._bound_is_reported = False  # a router named it
         self._losses = 0
         self._raise_at = 0
         self.probing = 0
@@ -54,6 +55,9 @@ class MtuDiscovery:
             if not self._raise_at or now < self._raise_at or self._limit - self.size <= MTU_SEARCH_STOP:
                 return 0
             self._bound, self._raise_at = self._limit, 0  # the path may have become wider
+            self._bound_is_reported = False
+        if self._bound_is_reported:
+            return self._bound
         if self.size < PREFERRED_MTU <= self._bound:
             return PREFERRED_MTU
         if self._bound == self._limit:
@@ -88,8 +92,37 @@ class MtuDiscovery:
         self._losses += 1
         if self._losses >= MAX_MTU_PROBES:
             self._losses = 0
-            self._bound = max(min(self._bound, size - 1), self.size)
+            self._lower_bound_to(size - 1)
             self._finish(now)
+
+    def on_too_big(self, size: int, reported: int, now: int) -> bool:
+        """
+        A packet came back: a router, or our own interface, could not pass it on.  That is as good as lost probes, and
+        what they say about the size that would have got through is worth trying next (RFC 8899 (4.6.2)).
+
+        @param size: the packet's.
+        @param reported: that would have got through, see L{is_plausible}; 0 when nobody says.
+        @return: packets must be smaller from now on.
+        """
+        self.probing = self._losses = 0
+        is_smaller = 0 < reported < self.size
+        if is_smaller:
+            self.size = reported
+        self._lower_bound_to(reported or size - 1)
+        self._bound_is_reported = bool(reported)
+        self._finish(now)
+        return is_smaller
+
+    def is_plausible(self, size: int, reported: int) -> bool:
+        """
+        Can a packet of C{size} bytes have come back because only C{reported} get through?
+
+        Not if it would have fitted, nor if what every path must carry would not (RFC 8201 (4), RFC 5927 (7.2)); and
+        that a size which is known to arrive does not any more takes a better reason than a message that names none.
+        """
+        if not reported:
+            return size > self.size
+        return self._base <= reported < size
 
     def on_inconclusive(self) -> None:
         """
@@ -108,7 +141,12 @@ class MtuDiscovery:
             return False
         self.size = self._base
         self._bound, self._losses, self._raise_at, self.probing = self._limit, 0, 0, 0
+        self._bound_is_reported = False
         return True
+
+    def _lower_bound_to(self, size: int) -> None:
+        self._bound = max(min(self._bound, size), self.size)
+        self._bound_is_reported = False
 
     def _finish(self, now: int) -> None:
         if self._bound - self.size <= MTU_SEARCH_STOP:

@@ -32,6 +32,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
 )
 from twisted_utp.proto.events import Event
+from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.merging import merge_runs
 from twisted_utp.proto.packet import (
     Packet,
@@ -43,13 +44,14 @@ from twisted_utp.proto.packet import (
     is_utp,
 )
 from twisted_utp.proto.reset_limiter import ResetLimiter
+from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortCounters, PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
-from twisted_utp.proto.train import decode_train
-from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.proto.train import DATA_TYPE, decode_train
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 
 if TYPE_CHECKING:
     from random import Random
@@ -179,6 +181,53 @@ class Multiplexer:
             self.reschedule(connection)
         return foreign
 
+    def receive_single(self, datagram: Datagram, now: int) -> tuple[Connection, bytes] | None:
+        """
+        The fast path of L{receive_datagrams}, for the only datagram of a batch: one DATA packet that was expected.
+
+        @param now: µs.
+        @return: the connection and what it received, for which there is no event; L{None} when it must go the general
+            road, and nothing has changed then.
+        """
+        data = datagram.data
+        if len(data) <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size:
+            return None
+        connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
+        if connection is None:
+            return None
+        payload = take_single(connection, data, datagram.received_at or now, now)
+        if not payload:
+            return None
+        stats = self.stats
+        stats.datagrams_received += 1
+        stats.bytes_received += len(data)
+        stats.sizes_received[len(data).bit_length()] += 1
+        self._ready[connection] = None
+        return connection, payload
+
+    def receive_returned(self, returned: Sequence[ReturnedDatagram], *, now: int) -> None:
+        """
+        Take what ICMP messages brought back; or so they say.
+
+        @param now: µs.
+        """
+        for datagram in returned:
+            quote = Quote.of(datagram)
+            connection = None
+            if quote is not None and quote.type is PacketType.SYN:
+                connection = self._connections.get((datagram.address, quote.connection_id))
+            elif quote is not None:
+                connection = self._sending_with(datagram.address, quote.connection_id)
+            if quote is None or connection is None or not quote.tell(connection, now):
+                self.stats.icmp_ignored += 1
+                continue
+            if datagram.obstacle is Obstacle.TOO_BIG:
+                self.stats.icmp_too_big += 1
+            else:
+                self.stats.icmp_unreachable += 1
+            if connection.state is not State.CLOSED:
+                self.mark_ready(connection)
+
     def handle_timeout(self, *, now: int) -> None:
         """
         Serve the deadlines that are due.
@@ -194,6 +243,7 @@ class Multiplexer:
             if connection.timers.next() <= now:
                 self._serve_timers(connection, now)
             self.reschedule(connection)
+        self._drop_outdated_heads()
 
     # --- Outputs -----------------------------------------------------------------------------------------------
 
@@ -240,13 +290,31 @@ class Multiplexer:
         self._count_sent(transmits)
         return transmits
 
+    def poll_single(self, connection: Connection, now: int) -> Transmit | None:
+        """
+        The fast path of L{poll_transmits}, after L{receive_single}: one packet of that connection is all there is.
+
+        @param now: µs.
+        @return: it; L{None} when there is none or more, and nothing has changed then.
+        """
+        if self._outbox or self._events or len(self._ready) != 1:
+            return None
+        transmit = next_single(connection, now)
+        if transmit is None:
+            return None
+        self._ready.clear()
+        self.reschedule(connection)
+        stats = self.stats
+        stats.datagrams_sent += 1
+        stats.bytes_sent += transmit.segment_size
+        stats.sizes_sent[transmit.segment_size.bit_length()] += 1
+        return transmit
+
     def poll_timeout(self) -> int | None:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         deadlines = self._deadlines
-        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
-            heappop(deadlines)
         return deadlines[0][0] if deadlines else None
 
     # --- Receiving ---------------------------------------------------------------------------------------------
@@ -401,17 +469,20 @@ class Multiplexer:
         """
         self.stats.resets_received += 1
         connection = self._connections.get((address, packet.connection_id))
-        for neighbour in (packet.connection_id - 1 & SEQ_MASK, packet.connection_id + 1 & SEQ_MASK):
-            if connection is not None:
-                break
-            other = self._connections.get((address, neighbour))
-            if other is not None and other.send_id == packet.connection_id:
-                connection = other
+        if connection is None:
+            connection = self._sending_with(address, packet.connection_id)
         if connection is not None and connection.trace is not None:
             connection.trace.packet_received(now, packet)
         if connection is None or not connection.on_reset(packet, now):
             self.stats.resets_ignored += 1
             self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
+
+    def _sending_with(self, address: Address, send_id: int) -> Connection | None:
+        for neighbour in (send_id - 1 & SEQ_MASK, send_id + 1 & SEQ_MASK):
+            connection = self._connections.get((address, neighbour))
+            if connection is not None and connection.send_id == send_id:
+                return connection
+        return None
 
     def _on_stray(self, packet: Packet, address: Address, now: int) -> Connection | None:
         """
@@ -539,6 +610,14 @@ class Multiplexer:
             if len(self._deadlines) > _STALE_FREE + _STALE_FACTOR * len(self._connections):
                 self._drop_stale_deadlines()
 
+    def _drop_outdated_heads(self) -> None:
+        """
+        What is next must be somebody's deadline; further back, outdated entries do no harm.
+        """
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
+            heappop(deadlines)
+
     def _drop_stale_deadlines(self) -> None:
         self._deadlines = [entry for entry in self._deadlines if entry[2].scheduled_at == entry[0]]
         heapify(self._deadlines)
@@ -587,6 +666,7 @@ class Multiplexer:
         self._drop_ids(connection)
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER
+        self._drop_outdated_heads()
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

@@ -52,4 +52,4 @@ def move(connection: Connection, address: Address) -> None:
     """
     Send to the new port from now on.
     """
-    connection.address = connection._writer.address = address
+    connection.address = connection.writer.address = address

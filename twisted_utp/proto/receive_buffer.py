@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from twisted_utp.proto.constants import MAX_REORDER, WINDOW_UPDATE_PACKETS
+from twisted_utp.proto.constants import MAX_REORDER, SEQ_MASK, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
 
 
@@ -96,6 +96,20 @@ class ReceiveBuffer:
         """
         opened = self.window() - self._advertised
         return opened >= min(WINDOW_UPDATE_PACKETS * mss, self.capacity // 2) or (opened > 0 and self._advertised < mss)
+
+    def is_next(self, seq: int, nbytes: int) -> bool:
+        """
+        Is a packet exactly what is expected, with nothing waiting behind it or before the application?
+
+        @param seq: its seq_nr as on the wire.
+        """
+        return (
+            seq == self.next_seq & SEQ_MASK
+            and not self._mask
+            and not self._unread
+            and self.fin_seq is None
+            and nbytes <= self.capacity
+        )
 
     def on_train(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
         """

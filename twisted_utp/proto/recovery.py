@@ -24,11 +24,11 @@ class LossDetector:
 
     @ivar recovery_end: packets below this seq_nr were sent before the last window cut; losses among them belong
         to the same event and do not cut again.
+    @ivar duplicate_acks: how many came in a row.
     """
 
     __slots__ = (
         "_declared",
-        "_duplicate_acks",
         "_end",
         "_multiplier",
         "_multiplier_raised_until",
@@ -37,6 +37,7 @@ class LossDetector:
         "_rtt",
         "_spurious",
         "_xmit",
+        "duplicate_acks",
         "recovery_end",
     )
 
@@ -48,7 +49,7 @@ class LossDetector:
         self._multiplier = 1  # RACK.reo_wnd_mult
         self._multiplier_raised_until = first_seq
         self._persist = 0  # RACK.reo_wnd_persist
-        self._duplicate_acks = 0
+        self.duplicate_acks = 0
         self._declared = 0  # packets declared lost in this recovery
         self._spurious = 0  # of these, packets that were not
         self.recovery_end = first_seq
@@ -65,7 +66,7 @@ class LossDetector:
 
         @return: every loss of this recovery has turned out to be none, so its window cut should be undone.
         """
-        self._duplicate_acks = 0
+        self.duplicate_acks = 0
         if acked.newest is not None:
             sent_at, end = acked.newest
             rtt = now - sent_at
@@ -100,8 +101,8 @@ class LossDetector:
         @return: it was the third, so the first packet in flight is lost (RFC 5681 (3.2)); only for peers that
             send no selective acks.
         """
-        self._duplicate_acks += 1
-        return self._duplicate_acks == DUPLICATE_ACK_THRESHOLD
+        self.duplicate_acks += 1
+        return self.duplicate_acks == DUPLICATE_ACK_THRESHOLD
 
     def reorder_window(self, board: Scoreboard, rtt: RttEstimator) -> int:
         """

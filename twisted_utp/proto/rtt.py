@@ -17,9 +17,10 @@ class RttEstimator:
     @ivar variation: RFC 6298 RTTVAR.
     @ivar minimum: the smallest sample of the connection.
     @ivar latest: the last sample.
+    @ivar rto: the retransmission timeout with its backoff, µs (RFC 6298 (2.3), (2.4), (5.5)).
     """
 
-    __slots__ = ("_backoff", "_min_rto", "latest", "minimum", "smoothed", "variation")
+    __slots__ = ("_backoff", "_min_rto", "latest", "minimum", "rto", "smoothed", "variation")
 
     def __init__(self, min_rto: int) -> None:
         self._min_rto = min_rto
@@ -28,6 +29,7 @@ class RttEstimator:
         self.variation = 0
         self.minimum = 0
         self.latest = 0
+        self.rto = INITIAL_RTO
 
     def on_sample(self, rtt: int) -> None:
         """
@@ -40,28 +42,31 @@ class RttEstimator:
         else:
             self.variation += (abs(self.smoothed - rtt) - self.variation) // 4
             self.smoothed += (rtt - self.smoothed) // 8
-            self.minimum = min(self.minimum, rtt)
+            if rtt < self.minimum:
+                self.minimum = rtt
         self._backoff = 0
+        self._set_rto()
 
     def on_timeout(self) -> None:
         """
         Double the timeout (RFC 6298 (5.5)).
         """
         self._backoff += 1
+        self._set_rto()
 
     def on_progress(self) -> None:
         """
         Something new was acknowledged: the path works, so the backoff ends even without a sample.
         """
-        self._backoff = 0
+        if self._backoff:
+            self._backoff = 0
+            self._set_rto()
 
-    @property
-    def rto(self) -> int:
+    def _set_rto(self) -> None:
         """
-        The retransmission timeout with its backoff, µs (RFC 6298 (2.3), (2.4), (5.5)).
+        Kept, not computed when asked for: each packet sent asks for it, and only a round trip changes it.
         """
-        if not self.smoothed:
-            base = INITIAL_RTO
-        else:
+        base = INITIAL_RTO
+        if self.smoothed:
             base = max(self.smoothed + max(4 * self.variation, TIMER_GRANULARITY), self._min_rto)
-        return min(base << min(self._backoff, 16), MAX_RTO)
+        self.rto = min(base << min(self._backoff, 16), MAX_RTO)

@@ -229,6 +229,15 @@ class Scoreboard:
         if flight.has_small_tail:
             self.small_in_flight += 1
 
+    def acknowledge_only(self, flight: Flight) -> None:
+        """
+        The only flight there is, sent once, was acknowledged whole.
+        """
+        self.una += flight.count
+        self.highest_acked = self.una
+        self.flight_bytes = self.outstanding_bytes = self.small_in_flight = 0
+        self.flights.clear()
+
     def acknowledge(self, una: int, sack: int, too_soon: int) -> Acked:
         """
         Take a cumulative and a selective acknowledgement.

@@ -57,6 +57,17 @@ class SendBuffer:
             self._chunks = None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def take_all(self) -> bytes:
+        """
+        Remove and return everything.
+        """
+        if self._chunks is not None and len(self._chunks) == 1 and not self._offset:
+            data = self._chunks[0]
+            self._chunks = None
+            self.nbytes = 0
+            return data
+        return self.take(self.nbytes)
+
     def clear(self) -> None:
         """
         Forget everything.

@@ -21,6 +21,8 @@ from twisted_utp.proto.constants import (
     MAX_ZERO_WINDOW_RTO,
     MIN_PACED_RTT,
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
+    SAMPLE_INTERVAL,
+    SEQ_MASK,
 )
 from twisted_utp.proto.delay import OneWayDelay
 from twisted_utp.proto.mtu import MtuDiscovery
@@ -28,7 +30,7 @@ from twisted_utp.proto.pacing import Pacer
 from twisted_utp.proto.packet import MIN_PADDING, PacketType
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.rtt import RttEstimator
-from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
 from twisted_utp.proto.timers import Timer, TimerTable
@@ -84,6 +86,7 @@ class Sender:
         "_pacing",
         "_progress_at",
         "_restarted_at",
+        "_sampled_at",
         "_timeout_end",
         "_timeouts",
         "_timers",
@@ -153,6 +156,7 @@ class Sender:
         self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
         self._acked_at = 0  # when something was last acknowledged, or there was something to wait for again
         self._answered_at = 0  # when the peer last said that it takes nothing now
+        self._sampled_at = 0  # when an acknowledgement was last put to use in full
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
 
@@ -182,6 +186,37 @@ class Sender:
         if flight is not None:
             self._on_sent(flight, now)
         return flight
+
+    def next_single(self, now: int) -> tuple[int, bytes]:
+        """
+        The fast path of L{next_flight}: what waits fits one packet, nothing is on its way, and nothing holds it back.
+
+        @return: seq_nr (unwrapped) and payload, which count as sent; no payload when it must go the general road.
+        """
+        board, buffer, seq = self.board, self.buffer, self.next_seq
+        nbytes = buffer.nbytes
+        # With nothing on its way there is no loss, probe or timeout to think of, and one packet fits every window.
+        if (
+            board.flights
+            or not 0 < nbytes <= self.mss
+            or nbytes > self.peer_window
+            or now - self._sampled_at >= SAMPLE_INTERVAL
+            or self.eof_queued
+        ):
+            return seq, b""
+        data = buffer.take_all()
+        flight = Flight(seq, 1, data, 0, nbytes, nbytes, now)
+        flight.has_small_tail = nbytes < self.mss
+        self.next_seq = seq + 1
+        board.add(flight)
+        self._last_sent_at = self._progress_at = self._acked_at = now
+        counters = self.counters
+        counters.packets += 1
+        counters.nbytes += nbytes
+        if self._pacing:
+            self.pacer.on_sent(nbytes)
+        self._timers.set(Timer.RETRANSMISSION, now + self.recovery.probe_timeout(self.rtt))
+        return seq, data
 
     def _on_sent(self, flight: Flight, now: int) -> None:
         self._last_sent_at = now
@@ -386,6 +421,31 @@ class Sender:
 
     # --- Acknowledgements ------------------------------------------------------------------------------------
 
+    def on_single_ack(self, ack: int, wnd_size: int, now: int) -> bool:
+        """
+        The fast path of L{on_ack}: one packet is on its way, or none, and a packet that brings data acknowledges it.
+
+        @param ack: ack_nr as on the wire.
+        @return: False when it must go the general road; nothing has changed then.
+        """
+        board, flights = self.board, self.board.flights
+        if now - self._sampled_at >= SAMPLE_INTERVAL or self._timeouts or self.peer_window <= 0 or len(flights) > 1:
+            return False
+        if ack != board.una + len(flights) - 1 & SEQ_MASK:
+            return False
+        if flights:
+            flight = flights[0]
+            if flight.count > 1 or flight.transmissions > 1 or flight.fate or flight.padding or self.eof_queued:
+                return False
+            board.acknowledge_only(flight)
+            self.counters.acked_bytes += flight.nbytes
+            self.recovery.duplicate_acks = 0
+            self.is_probe_sent = self._is_probe_due = False
+            self._progress_at = now
+            self._timers.clear(Timer.RETRANSMISSION)
+        self.peer_window = wnd_size
+        return True
+
     def on_ack(self, info: AckInfo, now: int) -> bool:
         """
         Take an acknowledgement whose ack_nr was found valid.
@@ -414,6 +474,7 @@ class Sender:
         if acked.probed_padding and self.mtu.on_acked(HEADER_SIZE + acked.probed_padding + acked.probed_bytes, now):
             self._on_mtu(now)
         sample = self._sample(acked, info, before, now)
+        self._sampled_at = now
         if acked.nbytes:
             self.congestion.on_ack(now=now, sample=sample)
         if self.recovery.on_acked(acked, board, self.next_seq, info.received_at, rtt.minimum):
@@ -536,6 +597,25 @@ class Sender:
     def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
         if flight.padding:
             self.mtu.on_lost(HEADER_SIZE + flight.padding + flight.nbytes, now)
+
+    def on_too_big(self, flight: Flight, reported: int, now: int) -> bool:
+        """
+        A packet that has not arrived came back, because it was too big (RFC 8899 (4.6)).  That is no congestion: an
+        MTU probe's payload is sent again at once, without the padding.
+
+        @param reported: the size that would have got through, 0 when that is unknown.
+        @return: it was believed.
+        """
+        size = HEADER_SIZE + flight.padding + flight.size
+        if not self.mtu.is_plausible(size, reported):
+            return False
+        if flight.padding and flight.fate is Fate.IN_FLIGHT:
+            if self.trace is not None:
+                self.trace.lost(now, [flight], "too_big")
+            self.board.mark_lost(flight)
+        if self.mtu.on_too_big(size, reported, now):
+            self._on_mtu(now)
+        return True
 
     def _cut_window(self, now: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes)

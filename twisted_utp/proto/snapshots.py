@@ -33,8 +33,8 @@ def snapshot(connection: Connection) -> ConnectionStats:
     receiver = connection.receiver
     return ConnectionStats(
         state=connection.state.name,
-        bytes_received=connection._bytes_received,
-        packets_received=connection._packets_received,
+        bytes_received=connection.bytes_received,
+        packets_received=connection.packets_received,
         packets_duplicate=receiver.duplicates,
         packets_invalid=connection._packets_invalid,
         acks_sent=connection._acks_sent,
@@ -57,7 +57,7 @@ def _delays(connection: Connection) -> dict[str, Any]:
 
 
 def _overhead(connection: Connection) -> dict[str, int]:
-    sender, writer = connection.sender, connection._writer
+    sender, writer = connection.sender, connection.writer
     sent, is_fin_sent = sender.counters, sender.fin_seq is not None
     fin = HEADER_SIZE + (_CLOSE_REASON_SIZE if connection.close_code else 0)
     return {
@@ -76,7 +76,7 @@ def note_ended(counters: PortCounters, connection: Connection) -> None:
     sent, ended = connection.sender.counters, counters.ended
     ended[0] += sent.nbytes
     ended[1] += sent.retransmitted_bytes
-    ended[2] += connection._bytes_received
+    ended[2] += connection.bytes_received
     ended[3] += sent.retransmitted_packets
 
 
@@ -107,7 +107,7 @@ def _sums(counters: PortCounters, connections: Iterable[Connection]) -> dict[str
         sent = connection.sender.counters
         payload += sent.nbytes
         again += sent.retransmitted_bytes
-        received += connection._bytes_received
+        received += connection.bytes_received
         packets_again += sent.retransmitted_packets
     kinds, repeated = counters.bytes_by_type, again + packets_again * HEADER_SIZE
     return {
@@ -117,8 +117,8 @@ def _sums(counters: PortCounters, connections: Iterable[Connection]) -> dict[str
         "packets_retransmitted": packets_again,
         "overhead_connect": kinds[PacketType.SYN] + counters.syn_ack_bytes,
         "overhead_ack": kinds[PacketType.STATE] - counters.syn_ack_bytes,
-        # A train that is still waiting for its turn is counted as sent by the connection, and not by the port.
-        "overhead_header": max(kinds[PacketType.DATA] - payload - repeated, 0),
+        # The fast path counts no types: what is not another one's is DATA's.
+        "overhead_header": max(counters.bytes_sent - sum(kinds[1:]) - payload - repeated, 0),
         "overhead_retransmit": repeated,
         "overhead_close": kinds[PacketType.FIN] + kinds[PacketType.RESET],
     }

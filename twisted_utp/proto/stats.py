@@ -116,7 +116,7 @@ class PortCounters:
     What a UDP port counts.  L{PortStats} says what it means.
 
     @ivar sizes_received: datagrams by the length of their length in bits; C{sizes_sent} likewise.
-    @ivar bytes_by_type: bytes sent, by type of packet.
+    @ivar bytes_by_type: bytes sent, by type of packet; that of DATA is left out, which is the rest.
     @ivar syn_ack_bytes: how many of the STATEs' were SYN-ACKs'.
     @ivar ended: payload of connections that are gone: sent first, sent again, received.
     """
@@ -141,6 +141,9 @@ class PortCounters:
     cookies_proven: int = 0
     answers_dropped: int = 0
     rebindings: int = 0
+    icmp_too_big: int = 0
+    icmp_unreachable: int = 0
+    icmp_ignored: int = 0
     connections_opened: int = 0
     connections_accepted: int = 0
     sizes_received: list[int] = field(default_factory=_size_classes)
@@ -166,6 +169,8 @@ class PortStats:
     @ivar syns_refused: by limits, by the policy (C{policy_refusals}), or because nobody listens.
     @ivar cookies_sent: SYNs answered without keeping anything; C{cookies_proven} of them became connections.
     @ivar answers_dropped: to strangers, while the socket took nothing.
+    @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
+        be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
     @ivar rebindings: peers whose NAT gave them another port in the middle of a connection.
     @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before;
         C{sizes_sent} likewise.
@@ -197,6 +202,9 @@ class PortStats:
     cookies_proven: int
     answers_dropped: int
     rebindings: int
+    icmp_too_big: int
+    icmp_unreachable: int
+    icmp_ignored: int
     connections_opened: int
     connections_accepted: int
     sizes_received: Mapping[int, int]

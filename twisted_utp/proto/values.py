@@ -1,15 +1,16 @@
 """
 What crosses the border between the core and whoever owns the socket?
 
-Two value types, both shaped for batches: a received buffer may hold many equal datagrams that the kernel
-merged (UDP GRO), and a sent buffer may hold many equal datagrams that the kernel is to cut apart (UDP GSO).
-They are slotted, unfrozen dataclasses because a frozen one costs four times as much to make, and these are
-made for every read and every write.
+Two value types are shaped for batches: a received buffer may hold many equal datagrams that the kernel merged (UDP
+GRO), and a sent buffer may hold many equal datagrams that the kernel is to cut apart (UDP GSO).  A third is for
+datagrams that the network sends back.  They are slotted, unfrozen dataclasses because a frozen one costs four times
+as much to make, and the first two are made for every read and every write.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 Address = tuple[str, int]
 """Where a peer is: numeric host and UDP port.  The core only compares and hashes it."""
@@ -60,3 +61,31 @@ class Transmit:
             return [self.payload]
         size, payload = self.segment_size, self.payload
         return [payload[i : i + size] for i in range(0, len(payload), size)]
+
+
+class Obstacle(Enum):
+    """
+    Why a datagram came back.
+    """
+
+    TOO_BIG = "the next link's MTU is smaller"
+    PORT_CLOSED = "nobody listens there"
+    UNREACHABLE = "no way leads there"
+
+
+@dataclass(slots=True)
+class ReturnedDatagram:
+    """
+    A datagram that somebody says was ours and could not be delivered: an ICMP error message.  Anyone can send one, so
+    it proves nothing until C{quoted} turns out to be what we sent.
+
+    @ivar address: where it was sent.
+    @ivar quoted: its first bytes, as many as came back; maybe none.
+    @ivar obstacle: why.
+    @ivar size: for C{TOO_BIG}, the largest UDP payload in bytes that would have got through; 0 when that is not known.
+    """
+
+    address: Address
+    quoted: bytes
+    obstacle: Obstacle
+    size: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twisted_utp.proto.values import Address
+from twisted_utp.proto.values import Address, Obstacle
 from twisted_utp.testing.clock import HostClock
 from twisted_utp.testing.link import Link
 from twisted_utp.testing.packet import Hop, Packet, Sink, overhead_of
@@ -31,15 +31,15 @@ class UDPPort:
 
     @ivar address: where it is.
     @ivar receive: called with the packets that arrived together.
-    @ivar on_too_big: called with a packet that was too big for the path, and the path's MTU (ICMP, "fragmentation
-        needed").
+    @ivar on_returned: called with a packet that could not be delivered, why, and the next link's MTU where that is too
+        small (ICMP, "fragmentation needed" and "port unreachable").
     """
 
     def __init__(self, host: Host, address: Address, receive: Sink) -> None:
         self.host = host
         self.address = address
         self.receive = receive
-        self.on_too_big: Callable[[Packet, int], object] | None = None
+        self.on_returned: Callable[[Packet, Obstacle, int], object] | None = None
         self._inbox: list[Packet] = []
         self._overhead = overhead_of(address[0])
 
@@ -84,6 +84,8 @@ class Host:
     @ivar addresses: its numeric addresses; the first is the one that sockets bind to unless told otherwise.
     @ivar clock: what it thinks the time is.
     @ivar unreachable: datagrams that found no port open.
+    @ivar answers_after: µs until the sender of such a datagram hears of it (ICMP, "port unreachable"); L{None} for
+        never, as if a firewall kept that in.
     """
 
     def __init__(self, network: Network, addresses: tuple[str, ...], clock: HostClock) -> None:
@@ -91,6 +93,7 @@ class Host:
         self.addresses = addresses
         self.clock = clock
         self.unreachable = 0
+        self.answers_after: int | None = None
         self._ports: dict[Address, UDPPort] = {}
         self._next_port = FIRST_EPHEMERAL_PORT
 
@@ -243,13 +246,16 @@ class Network:
         """
         Let C{link} tell senders of its MTU, by an ICMP message that takes as long as the link's delay.
         """
-        link.on_too_big = lambda packet, mtu: self.simulator.call_later(link.delay, self._too_big, packet, mtu)
+        link.on_too_big = lambda packet, mtu: self._give_back(packet, Obstacle.TOO_BIG, mtu, link.delay)
 
-    def _too_big(self, packet: Packet, mtu: int) -> None:
+    def _give_back(self, packet: Packet, obstacle: Obstacle, mtu: int, delay: int) -> None:
+        self.simulator.call_later(delay, self._returned, packet, obstacle, mtu)
+
+    def _returned(self, packet: Packet, obstacle: Obstacle, mtu: int) -> None:
         host = self._hosts.get(packet.source[0])
         port = host.port_at(packet.source) if host is not None else None
-        if port is not None and port.on_too_big is not None:
-            port.on_too_big(packet, mtu)
+        if port is not None and port.on_returned is not None:
+            port.on_returned(packet, obstacle, mtu)
 
     def _onward(self, hop: Hop) -> Sink:
         def onward(packets: list[Packet]) -> None:
@@ -272,5 +278,7 @@ class Network:
                 port.deliver(packet)
             elif host is not None:
                 host.unreachable += 1
+                if host.answers_after is not None:
+                    self._give_back(packet, Obstacle.PORT_CLOSED, 0, host.answers_after)
             else:
                 self.no_route += 1

@@ -24,14 +24,16 @@ from twisted_utp.proto.events import (
 )
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.trace import Tracer
-from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.testing.gro import merge
 from twisted_utp.testing.network import Host
-from twisted_utp.testing.packet import Packet
+from twisted_utp.testing.packet import Packet, overhead_of
 from twisted_utp.testing.simulator import ScheduledCall
 
 # What the core is asked for unless its owner asks for less (Multiplexer.poll_transmits).
 MAX_TRAIN_BYTES = 65_000
+# An ICMP message has 576 bytes at most, less two IP, an ICMP and a UDP header (RFC 1812 (4.3.2.3)).
+MAX_QUOTED = 520
 # More rounds of poll_transmits than this in one flush: it never says "nothing to send now".
 MAX_ROUNDS = 10_000
 
@@ -139,6 +141,7 @@ class Node:
         self.multiplexer = Multiplexer(config if config is not None else UTPConfig(), rng=rng, tracer=tracer)
         self.multiplexer.accepting = accepting
         self.port = host.bind(self._receive, port)
+        self.port.on_returned = self._receive_returned
         self.records: list[Record] = []
         self.foreign: list[Datagram] = []
         self.on_connected: Callable[[Record], object] | None = None
@@ -278,6 +281,12 @@ class Node:
         self.wakeups += 1
         self._timer = None
         self.multiplexer.handle_timeout(now=self.now())
+        self.flush()
+
+    def _receive_returned(self, packet: Packet, obstacle: Obstacle, mtu: int) -> None:
+        size = max(mtu - overhead_of(packet.destination[0]), 0)
+        returned = ReturnedDatagram(packet.destination, packet.data[:MAX_QUOTED], obstacle, size)
+        self.multiplexer.receive_returned([returned], now=self.now())
         self.flush()
 
     def _receive(self, packets: list[Packet]) -> None:

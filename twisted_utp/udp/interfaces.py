@@ -11,6 +11,19 @@ from zope.interface import Attribute, Interface
 
 from twisted_utp.proto.values import Address, Transmit
 
+
+class DatagramTooBig(Exception):
+    """
+    A datagram that must not be fragmented is too big for the interface that it would leave through.
+
+    @ivar size: the largest UDP payload that is not, bytes; 0 when that is not known.
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        super().__init__(f"at most {size} bytes" if size else "too big for the interface")
+        self.size = size
+
+
 SendFailed = Callable[[Transmit, Exception], None]
 
 
@@ -20,7 +33,9 @@ class ITrainPort(Interface):
 
     A port that reads batches itself (with the kernel's help, UDP_GRO) calls C{datagrams_received(datagrams)} of the
     C{DatagramProtocol} it was opened for, once per wake-up, with a list of L{Datagram
-    <twisted_utp.proto.values.Datagram>}; others call C{datagramReceived} for each.
+    <twisted_utp.proto.values.Datagram>}; others call C{datagramReceived} for each.  A port that hears of datagrams that
+    could not be delivered calls C{datagrams_returned(returned)} with a list of L{ReturnedDatagram
+    <twisted_utp.proto.values.ReturnedDatagram>}, at any time, also from inside L{send}.
     """
 
     max_segments = Attribute("Datagrams in a train, at most; 1 when trains do not pay.")
@@ -31,7 +46,8 @@ class ITrainPort(Interface):
         """
         Hand trains to the kernel.
 
-        @param failed: called with a train that the kernel will never take, and why.
+        @param failed: called with a train that the kernel will never take, and why: L{DatagramTooBig} for one that
+            must not be fragmented and is too long for the interface.
         @return: what the kernel has no room for now; to be offered again.
         """
 

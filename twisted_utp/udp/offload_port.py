@@ -8,15 +8,16 @@ datagrams that arrived together, and sends a train with one C{sendmsg}.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from errno import EAGAIN, EINTR, EINVAL, EIO, ENOBUFS, ENOMEM, EWOULDBLOCK
+from errno import EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import Any
 
-from twisted.internet import udp
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.udp.error_port import ErrorReportingPort
+from twisted_utp.udp.error_queue import MAX_PENDING, PENDING, peer_address
 from twisted_utp.udp.fragmentation import no_fragments
-from twisted_utp.udp.interfaces import ITrainPort, SendFailed
+from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
 from twisted_utp.udp.offload import ANCILLARY_SPACE, SOL_UDP, UDP_GRO, offload, segment_message, segment_size
 
 # Linux takes 64 segments on every kernel that can cut trains at all (128 since 6.9).
@@ -34,6 +35,12 @@ READ_SIZE = 65_536
 MAX_READS = 128
 MAX_READ_BYTES = 256 * 1024
 
+# Who asks and is answered in turn receives one datagram in each wake-up, and to find out that there is no second one
+# costs as much as to receive the first.  After so many such wake-ups in a row only each eighth of them looks for it.
+# More is slower to notice that many come at once; fewer saves less.
+LOOK_AGAIN = 8
+SMALL = 512
+
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
 
 # What drivers that claim to cut trains, and cannot, answer when they should (quinn's experience).
@@ -41,7 +48,7 @@ _CANNOT_CUT = frozenset((EIO, EINVAL))
 
 
 @implementer(ITrainPort)
-class OffloadUDPPort(udp.Port):
+class OffloadUDPPort(ErrorReportingPort):
     """
     A UDP port for reactors that watch file descriptors, on Linux.
 
@@ -55,8 +62,10 @@ class OffloadUDPPort(udp.Port):
     def __init__(self, port: int, proto: Any, interface: str, maxPacketSize: int, reactor: Any) -> None:
         super().__init__(port, proto, interface, maxPacketSize, reactor)
         self.max_segments = MAX_SEGMENTS if offload().gso else 1
+        self._has_errors = False  # the error queue is worth a look, whatever else there is to read
         self.reads = 0
         self.writes = 0
+        self._alone = 0  # wake-ups in a row that brought one small datagram
 
     def createInternetSocket(self) -> Any:
         """
@@ -76,21 +85,28 @@ class OffloadUDPPort(udp.Port):
         datagrams: list[Datagram] = []
         receive = self.socket.recvmsg
         room = MAX_READ_BYTES
+        enough = SMALL if self._alone > LOOK_AGAIN and self._alone % LOOK_AGAIN else 0
         for _ in range(MAX_READS):
             try:
                 data, messages, _flags, sender = receive(READ_SIZE, ANCILLARY_SPACE)
             except OSError as error:
                 if error.errno == EINTR:
                     continue
-                # Nothing more; or an ICMP message about a datagram of ours, which anyone can forge.
+                # Nothing more; or an ICMP message about a datagram of ours, which the error queue has too.
                 if error.errno in _NO_ROOM:
                     break
+                self._has_errors = True
                 continue
-            datagrams.append(Datagram(data, _address(sender), segment_size(messages) if messages else 0))
+            datagrams.append(Datagram(data, peer_address(sender), segment_size(messages) if messages else 0))
             room -= len(data)
-            if room <= 0:
+            if room <= 0 or len(data) < enough:
                 break
         self.reads += len(datagrams)
+        self._alone = self._alone + 1 if len(datagrams) == 1 and room > MAX_READ_BYTES - SMALL else 0
+        # Some reactors wake us for errors as for datagrams.
+        if self.reports_errors and (self._has_errors or not datagrams):
+            self._has_errors = False
+            self.read_errors()
         if datagrams:
             self.protocol.datagrams_received(datagrams)
 
@@ -121,22 +137,50 @@ class OffloadUDPPort(udp.Port):
         if transmit.count > 1 and self.max_segments == 1:
             return self._send_singles(transmit, failed)
         try:
-            if transmit.dont_fragment:
-                with no_fragments(self.socket):
-                    self.socket.sendto(transmit.payload, transmit.address)
-            elif transmit.count == 1:
-                self.socket.sendto(transmit.payload, transmit.address)
-            else:
-                self.socket.sendmsg([transmit.payload], segment_message(transmit.segment_size), 0, transmit.address)
-            self.writes += 1
+            self._send_now(transmit)
+            return None
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                return transmit
-            if transmit.count > 1 and error.errno in _CANNOT_CUT:
-                self.max_segments = 1
-                return self._send_singles(transmit, failed)
-            failed(transmit, error)
+            return self._send_again(transmit, error, failed)
         except ValueError as error:  # an address that is none
+            failed(transmit, error)
+            return None
+
+    def _send_now(self, transmit: Transmit) -> None:
+        if transmit.dont_fragment:
+            with no_fragments(self.socket):
+                self.socket.sendto(transmit.payload, transmit.address)
+        elif transmit.count == 1:
+            self.socket.sendto(transmit.payload, transmit.address)
+        else:
+            self.socket.sendmsg([transmit.payload], segment_message(transmit.segment_size), 0, transmit.address)
+        self.writes += 1
+
+    def _send_again(self, transmit: Transmit, error: OSError, failed: SendFailed) -> Transmit | None:
+        """
+        It did not leave.  Was it an earlier datagram's fault, perhaps one to another peer?
+
+        @return: the part of the train for which there was no room.
+        """
+        for _ in range(MAX_PENDING):
+            if error.errno not in PENDING:
+                break
+            self._has_errors = True
+            try:
+                self._send_now(transmit)
+                return None
+            except OSError as again:
+                error = again
+        if error.errno in _NO_ROOM:
+            return transmit
+        if transmit.count > 1 and error.errno in _CANNOT_CUT:
+            self.max_segments = 1
+            return self._send_singles(transmit, failed)
+        if transmit.count > 1 and error.errno == EMSGSIZE:
+            # The path has become narrower than the segments: trains are never fragmented, single datagrams are.
+            return self._send_singles(transmit, failed)
+        if transmit.dont_fragment and error.errno == EMSGSIZE:
+            failed(transmit, DatagramTooBig(self.read_errors() if self.reports_errors else 0))
+        else:
             failed(transmit, error)
         return None
 
@@ -153,12 +197,3 @@ class OffloadUDPPort(udp.Port):
         See L{ITrainPort.full_address}.  What L{doRead} hands over has its scope already.
         """
         return address
-
-
-def _address(sender: tuple[Any, ...]) -> Address:
-    """
-    Host and port; for a link-local peer, with the scope id that an answer needs.
-    """
-    if len(sender) == 4 and sender[3] and "%" not in sender[0]:
-        return f"{sender[0]}%{sender[3]}", sender[1]
-    return sender[0], sender[1]

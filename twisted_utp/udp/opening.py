@@ -5,12 +5,15 @@ Which kind of UDP port does a reactor give us, and with which buffers?
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any, cast
 
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.udp import Port as UDPPort
 
+from twisted_utp.udp.error_port import PlainErrorReportingPort
 from twisted_utp.udp.fragmentation import allow_fragments
 from twisted_utp.udp.interfaces import ITrainPort
 from twisted_utp.udp.offload import offload
@@ -34,10 +37,15 @@ def listen_udp(reactor: Any, port: int, protocol: DatagramProtocol, interface: s
     @raise CannotListenError: when it is taken, or not ours.
     """
     if can_offload(reactor):
-        opened = OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor)
-        opened.startListening()
-        return opened
+        return _listening(OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor))
+    if isinstance(reactor, PosixReactorBase) and sys.platform.startswith("linux"):
+        return _listening(PlainErrorReportingPort(port, protocol, interface, MAX_DATAGRAM, reactor))
     return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
+
+
+def _listening(port: UDPPort) -> UDPPort:
+    port.startListening()
+    return port
 
 
 def can_offload(reactor: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from errno import EAGAIN, ENOBUFS, ENOMEM, EWOULDBLOCK
+from errno import EAGAIN, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, MessageLengthError
@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Transmit
+from twisted_utp.udp.error_port import ErrorReportingPort
 from twisted_utp.udp.fragmentation import no_fragments
-from twisted_utp.udp.interfaces import ITrainPort, SendFailed
+from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
 
 # The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
@@ -78,10 +79,17 @@ class PlainTrainPort:
         except OSError as error:
             if error.errno in _NO_ROOM:
                 return _remainder(transmit, sent)
-            failed(transmit, error)
-        except (MessageLengthError, ValueError) as error:  # ValueError: an address of the other family
+            failed(transmit, self._too_big() if transmit.dont_fragment and error.errno == EMSGSIZE else error)
+        except MessageLengthError as error:
+            failed(transmit, self._too_big() if transmit.dont_fragment else error)
+        except ValueError as error:  # an address of the other family
             failed(transmit, error)
         return None
+
+    def _too_big(self) -> DatagramTooBig:
+        port = self._transport
+        reports = isinstance(port, ErrorReportingPort) and port.reports_errors
+        return DatagramTooBig(port.read_errors() if reports else 0)
 
     def full_address(self, address: Address) -> Address:
         """

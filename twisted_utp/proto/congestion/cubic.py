@@ -13,10 +13,10 @@ from twisted_utp.proto.congestion.rounds import Rounds
 from twisted_utp.proto.constants import (
     CUBIC_BETA,
     CUBIC_C,
-    CUBIC_INITIAL_WINDOW_PACKETS,
     HYSTART_MAX_DELAY,
     HYSTART_MIN_DELAY,
     HYSTART_ROUNDS,
+    INITIAL_WINDOW_PACKETS,
     MIN_WINDOW_PACKETS,
 )
 
@@ -33,7 +33,7 @@ class Cubic(CongestionController):
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
         super().__init__(mss=mss, target_delay=target_delay)
-        self.cwnd = float(CUBIC_INITIAL_WINDOW_PACKETS * mss)
+        self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self._epoch = 0  # when this congestion avoidance stage began, µs; 0 before its first acknowledgement
         self._k = 0.0  # seconds
         self._origin = 0.0  # the plateau, bytes
@@ -132,7 +132,7 @@ class Cubic(CongestionController):
         """
         RFC 9438 (5.8) leaves it to RFC 7661 or RFC 2861; the latter: halve for each timeout, grow back quickly.
         """
-        initial = float(CUBIC_INITIAL_WINDOW_PACKETS * self.mss)
+        initial = float(INITIAL_WINDOW_PACKETS * self.mss)
         self._epoch = 0
         if self.cwnd > initial:
             self.ssthresh = max(min(self.ssthresh, self.cwnd), initial)

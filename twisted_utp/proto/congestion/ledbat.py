@@ -23,6 +23,7 @@ from twisted_utp.proto.constants import (
     EXPLORING_GAIN,
     INITIAL_WINDOW_PACKETS,
     MAX_CWND_INCREASE_PER_RTT,
+    MAX_PATIENCE,
     MIN_EFFECTIVE_TARGET,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
@@ -45,6 +46,7 @@ class Ledbat(CongestionController):
         "_empty_rounds",
         "_has_explored",
         "_is_yielding",
+        "_patience",
         "effective_target",
         "rounds",
         "settled",
@@ -58,6 +60,7 @@ class Ledbat(CongestionController):
         self.rounds = Rounds()
         self._empty_rounds = 0
         self._is_yielding = False
+        self._patience = 1  # times EMPTY_ROUNDS_TO_EXPLORE; more while drops come below the target
         self._has_explored = False  # the first slow start is over
         # cwnd, ssthresh and target as they were, for a loss that turns out to be none.
         self._before_loss: tuple[float, float, float] | None = None
@@ -131,17 +134,17 @@ class Ledbat(CongestionController):
         self.effective_target = min(
             self.effective_target * (1 + min(rounds.duration / TARGET_RECOVERY_TIME, 1.0)), float(self.target_delay)
         )
+        if self.effective_target >= self.target_delay:
+            self._patience = 1
         if rounds.shortest is None or not self._is_empty(rounds.shortest):
             self._empty_rounds = 0
             return
         self._empty_rounds += 1
         if self.in_slow_start or sample.in_recovery or sample.app_limited:
             return
-        # Below the target only drops told that there are others (a short buffer, CoDel): more patience.
-        is_shallow = self.effective_target * 2 < self.target_delay
-        if self._empty_rounds >= EMPTY_ROUNDS_TO_EXPLORE * (2 if is_shallow else 1):
+        if self._empty_rounds >= EMPTY_ROUNDS_TO_EXPLORE * self._patience:
             self.ssthresh = float("inf")
-        elif self.cwnd < self.settled and not is_shallow:
+        elif self.cwnd < self.settled and self._patience == 1:
             self.ssthresh = self.settled
 
     def _is_empty(self, delay: int) -> bool:
@@ -189,6 +192,8 @@ class Ledbat(CongestionController):
         if longest is not None:
             shallower = max(longest / 2, float(MIN_EFFECTIVE_TARGET))
             self.effective_target = min(self.effective_target, shallower)
+            # Exploring has overflowed a short buffer, or others' packets fill it: wait longer before the next time.
+            self._patience = min(self._patience * 2, MAX_PATIENCE) if longest < self.target_delay else self._patience
         self._cut_to(self.cwnd / 2)
         if longest is None or longest <= 2 * self.target_delay:
             self.settled = self.cwnd  # the buffer overflowed at our window; far above the target it is others' doing

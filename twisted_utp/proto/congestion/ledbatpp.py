@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_TARGET_DELAY,
     LEDBATPP_MAX_GAIN_DIVISOR,
     LEDBATPP_TARGET_DELAY,
+    MAX_CWND_INCREASE_PER_RTT,
     MAX_SLOWDOWN_BACKOFF,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
@@ -161,13 +162,15 @@ class LedbatPlusPlus(Ledbat):
 
     def _change(self, delay: int, sample: AckSample) -> float:
         """
-        GAIN packets per round trip (where the buffer is shallow less near the target, as in LEDBAT), less the decrease
-        above the target.
+        GAIN times BEP-29's 3000 bytes per round trip, less the decrease above the target.  Where the buffer is
+        shallower than the target others are known by their drops alone, and LEDBAT's growth, which ends gently,
+        provokes fewer.
         """
-        gain = self.mss * self._gain(sample)
+        if self.effective_target < self.target_delay:
+            return super()._change(delay, sample)
+        gain = MAX_CWND_INCREASE_PER_RTT * self._gain(sample)
         if delay <= self.effective_target:
-            is_shallow = self.effective_target < self.target_delay
-            return gain * (1 - delay / self.effective_target) if is_shallow else gain
+            return gain
         if self._backoff > 1 and delay > self.effective_target + self.target_delay / 2:
             # Somebody else is there: back to frequent slowdowns.
             self._backoff = 1
@@ -178,11 +181,19 @@ class LedbatPlusPlus(Ledbat):
 
     def _slow_start_gain(self, sample: AckSample) -> float:
         """
-        GAIN where it is exploring at first; doubling where it returns to a window that the path carried.
+        GAIN in the first slow start from the first queue on; doubling before that, and where it returns to a window
+        that the path carried.
+
+        The draft has GAIN from the start.  As long as nothing queues, nobody is disturbed by haste: the drops in
+        short buffers are the same, and 20 MB over an empty path of 50 ms take 0.63 s instead of 1.10.
         """
         if self.ssthresh != float("inf") or self._has_explored:
             return super()._slow_start_gain(sample)
-        return self._gain(sample)
+        return 1.0 if self._sees_no_queue(sample) else self._gain(sample)
+
+    def _sees_no_queue(self, sample: AckSample) -> bool:
+        shortest = self.rounds.shortest or 0
+        return sample.queuing_delay is not None and max(sample.queuing_delay, shortest) <= NO_QUEUE
 
     def _gain(self, sample: AckSample) -> float:
         """

@@ -38,16 +38,16 @@ def ramp(controller: str) -> Outcome:
     return Outcome(f"11 MB/s after {figure:.2f} s", figure <= 3, {"seconds": figure})
 
 
-def long_path(controller: str) -> Outcome:
+def long_path(controller: str, seconds: float = 15) -> Outcome:
     """
     100 Mb/s, 350 ms, a peer of ours (4 MiB of window): how soon 10 MB/s, and for how long?
     """
     solo = Solo(controller, rate=100, rtt=350)
-    solo.run_for(15)
+    solo.run_for(seconds)
     at = solo.meter.reaches(10 * MEGABYTE, over=0.5)
-    figure, late = (at if at is not None else float("inf")), solo.meter.rate(10, 15) / MEGABYTE
+    figure, late = (at if at is not None else float("inf")), solo.meter.rate(seconds * 2 / 3, seconds) / MEGABYTE
     return Outcome(
-        f"10 MB/s after {figure:.1f} s, {late:.1f} MB/s from 10 to 15 s",
+        f"10 MB/s after {figure:.1f} s, {late:.1f} MB/s in the last third",
         figure <= 15 and late >= 10,
         {"seconds": figure, "late": late},
     )

@@ -29,30 +29,31 @@ def random_loss(controller: str, percent: float = 1, seconds: float = 30) -> Out
     return Outcome(f"{rate:.2f} MB/s, {timeouts} timeouts", met, {"rate": rate, "timeouts": timeouts})
 
 
-def jitter(controller: str, milliseconds: int = 5, seconds: float = 20) -> Outcome:
+def jitter(controller: str, milliseconds: int = 5, seconds: float = 20, rate: float = 100) -> Outcome:
     """
-    100 Mb/s, 50 ms, each packet up to so much late, overtaking others.
+    50 ms, each packet up to so much late, overtaking others.
     """
     rates = []
     for model in (None, UniformJitter(milliseconds * 1000)):
-        solo = Solo(controller, rate=100, rtt=50, jitter=model)
+        solo = Solo(controller, rate=rate, rtt=50, jitter=model)
         solo.run_for(seconds)
         rates.append(solo.meter.rate(0, seconds) / MEGABYTE)
     share = rates[1] / rates[0]
     return Outcome(f"{rates[1]:.2f} MB/s, {share:.0%}", share >= 0.9, {"rate": rates[1], "share": share})
 
 
-def outage(controller: str, rtt: int = 50, duration: float = 1.5, goal: float = 3) -> Outcome:
+def outage(
+    controller: str, rtt: int = 50, duration: float = 1.5, goal: float = 3, rate: float = 100, before: float = 6
+) -> Outcome:
     """
-    100 Mb/s; at full speed nothing passes for a while.  How long after it until 90 % of the rate before is back?
+    At full speed nothing passes for a while.  How long after it until 90 % of the rate before is back?
     """
-    solo = Solo(controller, rate=100, rtt=rtt)
-    before = 6.0
+    solo = Solo(controller, rate=rate, rtt=rtt)
     solo.run_for(before)
-    full = solo.meter.rate(before - 2, before)
+    full = solo.meter.rate(before - 1, before)
     solo.bottleneck.down_for(round(duration * 1e6))
     solo.dumbbell.back.down_for(round(duration * 1e6))
-    solo.run_for(duration + 8)
+    solo.run_for(duration + goal + 2)
     at = solo.meter.reaches(0.9 * full, over=0.25, since=before + duration)
     figure = at - before - duration if at is not None else float("inf")
     return Outcome(f"{figure:.2f} s", figure <= goal, {"seconds": figure})

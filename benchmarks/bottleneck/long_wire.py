@@ -1,0 +1,81 @@
+"""
+A link that takes its time, where the kernel has no C{netem}::
+
+    python -m benchmarks.bottleneck.long_wire DEVICE DEVICE SECONDS
+
+Makes two network devices (TUN); what is sent into one comes out of the other so much later.  A device may be moved to
+another namespace afterwards.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from benchmarks.peers.account import Account, obey, report
+
+# <linux/if_tun.h>
+_TUNSETIFF = 0x400454CA
+_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+
+_READ_SIZE = 65_536
+
+
+def make_device(name: str) -> int:
+    """
+    A TUN device.
+
+    @return: what it is read from and written to.
+    @raise OSError: not here.
+    """
+    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
+    return device
+
+
+def carry(near: int, far: int, delay: float) -> None:
+    """
+    For ever: this process is ended from outside.
+    """
+    other = {near: far, far: near}
+    waiting: deque[tuple[float, int, bytes]] = deque()  # one delay for all: first in, first out
+    while True:
+        timeout = max(waiting[0][0] - time.monotonic(), 0) if waiting else None
+        readable, _, _ = select.select(list(other), [], [], timeout)
+        now = time.monotonic()
+        for device in readable:
+            waiting.append((now + delay, other[device], os.read(device, _READ_SIZE)))
+        while waiting and waiting[0][0] <= now:
+            _, device, packet = waiting.popleft()
+            _write(device, packet)
+
+
+def _write(device: int, packet: bytes) -> None:
+    """
+    What a device does not take, since it is not up yet, is lost.
+    """
+    try:
+        os.write(device, packet)
+    except OSError:
+        return
+
+
+def main(words: Sequence[str]) -> None:
+    """
+    Make the link.
+    """
+    near, far, delay = words
+    devices = make_device(near), make_device(far)
+    obey(Account())
+    report("made")
+    carry(*devices, float(delay))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,42 @@
+"""
+Does C{twist web --listen utps:...} serve HTTPS over uTP?
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import quoteStringArgument
+
+TWIST = Path(sys.executable).parent / "twist"
+
+
+def test_https(start: Any, start_python: Any, checkout: Path, tmp_path: Path, localhost: Any) -> None:
+    """A file of 3 MB arrives at a client that verifies the certificate; one that does not trust it gets nothing."""
+    original, copy = tmp_path / "served" / "file.bin", tmp_path / "copy.bin"
+    original.parent.mkdir()
+    original.write_bytes(hashlib.shake_256(b"https").digest(3_000_001))
+    files = f"privateKey={quoteStringArgument(str(localhost.both))}"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = start(TWIST, "web", "--listen", f"utps:{port}:{files}:interface=127.0.0.1", "--path", original.parent)
+    server.wait_for_line("Starting factory")
+    download, where = checkout / "examples" / "download.py", f"utps:127.0.0.1:{port}:hostname=localhost"
+    trust = f"trustRoots={quoteStringArgument(str(localhost.certificate))}"
+    start_python(download, f"{where}:{trust}", "/file.bin", "-o", copy).wait_for_exit()
+    assert copy.read_bytes() == original.read_bytes()
+    refused = start_python(download, where, "/file.bin", "-o", tmp_path / "nothing.bin")
+    assert refused.wait_for_exit(code=None) != 0
+    assert any("certificate verify failed" in line for line in refused.output), refused.output
+
+
+def test_bad_string(start: Any, tmp_path: Path) -> None:
+    """A string that cannot work ends C{twist}, and the last line says why."""
+    server = start(TWIST, "web", "--listen", "utps:0:privateKey=/nowhere/key.pem", "--path", tmp_path)
+    assert server.wait_for_exit(code=None) != 0
+    assert "privateKey='/nowhere/key.pem': No such file" in server.output[-1]

@@ -1,0 +1,79 @@
+"""
+How does an endpoint speak TLS over another one?
+
+With Twisted's C{TLSMemoryBIOFactory}, as its C{wrapServerTLS} and C{wrapClientTLS} do.  They are not used themselves
+because the first is missing in Twisted 24.7, and because neither lets the reactor of the endpoint below, which may be
+one in virtual time, send what TLS gathers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+
+@implementer(IStreamServerEndpoint)
+class TLSServerEndpoint:
+    """
+    Listens as another endpoint does, and speaks TLS.
+    """
+
+    def __init__(self, reactor: Any, below: IStreamServerEndpoint, credentials: Any) -> None:
+        """
+        @param below: where to listen.
+        @param credentials: an C{IOpenSSLServerConnectionCreator}.
+        """
+        self._reactor = reactor
+        self._below = below
+        self._credentials = credentials
+
+    def __repr__(self) -> str:
+        return f"<TLS over {self._below!r}>"
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        See the endpoint below.
+        """
+        factory = TLSMemoryBIOFactory(self._credentials, False, protocolFactory, self._reactor)
+        return self._below.listen(factory)
+
+
+@implementer(IStreamClientEndpoint)
+class TLSClientEndpoint:
+    """
+    Connects as another endpoint does, and speaks TLS.
+    """
+
+    def __init__(self, reactor: Any, below: IStreamClientEndpoint, credentials: Any) -> None:
+        """
+        @param below: where to connect.
+        @param credentials: an C{IOpenSSLClientConnectionCreator}: whom to trust, and who we are.
+        """
+        self._reactor = reactor
+        self._below = below
+        self._credentials = credentials
+
+    def __repr__(self) -> str:
+        return f"<TLS over {self._below!r}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        Connect, and start the handshake.
+
+        @return: fires before the handshake is over, like that of Twisted's C{tls:}.  A certificate that is not
+            trusted ends the connection: C{connectionLost} is told C{OpenSSL.SSL.Error}, or C{VerificationError} of
+            C{service_identity}.
+        """
+        factory = TLSMemoryBIOFactory(self._credentials, True, protocolFactory, self._reactor)
+        connecting: Deferred[Any] = self._below.connect(factory)
+        return connecting.addCallback(lambda tls: tls.wrappedProtocol)

@@ -1,0 +1,111 @@
+"""
+What does C{utps:} mean to C{serverFromString} and C{clientFromString}?
+
+C{utp:} with TLS over it, and with the keys of Twisted's own C{ssl:} and C{tls:} strings.  What does the work is
+imported when it is needed, see L{twisted_utp._parsers}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor, IStreamServerEndpointStringParser
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from twisted_utp._parsers import UTPClientParser, UTPServerParser
+
+if TYPE_CHECKING:
+    from twisted_utp._tls_endpoints import TLSClientEndpoint, TLSServerEndpoint
+
+# The keys that C{ssl:} and, for "path", C{tls:} servers have.
+_SERVER_KEYS = ("certKey", "dhParameters", "extraCertChain", "path", "privateKey", "sslmethod")
+
+# C{tls:} and C{ssl:} clients call the same thing by two names; both are understood.
+_CLIENT_KEYS = ("caCertsDir", "certKey", "certificate", "hostname", "privateKey", "trustRoots")
+_OTHER_NAMES = {"caCertsDir": "trustRoots", "certKey": "certificate"}
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class UTPSServerParser:
+    """
+    C{utps:PORT:privateKey=FILE[:certKey=FILE][:extraCertChain=FILE][:dhParameters=FILE][:sslmethod=NAME]}, or
+    C{utps:PORT:path=DIRECTORY}, and all that C{utp:PORT} takes.
+
+    @ivar prefix: what the string begins with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._below = UTPServerParser(prefix)
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> TLSServerEndpoint:
+        """
+        See L{IStreamServerEndpointStringParser.parseStreamServer}.
+
+        @raise ValueError: naming the key, the value and what is allowed; also when a file cannot be used.
+        """
+        _need_openssl(self.prefix)
+        from twisted_utp._settings import setting_keys
+        from twisted_utp._tls_endpoints import TLSServerEndpoint
+        from twisted_utp._tls_reloading import server_credentials
+
+        tls, rest = _divide(kwargs, _SERVER_KEYS, ("port", "interface", *setting_keys("backlog")))
+        below = self._below.parseStreamServer(reactor, *args, **rest)
+        return TLSServerEndpoint(reactor, below, server_credentials(reactor, tls))
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class UTPSClientParser:
+    """
+    C{utps:HOST:PORT[:hostname=NAME][:trustRoots=PATH][:certificate=FILE[:privateKey=FILE]]}, and all that
+    C{utp:HOST:PORT} takes.
+
+    @ivar prefix: what the string begins with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._below = UTPClientParser(prefix)
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> TLSClientEndpoint:
+        """
+        See L{IStreamClientEndpointStringParserWithReactor.parseStreamClient}.
+
+        @raise ValueError: naming the key, the value and what is allowed; also when a file cannot be used.
+        """
+        _need_openssl(self.prefix)
+        from twisted_utp._settings import setting_keys
+        from twisted_utp._tls_credentials import client_credentials
+        from twisted_utp._tls_endpoints import TLSClientEndpoint
+
+        allowed = ("host", "port", "bindAddress", "bindPort", *setting_keys("timeout"))
+        tls, rest = _divide(kwargs, _CLIENT_KEYS, allowed)
+        for other, name in _OTHER_NAMES.items():
+            if other in tls and name in tls:
+                raise ValueError(f"{other}={tls[other]!r}: the same as {name}, which is given as well")
+        below = self._below.parseStreamClient(reactor, *args, **rest)
+        host = rest["host"] if "host" in rest else args[0]
+        return TLSClientEndpoint(reactor, below, client_credentials(host, tls))
+
+
+def _need_openssl(prefix: str) -> None:
+    for module in ("OpenSSL", "service_identity"):
+        if find_spec(module) is None:
+            raise ValueError(f"{prefix}: TLS needs {module}, which pip install 'twisted-utp[tls]' brings")
+
+
+def _divide(given: dict[str, str], ours: Iterable[str], others: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """
+    The keys that are about TLS, and the rest.
+
+    @raise ValueError: on a key that is neither.
+    """
+    for key in given:
+        if key not in ours and key not in others:
+            known = ", ".join(sorted({*ours, *others}))
+            raise ValueError(f"{key}={given[key]!r}: no such key; there are {known}")
+    tls = {key: value for key, value in given.items() if key in ours}
+    return tls, {key: value for key, value in given.items() if key not in ours}

@@ -1,0 +1,103 @@
+"""
+What does an ICMP error message mean for a connection?
+
+It quotes the beginning of the packet that it is about.  Whoever is not on the path has not seen that packet, so a
+message counts only if its quote is of one that is on its way now: with our connection id, a seq_nr that has not been
+acknowledged, and the time at which we sent it (RFC 5927 (4.1): "the ICMP payload should be checked"; the timestamp is
+what TCP does not have, and makes 64 bits to be guessed).  Then
+
+- "too big" ends an MTU probe at once instead of after three losses, and names the next size to try;
+- "unreachable" ends an attempt to connect, as it does a TCP one on Linux;
+- "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network, and on-path
+  boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927 (5.2): hard
+  errors are treated as soft ones).  libutp ends the connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.config import MICROSECONDS
+from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, TIMESTAMP_MASK
+from twisted_utp.proto.events import LossReason
+from twisted_utp.proto.packet import HEADER, TYPES, PacketType, is_utp
+from twisted_utp.proto.scoreboard import Fate, Flight
+from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
+from twisted_utp.proto.states import State
+from twisted_utp.proto.values import Obstacle, ReturnedDatagram
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+
+_REASONS = {Obstacle.PORT_CLOSED: LossReason.REFUSED, Obstacle.UNREACHABLE: LossReason.UNREACHABLE}
+
+
+@dataclass(slots=True)
+class Quote:
+    """
+    The header of a packet that we are said to have sent.  There may be no more of it: routers quote as much as they
+    like, some 8 bytes beyond IP's header, which is of no use.
+    """
+
+    type: PacketType
+    connection_id: int
+    timestamp: int
+    seq_nr: int
+    obstacle: Obstacle
+    size: int
+
+    @classmethod
+    def of(cls, returned: ReturnedDatagram) -> Quote | None:
+        """
+        Read it.
+
+        @return: L{None} when it is too short, or not of uTP.
+        """
+        quoted = returned.quoted
+        if len(quoted) < HEADER_SIZE or not is_utp(quoted):
+            return None
+        first, _extension, connection_id, timestamp, _difference, _window, seq_nr, _ack = HEADER.unpack_from(quoted)
+        return cls(TYPES[first >> 4], connection_id, timestamp, seq_nr, returned.obstacle, returned.size)
+
+    def tell(self, connection: Connection, now: int) -> bool:
+        """
+        Tell the connection that has this id.
+
+        @return: it was believed.
+        """
+        if self.type is PacketType.SYN:
+            return self._is_syn_of(connection, now) and self._tell_dialling(connection, now)
+        if connection.state is State.SYN_SENT:
+            return False
+        if self.obstacle is Obstacle.TOO_BIG:
+            flight = self._find(connection)
+            return flight is not None and connection.sender.on_too_big(flight, self.size, now)
+        return self._find(connection) is not None or self._is_latest_state(connection)
+
+    def _tell_dialling(self, connection: Connection, now: int) -> bool:
+        reason = _REASONS.get(self.obstacle)
+        if reason is None:
+            return False  # a SYN fits everywhere
+        connection.refuse(reason, now)
+        return True
+
+    def _is_syn_of(self, connection: Connection, now: int) -> bool:
+        if connection.state is not State.SYN_SENT or self.seq_nr != connection.syn_key[0]:
+            return False
+        return timestamp_diff(now, self.timestamp) <= connection.config.connect_timeout * MICROSECONDS
+
+    def _find(self, connection: Connection) -> Flight | None:
+        """
+        The flight that the packet belongs to, if it may still be on its way.
+        """
+        board = connection.sender.board
+        seq = expand_seq(self.seq_nr, board.una)
+        for flight in board.flights:
+            if flight.seq <= seq < flight.end:
+                is_same = flight.type is self.type and flight.sent_at & TIMESTAMP_MASK == self.timestamp
+                return flight if is_same and flight.fate is not Fate.SACKED else None
+        return None
+
+    def _is_latest_state(self, connection: Connection) -> bool:
+        return self.type is PacketType.STATE and self.seq_nr == connection.sender.next_seq & SEQ_MASK
