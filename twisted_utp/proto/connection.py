@@ -520,9 +520,10 @@ class Connection:
         self._mux.mark_ready(self)
 
     def _deliver(self) -> None:
-        if self._reading_paused or self.state is State.CLOSED:
-            return
         receiver = self.receiver
+        if self._reading_paused or self.state is State.CLOSED:
+            receiver.compact()
+            return
         data = receiver.take()
         if data:
             self.bytes_received += len(data)

@@ -66,6 +66,10 @@ MAX_SPAN = 16_000
 # What we hold ahead of a gap.  Bounded by bytes as well (the receive buffer); this bounds tiny packets.
 MAX_REORDER = 16_384
 
+# Pieces of what a paused reader does not take that are joined to one.  More let a peer that sends two bytes a packet
+# hold more memory, fewer copy more.
+JOINED_PIECES = 256
+
 DEFAULT_RECEIVE_BUFFER = 4 * 1024 * 1024
 DEFAULT_SEND_BUFFER = 256 * 1024
 
