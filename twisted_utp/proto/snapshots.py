@@ -40,6 +40,7 @@ def snapshot(connection: Connection) -> ConnectionStats:
         acks_sent=connection._acks_sent,
         receive_window=receiver.window(),
         peer_is_ours=connection.peer_is_ours,
+        peer_extension_bits=connection.peer_extension_bits,
         **_delays(connection),
         **_overhead(connection),
         **connection.sender.snapshot(),

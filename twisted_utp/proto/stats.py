@@ -56,6 +56,7 @@ class ConnectionStats:
         two clocks is in it, so only changes mean something; L{None} before the first sample.
     @ivar peer_window: what the peer takes.
     @ivar mtu: bytes of UDP payload in a full packet, the best guess so far; C{mss} is its payload.
+    @ivar peer_is_ours: the peer showed our extension bits; C{peer_extension_bits} are all that it sent, if any.
     @ivar overhead_connect: bytes of SYN and SYN-ACK; C{overhead_ack} of packets that only acknowledge, keepalives
         included; C{overhead_header} of headers and extensions on data; C{overhead_retransmit} of what was sent again,
         its headers included; C{overhead_close} of FIN and RESET.
@@ -99,6 +100,7 @@ class ConnectionStats:
     mss: int
     mtu: int
     peer_is_ours: bool
+    peer_extension_bits: int | None
     overhead_connect: int
     overhead_ack: int
     overhead_header: int
