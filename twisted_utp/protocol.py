@@ -404,7 +404,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         Datagrams that could not be delivered, says the network.
         """
-        assert self._port is not None
+        if self._port is None:
+            return
         for datagram in returned:
             datagram.address = self._port.full_address(datagram.address)
         self.multiplexer.receive_returned(returned, now=self.clock())

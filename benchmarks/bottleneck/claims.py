@@ -62,6 +62,14 @@ def judge_sharing(seen: Seen) -> list[Claim]:
     return [*_alone(seen), *_together(seen), *_pings(seen)]
 
 
+def judge_late(seen: Seen) -> list[Claim]:
+    """
+    The claim about a uTP that comes when TCP is there.
+    """
+    share = share_of_utp(seen)
+    return [Claim("uTP joins TCP", "<= 10 % of what is carried", f"{share:.1%}", share <= 0.1)]
+
+
 def figures(seen: Seen) -> dict[str, float]:
     """
     The numbers that the claims are about, for machines to read.  Shares are of the link's rate, times seconds.
@@ -75,9 +83,9 @@ def figures(seen: Seen) -> dict[str, float]:
     alone = seen.spans["tcp"]
     return {
         "utp_alone": seen.utp.rate(settled) / rate,
-        "utp_beside_tcp": _share(seen, both),
+        "utp_beside_tcp": share_of_utp(seen),
         "utp_regains": math.inf if regained is None else regained - both[1],
-        "utp_beside_tcp_late": _share(seen, ((both[0] + both[1]) / 2, both[1])),
+        "utp_beside_tcp_late": share_of_utp(seen, ((both[0] + both[1]) / 2, both[1])),
         "tcp_slower": (both[1] - both[0]) / (alone[1] - alone[0]),
         "pings_lost": float(len(seen.lost)),
         **{
@@ -88,7 +96,11 @@ def figures(seen: Seen) -> dict[str, float]:
     }
 
 
-def _share(seen: Seen, span: Span) -> float:
+def share_of_utp(seen: Seen, span: Span | None = None) -> float:
+    """
+    Of all that came in a span, or while both sent.
+    """
+    span = span or seen.spans["both"]
     utp, tcp = seen.utp.rate(span), seen.tcp.rate(span)
     return utp / (utp + tcp)
 

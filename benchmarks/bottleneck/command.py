@@ -15,13 +15,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmarks.bottleneck import narrow, sharing
-from benchmarks.bottleneck.claims import Claim, figures, format_claims, judge_narrow, judge_sharing
+from benchmarks.bottleneck.claims import (
+    Claim,
+    figures,
+    format_claims,
+    judge_late,
+    judge_narrow,
+    judge_sharing,
+    share_of_utp,
+)
 from benchmarks.bottleneck.namespaces import NotPossible, why_not
 from benchmarks.bottleneck.picture import draw
 from benchmarks.child import MeasurementFailed
 from twisted_utp.udp.offload import SWITCH
 
-EXPERIMENTS = ("sharing", "narrow")
+EXPERIMENTS = ("sharing", "late", "narrow")
 
 # A transfer through a narrow link: a few of them show all there is to see.
 _NARROW_SECONDS = 5.0
@@ -58,9 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     usual = sharing.Setting()
     parser = argparse.ArgumentParser(description="uTP beside kernel TCP behind a bottleneck of network namespaces.")
-    parser.add_argument(
-        "--seconds", type=float, default=30, help="that the TCP transfer takes (default 30; all: 3.5 x)"
-    )
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of TCP's transfer (default 30; all: 5 x)")
     parser.add_argument("--rate", type=float, default=usual.rate / 1e6, help="of the bottleneck, Mb/s (default 20)")
     parser.add_argument("--buffer", type=float, default=usual.buffer * 1e3, help="of the bottleneck, ms (default 500)")
     parser.add_argument("--delay", type=float, default=0, help="of the path in each direction, ms (default 0)")
@@ -84,20 +90,24 @@ def _end(number: int, frame: object) -> NoReturn:
 def _run(options: argparse.Namespace) -> tuple[list[Claim], dict[str, Any]]:
     claims: list[Claim] = []
     account: dict[str, Any] = {}
+    setting = sharing.Setting(
+        rate=options.rate * 1e6,
+        buffer=options.buffer / 1e3,
+        delay=options.delay / 1e3,
+        seconds=options.seconds,
+        congestion=options.congestion,
+        offload=not options.plain,
+    )
     if "sharing" in options.only:
-        setting = sharing.Setting(
-            rate=options.rate * 1e6,
-            buffer=options.buffer / 1e3,
-            delay=options.delay / 1e3,
-            seconds=options.seconds,
-            congestion=options.congestion,
-            offload=not options.plain,
-        )
         seen = sharing.run(setting)
         claims += judge_sharing(seen)
         account["sharing"] = {"setting": asdict(setting), **figures(seen), "stats": seen.stats}
         if options.plot is not None:
             print(draw(seen, options.plot))
+    if "late" in options.only:
+        late = sharing.run_late(setting)
+        claims += judge_late(late)
+        account["late"] = {"utp_beside_tcp": share_of_utp(late)}
     if "narrow" in options.only:
         account["narrow"] = {}
         for case in narrow.CASES:

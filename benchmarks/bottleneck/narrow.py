@@ -3,7 +3,7 @@ Is the path's MTU found, and does every byte arrive, when a link in the middle c
 
 The link is as narrow from the start, or becomes so in the middle of a transfer; the router says so (ICMP), or something
 keeps it from saying so.  In the middle our packets may be cut, so that a router has nothing to say about them; but a
-TCP connection beside ours makes it say so, and the kernel heeds that for all sockets.
+TCP connection beside ours makes it say so, and the kernel heeds that for all sockets that do not ask it not to.
 """
 
 from __future__ import annotations

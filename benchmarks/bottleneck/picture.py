@@ -62,7 +62,7 @@ def _draw_rates(axes: Any, seen: Seen, end: float) -> None:
     # When TCP repairs a loss, all that waited behind it is delivered at once: more than the link's rate.
     axes.set_ylim(0, link * 1.3)
     axes.set_ylabel("payload delivered\n[Mb/s]")
-    axes.legend(loc="center left", frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _draw_pings(axes: Any, seen: Seen) -> None:
@@ -79,7 +79,12 @@ def _draw_pings(axes: Any, seen: Seen) -> None:
         axes.axhline(base + target, color=UTP, linestyle=":", linewidth=1.2, label=f"uTP's target, {target} ms")
     full = base + seen.setting.buffer * 1e3
     axes.axhline(full, color="0.35", linestyle=":", linewidth=1.2, label="a full buffer")
-    axes.plot(seen.lost, [full * 1.05] * len(seen.lost), "x", color=TCP, markersize=4, label="lost")
+    if seen.lost:
+        axes.plot(seen.lost, [full * 1.05] * len(seen.lost), "x", color=TCP, markersize=4, label="lost")
     axes.set_ylim(0, full * 1.15)
     axes.set_ylabel("UDP ping\n[ms]")
-    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    _legend(axes)
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)

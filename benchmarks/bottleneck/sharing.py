@@ -11,7 +11,7 @@ import contextlib
 import statistics
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.bottleneck.path import RECEIVER, Path
@@ -44,7 +44,7 @@ class Setting:
     rate: float = 20e6
     buffer: float = 0.5
     delay: float = 0.0
-    seconds: float = 20.0
+    seconds: float = 30.0
     congestion: str = "ledbat++"
     offload: bool = True
 
@@ -139,7 +139,19 @@ class _Programs:
         """
         @return: from the first packet to the last byte's arrival.
         """
+        self.start_tcp(nbytes)
+        return self.end_of_tcp()
+
+    def start_tcp(self, nbytes: int) -> None:
+        """
+        Begin.
+        """
         self.tcp.tell(f"start {nbytes}")
+
+    def end_of_tcp(self) -> Span:
+        """
+        Wait for it.
+        """
         ended: float = self.tcp_sink.expect("received")["last"]
         return self.tcp.expect("done")["started"], ended
 
@@ -151,12 +163,9 @@ def run(setting: Setting) -> Seen:
     @raise NotPossible: this machine does not let us.
     @raise MeasurementFailed: a program ended early.
     """
-    nbytes = round(setting.rate / 8 * _ABOUT_PAYLOAD * setting.seconds)
+    nbytes = _transfer(setting)
     marks: dict[str, Span] = {}
-    with contextlib.ExitStack() as running:
-        path = running.enter_context(Path(setting.delay))
-        path.squeeze(setting.rate, setting.buffer)
-        programs = _Programs(path, setting, running)
+    with _ready(setting) as programs:
         began = time.monotonic()
         time.sleep(min(2.0, setting.seconds / 4))
         marks["idle"] = began, time.monotonic()
@@ -174,6 +183,39 @@ def run(setting: Setting) -> Seen:
         marks["tcp"] = programs.transfer_by_tcp(nbytes)
         time.sleep(setting.buffer + 2 * setting.delay)
         return _gather(setting, programs, began, marks, stats)
+
+
+def run_late(setting: Setting) -> Seen:
+    """
+    The other way round: uTP joins when TCP has run for a third of its time, and may take TCP's queue for the path.
+
+    @return: what happened, with the spans C{tcp} and C{both} only.
+    @raise NotPossible: this machine does not let us.
+    @raise MeasurementFailed: a program ended early.
+    """
+    with _ready(setting) as programs:
+        began = time.monotonic()
+        programs.start_tcp(_transfer(setting))
+        time.sleep(setting.seconds / 3)
+        programs.utp.tell(f"start {_ENDLESS}")
+        joined = time.monotonic()
+        tcp = programs.end_of_tcp()
+        return _gather(setting, programs, began, {"tcp": (tcp[0], joined), "both": (joined, tcp[1])}, {})
+
+
+def _transfer(setting: Setting) -> int:
+    """
+    TCP's, in bytes.
+    """
+    return round(setting.rate / 8 * _ABOUT_PAYLOAD * setting.seconds)
+
+
+@contextlib.contextmanager
+def _ready(setting: Setting) -> Iterator[_Programs]:
+    with contextlib.ExitStack() as running:
+        path = running.enter_context(Path(setting.delay))
+        path.squeeze(setting.rate, setting.buffer)
+        yield _Programs(path, setting, running)
 
 
 def _gather(

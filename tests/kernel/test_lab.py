@@ -128,13 +128,16 @@ def test_narrow_links(lab):
 
 def test_path_mtu(lab):
     """
-    The size that fits is found, by probes and not by what routers say.
+    The size that fits is found, to the byte and with one probe too many when a router says it, and by probes alone when
+    none may.
     """
     for case in ("ICMP", "ICMP blocked"):
         passage = lab["narrow"]["narrow"][case]
         assert 1200 <= passage["datagram"] <= 1280 - 28
         assert passage["too_long"] > 0 and passage["fragments"] == 0
         assert bool(passage["icmp"]) == (case == "ICMP")
+    told = lab["narrow"]["narrow"]["ICMP"]
+    assert (told["datagram"], told["too_long"], told["stats"]["timeouts"]) == (1280 - 28, 1, 0)
 
 
 def descendants(pid: int) -> set[int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from random import Random
 
-from twisted_utp.proto.merging import merge_runs
+from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.values import Address, Datagram
 
@@ -83,3 +83,28 @@ def test_order_and_bytes_are_kept() -> None:
             size = merged.segment_size or len(merged.data)
             apart += [(merged.data[at : at + size], merged.address) for at in range(0, len(merged.data), size)]
         assert apart == [(datagram.data, datagram.address) for datagram in datagrams]
+
+
+def state(ack: int, *, id: int = 9, address: Address = ONE, sack: int | None = None) -> Datagram:
+    """An acknowledgement."""
+    packet = Packet(PacketType.STATE, id, ack_nr=ack & 0xFFFF, sack=sack, sack_length=4 if sack else 0)
+    return Datagram(encode_packet(packet), address)
+
+
+def test_only_the_last_acknowledgement_has_news() -> None:
+    """Of STATEs in a row, also among those of others and over the wrap, the one with the highest ack_nr stays."""
+    batch = [state(0xFFFE), state(5, id=3), state(0xFFFF), state(0xFFFE, address=OTHER), state(1), state(6, id=3)]
+    assert list(without_superseded(batch)) == [batch[3], batch[4], batch[5]]
+
+
+def test_what_tells_of_losses_stays() -> None:
+    """Repeated acknowledgements, selective ones, and those that data of the same connection separates."""
+    for batch in (
+        [state(5), state(5), state(5)],
+        [state(5, sack=1), state(6, sack=1)],
+        [state(6), state(5)],
+        [state(5), data(1, 10), state(6)],
+        [data(1, 10), data(2, 10)],
+        [],
+    ):
+        assert list(without_superseded(batch)) == batch

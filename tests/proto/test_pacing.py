@@ -92,3 +92,39 @@ def test_a_clock_that_stands_gives_nothing() -> None:
     credit = paced.allowance(NOW + 500)
     assert paced.allowance(NOW + 500) == credit
     assert paced.allowance(NOW + 100) == credit
+
+
+def woken_late(paced: Pacer, late: int, times: int) -> int:
+    """Wait for the pacer's instants, always so much longer, and send all that may be sent; the last instant."""
+    now = NOW
+    for _ in range(times):
+        paced.on_sent(int(paced.allowance(now)))
+        now = paced.next_at(MSS) + late
+    return now
+
+
+def test_late_timers_get_longer_bursts() -> None:
+    """Timers that fire 10 ms late: a burst grows to what the rate moves in 10 ms, and the rate is kept."""
+    paced = pacer(cwnd=800.0 * MSS)  # 10 bytes a µs
+    assert paced.allowance(NOW) == pytest.approx(10_000)
+    now = woken_late(paced, 10_000, 20)
+    assert paced.allowance(now) == pytest.approx(100_000, rel=0.05)
+
+
+def test_punctual_timers_get_a_millisecond() -> None:
+    """Half a millisecond late changes nothing; and after late ones, punctual ones bring the old bursts back."""
+    paced = pacer(cwnd=800.0 * MSS)
+    assert paced.allowance(woken_late(paced, 500, 20)) <= 10_001
+    now = woken_late(paced, 10_000, 20)
+    for _ in range(60):
+        paced.on_sent(int(paced.allowance(now)))
+        now = paced.next_at(MSS)
+    paced.on_sent(int(paced.allowance(now)))
+    assert paced.allowance(now + 10_000) <= 10_001
+
+
+def test_lateness_counts_for_a_quarter_of_a_round_trip() -> None:
+    """A process that slept for a second does not send a window at once."""
+    paced = pacer(cwnd=800.0 * MSS)
+    now = woken_late(paced, 1_000_000, 20)
+    assert paced.allowance(now) <= 250_001

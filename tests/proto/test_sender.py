@@ -999,3 +999,27 @@ def test_very_short_paths_are_not_paced(rtt: int, is_paced: bool) -> None:
     bench.now += rtt
     bench.ack(1)
     assert (bench.sender.pacer.rate > 0) is is_paced
+
+
+def test_the_pace_follows_a_round_trip_that_has_become_short() -> None:
+    """
+    When a queue of others has gone, the window is spread over the round trip that there is, not over the smoothed one:
+    a few packets would need as many of the old round trips to make it short.
+    """
+    bench = Bench(cwnd=2 * MSS, pacing=True, rtt=50_000)
+    for _ in range(40):
+        bench.sender.rtt.on_sample(500_000)
+    bench.write(2 * MSS)
+    bench.now += 50_000
+    bench.ack(2)
+    assert bench.sender.rtt.smoothed > 400_000
+    assert bench.sender.pacer.rate * 0.05 >= 2 * MSS
+
+
+def test_the_pace_does_not_follow_a_late_packet() -> None:
+    """A single long round trip changes the pace only as far as it changes the smoothed one."""
+    bench = Bench(cwnd=2 * MSS, pacing=True, rtt=50_000)
+    bench.write(2 * MSS)
+    bench.now += 400_000
+    bench.ack(2)
+    assert bench.sender.pacer.rate * 0.1 >= 2 * MSS

@@ -33,7 +33,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
-from twisted_utp.proto.merging import merge_runs
+from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import (
     Packet,
     PacketDecodeError,
@@ -166,6 +166,13 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
+        if len(datagrams) > 1:
+            news = without_superseded(datagrams)
+            skipped = len(datagrams) - len(news)
+            stats.datagrams_received += skipped
+            stats.bytes_received += skipped * HEADER_SIZE
+            stats.sizes_received[HEADER_SIZE.bit_length()] += skipped
+            datagrams = news
         for datagram in merge_runs(datagrams):
             nbytes, size = len(datagram.data), datagram.segment_size
             stats.bytes_received += nbytes

@@ -3,11 +3,21 @@ How is a window spread over a round trip?
 
 A token bucket in µs of credit: a burst may carry what the pacing rate moves in a millisecond, and at least two
 packets.  That also bounds the length of a train, so trains grow with the rate and stay short on slow links.
+
+In a process that is kept busy, by hundreds of connections or by other work, timers fire late.  A millisecond's worth at
+a time could not keep the rate then, and many short trains would keep the process busier still: a burst may carry what
+the rate moves in the time by which the timers are late.
 """
 
 from __future__ import annotations
 
-from twisted_utp.proto.constants import MIN_BURST_PACKETS, PACING_BURST, PACING_GAIN, PACING_GAIN_SLOW_START
+from twisted_utp.proto.constants import (
+    MAX_LATE_SHARE,
+    MIN_BURST_PACKETS,
+    PACING_BURST,
+    PACING_GAIN,
+    PACING_GAIN_SLOW_START,
+)
 
 
 class Pacer:
@@ -15,13 +25,16 @@ class Pacer:
     When may how much be sent?
     """
 
-    __slots__ = ("_burst", "_credit", "_rate", "_stamp")
+    __slots__ = ("_burst", "_credit", "_due", "_late", "_latest", "_min_burst", "_rate", "_stamp")
 
     def __init__(self) -> None:
         self._rate = 0.0  # bytes per µs; 0 = no round trip known yet, unlimited
-        self._burst = 0.0  # bytes
+        self._burst = self._min_burst = 0.0  # bytes
         self._credit = 0.0  # bytes
         self._stamp = 0
+        self._due = 0  # when those that wait now are to be sent; 0 when nobody waits
+        self._late = 0.0  # µs by which that is missed, smoothed
+        self._latest = 0  # ... and how much of it counts
 
     @property
     def rate(self) -> float:
@@ -46,7 +59,9 @@ class Pacer:
             self._refill(now)
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         self._rate = gain * cwnd / rtt
-        self._burst = max(self._rate * PACING_BURST, MIN_BURST_PACKETS * mss)
+        self._latest = rtt // MAX_LATE_SHARE
+        self._min_burst = float(MIN_BURST_PACKETS * mss)
+        self._set_burst()
         if is_first:
             self._credit = self._burst
 
@@ -74,6 +89,7 @@ class Pacer:
         """
         if self._rate:
             self._credit -= nbytes
+            self._due = 0
 
     def next_at(self, mss: int) -> int:
         """
@@ -83,9 +99,18 @@ class Pacer:
         lets overflow.
         """
         wanted = min(max(self._burst / 2, mss), self._burst)
-        return self._stamp + int((wanted - self._credit) / self._rate) + 1
+        at = self._stamp + int((wanted - self._credit) / self._rate) + 1
+        self._due = self._due or at
+        return at
+
+    def _set_burst(self) -> None:
+        self._burst = max(self._rate * max(min(self._late, self._latest), PACING_BURST), self._min_burst)
 
     def _refill(self, now: int) -> None:
         if now > self._stamp:
+            if self._due and now >= self._due:
+                self._late += (now - self._due - self._late) / 4
+                self._due = 0
+                self._set_burst()
             self._credit = min(self._credit + (now - self._stamp) * self._rate, self._burst)
             self._stamp = now

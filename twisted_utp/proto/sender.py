@@ -556,13 +556,15 @@ class Sender:
     def _follow_window(self, now: int) -> None:
         if not self._pacing:
             return
-        if self.rtt.minimum < MIN_PACED_RTT:
+        rtt = self.rtt
+        if rtt.minimum < MIN_PACED_RTT:
             self.pacer.release()
         else:
             congestion = self.congestion
-            self.pacer.set_window(
-                congestion.cwnd, self.rtt.smoothed, self.mss, slow_start=congestion.in_slow_start, now=now
-            )
+            # The latest when it is shorter: once the queue of others is gone, a window of two packets would otherwise
+            # be paced for a second by what they had caused: smoothing takes dozens of samples.
+            shorter = min(rtt.smoothed, rtt.latest)
+            self.pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=congestion.in_slow_start, now=now)
 
     # --- Loss ------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, VERSION
 from twisted_utp.proto.packet import PacketType
 
 DATA_TYPE = PacketType.DATA << 4 | VERSION
+STATE_TYPE = PacketType.STATE << 4 | VERSION
 DATA_PREFIX = Struct(">BBH")
 
 

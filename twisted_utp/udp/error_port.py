@@ -76,10 +76,20 @@ class ErrorReportingPort(udp.Port):
         """
 
 
+# Looked up once: they are called for each datagram.
+_sendto, _recvfrom = socket.socket.sendto, socket.socket.recvfrom
+
+
 class PatientSocket(socket.socket):
     """
     A UDP socket whose calls do not fail because of earlier datagrams.
+
+    @ivar has_errors: some would have.
+    @ivar received: datagrams received.
     """
+
+    has_errors = False
+    received = 0
 
     @classmethod
     def in_place_of(cls, created: socket.socket) -> PatientSocket:
@@ -94,28 +104,37 @@ class PatientSocket(socket.socket):
         """
         See C{socket.sendto}.
         """
-        return _patiently(super().sendto, *arguments)
+        try:
+            return _sendto(self, *arguments)
+        except OSError as error:
+            return self._again(error, _sendto, *arguments)
 
     def recvfrom(self, *arguments: Any) -> tuple[bytes, Any]:
         """
         See C{socket.recvfrom}.  There is nothing to read when only errors are.
         """
         try:
-            return _patiently(super().recvfrom, *arguments)
+            try:
+                got = _recvfrom(self, *arguments)
+            except OSError as error:
+                got = self._again(error, _recvfrom, *arguments)
         except OSError as error:
             if error.errno in PENDING:
                 raise BlockingIOError(EAGAIN, "only errors") from None
             raise
+        self.received += 1
+        return got
 
-
-def _patiently(call: Callable[..., _Result], *arguments: Any) -> _Result:
-    for _ in range(MAX_PENDING):
-        try:
-            return call(*arguments)
-        except OSError as error:
+    def _again(self, error: OSError, call: Callable[..., _Result], *arguments: Any) -> _Result:
+        for _ in range(MAX_PENDING):
             if error.errno not in PENDING:
-                raise
-    return call(*arguments)
+                break
+            self.has_errors = True
+            try:
+                return call(self, *arguments)
+            except OSError as again:
+                error = again
+        raise error
 
 
 class PlainErrorReportingPort(ErrorReportingPort):
@@ -134,8 +153,13 @@ class PlainErrorReportingPort(ErrorReportingPort):
         """
         Read what is there; and the errors, which some reactors take for something to read.
         """
+        patient: Any = self.socket
+        before = patient.received if self.reports_errors else 0
         super().doRead()
-        if self.reports_errors and self.connected:
+        if not self.reports_errors or not self.connected:
+            return
+        if patient.has_errors or patient.received == before:
+            patient.has_errors = False
             self.read_errors()
 
     def _with_usual_address(self, returned: ReturnedDatagram) -> ReturnedDatagram:

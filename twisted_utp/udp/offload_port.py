@@ -32,7 +32,7 @@ READ_SIZE = 65_536
 # outgrow the processor's cache and the allocator's small blocks: with 1 MiB a receiver needs twice the CPU time.  What
 # fills the reads are acknowledgements, one from each connection that was sent a train; with fewer of them the owner
 # would send more in each turn than it hears of, and they would queue up in the socket until a round trip is a second.
-MAX_READS = 128
+MAX_READS = 1024
 MAX_READ_BYTES = 256 * 1024
 
 # Who asks and is answered in turn receives one datagram in each wake-up, and to find out that there is no second one
