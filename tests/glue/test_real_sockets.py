@@ -17,7 +17,7 @@ import pytest_twisted
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import AlreadyListened
+from twisted.internet.error import AlreadyListened, ConnectionRefusedError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.protocols.wire import Echo
@@ -157,6 +157,11 @@ async def test_adopted_socket() -> None:
     address, number = outside.getsockname()
     endpoint = serverFromString(reactor, f"utp:fd={outside.detach()}:noDelay=1")
     port = await endpoint.listen(ECHO)
+    with pytest.raises(ConnectionRefusedError):  # told by ICMP, as on a socket of our own
+        unbound = bound()
+        closed = unbound.getsockname()[1]
+        unbound.close()
+        await ask(f"utp:127.0.0.1:{closed}:timeout=5:bindAddress=127.0.0.1:bindPort={number}")
     assert (port.getHost().host, port.getHost().port) == (address, number)
     with pytest.raises(AlreadyListened):
         await endpoint.listen(ECHO)

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import Any, cast
 
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
 
-from twisted_utp.udp.offload import SOL_UDP, UDP_GRO, offload
+from twisted_utp.udp.error_port import PlainErrorReportingPort
 from twisted_utp.udp.offload_port import OffloadUDPPort
 from twisted_utp.udp.opening import MAX_DATAGRAM, can_offload
 
@@ -25,13 +27,13 @@ def adopt_udp(reactor: Any, descriptor: int, protocol: DatagramProtocol) -> ILis
     @raise ValueError: when it is no bound UDP socket, IPv4 or IPv6.
     """
     family = _family(descriptor)
-    if not can_offload(reactor):
+    kind = OffloadUDPPort if can_offload(reactor) else PlainErrorReportingPort
+    if not isinstance(reactor, PosixReactorBase) or not sys.platform.startswith("linux"):
         adopted = reactor.adoptDatagramPort(descriptor, family, protocol, maxPacketSize=MAX_DATAGRAM)
         return cast(IListeningPort, adopted)
-    # What adoptDatagramPort does, for a port that takes trains.
-    port = OffloadUDPPort._fromListeningDescriptor(reactor, descriptor, family, protocol, MAX_DATAGRAM)
-    if offload().gro:
-        port._preexistingSocket.setsockopt(SOL_UDP, UDP_GRO, 1)
+    # What adoptDatagramPort does, for the ports that we open ourselves.
+    port: Any = kind._fromListeningDescriptor(reactor, descriptor, family, protocol, MAX_DATAGRAM)
+    port._preexistingSocket = port.prepared(port._preexistingSocket)
     port.startListening()
     return cast(IListeningPort, port)
 
