@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # µs by which the peer may be ahead of us in hearing of the other: one relay's message.
 _ARRIVAL = 15_000_000
+# Connections that are remembered for that long.  More cost memory where nobody punches.
+_ARRIVALS = 256
 
 
 class Punches:
@@ -63,7 +65,7 @@ class Punches:
         """
         arrivals = self._arrivals
         arrivals[transport] = now
-        while now - arrivals[next(iter(arrivals))] > _ARRIVAL:
+        while len(arrivals) > _ARRIVALS or now - arrivals[next(iter(arrivals))] > _ARRIVAL:
             del arrivals[next(iter(arrivals))]
 
     def left(self, transport: UTPTransport) -> None:
