@@ -226,3 +226,23 @@ def test_useless_peer_ends(how: str) -> None:
     assert len(peer.node.multiplexer) == 0 and peer.node.multiplexer.poll_timeout() is None
     sent = sum(20 + len(header.payload) for _, header in peer.all)
     assert sent < 100_000 and (how == "never reads") == (peer.all[-1][1].type == RESET)
+
+
+def test_syns_to_who_does_not_listen() -> None:
+    """They are refused without a look at each connection, unless their host has one."""
+
+    class Counting(dict):  # type: ignore[type-arg]
+        walks = 0
+
+        def items(self):  # type: ignore[no-untyped-def]
+            Counting.walks += 1
+            return super().items()
+
+    mux, rng = Multiplexer(rng=Random(1)), Random(2)
+    for number in range(100):
+        mux.connect(("192.0.2.1", 1 + number), now=SECOND)
+    mux._connections = Counting(mux._connections)
+    mux.receive_datagrams([Datagram(syn(rng), anyone(rng)) for _ in range(1000)], now=SECOND)
+    assert Counting.walks == 0 and mux.stats.syns_refused == 1000
+    mux.receive_datagrams([Datagram(syn(rng), ("192.0.2.1", 9999))], now=SECOND)
+    assert Counting.walks == 1

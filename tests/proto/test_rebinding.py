@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from twisted_utp.proto import rebinding
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.constants import RESET_SOURCE_INTERVAL
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
@@ -143,6 +144,22 @@ def test_guesses_are_few() -> None:
     stranger_sends(peer)
     assert peer.record.connection.address == peer.address
     peer.run_for(RESET_SOURCE_INTERVAL / 1_000_000)
+    stranger_sends(peer)
+    assert peer.record.connection.address[1] == 7001
+
+
+def test_searches_are_few(monkeypatch: Any) -> None:
+    """A flood from a host that has a connection does not make us go through all connections for each packet."""
+    peer = RawPeer.facing()
+    peer.handshake()
+    searched: list[Any] = []
+    original = rebinding.candidates
+    monkeypatch.setattr(rebinding, "candidates", lambda *args: searched.append(1) or original(*args))
+    for number in range(5000):
+        packet = Packet(PacketType.STATE, 9, 1, 1, 1, number, number)
+        peer.node.inject(encode_packet(packet), (peer.address[0], 8000 + number % 1000))
+    assert 0 < len(searched) <= 128
+    peer.run_for(2)
     stranger_sends(peer)
     assert peer.record.connection.address[1] == 7001
 

@@ -446,6 +446,9 @@ class Multiplexer:
         Nobody listens.  But when we are dialling that very address, the two of us dial each other (BEP-55), and
         one of the two SYNs should win: the one with the smaller seq_nr, on both sides alike.
         """
+        if not self.gate.census.with_host(address[0]):
+            self._refuse(packet, address, now)  # without going through all connections: there may be many SYNs
+            return None
         dialling = [
             connection
             for (peer, _), connection in self._connections.items()
@@ -515,7 +518,8 @@ class Multiplexer:
 
         @return: whether it may have, so that a RESET would do harm; and the connection, if it is beyond doubt.
         """
-        if self._rebind_limiter.is_spent(address[0], now):
+        # To look for one takes longer the more connections there are, so it is not done for each packet of a flood.
+        if self._rebind_limiter.is_spent(address[0], now) or not self._rebind_limiter.take(now):
             return True, None
         candidates = rebinding.candidates(self._connections.values(), packet, address[0])
         if not candidates:
