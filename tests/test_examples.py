@@ -23,8 +23,9 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
 LISTEN = "utp:0:interface=127.0.0.1"
 TESTED = {
-    "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "service.tac",
-    "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
+    "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "metrics.rpy",
+    "service.tac",
+    "shared_dht_port.py", "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_every_example_is_tested():
     """
     A new example needs a test here.
     """
-    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".tac")} == TESTED
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".rpy", ".tac")} == TESTED
 
 
 def test_echo(start_python):
@@ -55,6 +56,17 @@ def test_echo(start_python):
     client = start_python(EXAMPLES / "echo_client.py", f"utp:127.0.0.1:{port}", "hello over uTP")
     client.wait_for_exit()
     assert client.output == ["hello over uTP"]
+
+
+def test_shared_dht_port(start_python):
+    """
+    One program pings the other's DHT node and connects to it by uTP, both over one UDP port at each end.
+    """
+    server = start_python(EXAMPLES / "shared_dht_port.py", LISTEN)
+    found = server.wait_for_line(r"DHT node (\w{40}) and uTP on .*port=(\d+)")
+    asking = start_python(EXAMPLES / "shared_dht_port.py", LISTEN, "--ping", f"127.0.0.1:{found[2]}")
+    asking.wait_for_exit()
+    assert asking.output[1:] == [f"node {found[1]} answers", "uTP beside a DHT"]
 
 
 def test_simulate_and_plot(start_python, tmp_path):
@@ -110,6 +122,22 @@ def test_download(start, start_python, tmp_path, free_port):
     server.wait_for_line("Starting factory")
     start_python(EXAMPLES / "download.py", f"utp:127.0.0.1:{free_port}", "/file.bin", "-o", copy).wait_for_exit()
     assert copy.read_bytes() == original.read_bytes()
+
+
+def test_metrics(start, start_python, tmp_path, free_port):
+    """
+    A web server, on uTP, that tells how uTP fares: its second answer knows of the first.
+    """
+    endpoint = f"utp:{free_port}:interface=127.0.0.1"
+    server = start(TWIST, "web", "--listen", endpoint, "--resource-script", EXAMPLES / "metrics.rpy")
+    server.wait_for_line("Starting factory")
+    for count in ("1", "2"):
+        start_python(
+            EXAMPLES / "download.py", f"utp:127.0.0.1:{free_port}", "/", "-o", tmp_path / count
+        ).wait_for_exit()
+        text = (tmp_path / count).read_text()
+        assert f'utp_connections_accepted_total{{port="127.0.0.1:{free_port}"}} {count}.0' in text
+    assert f'utp_overhead_bytes_total{{kind="close",port="127.0.0.1:{free_port}"}}' in text
 
 
 def test_bittorrent(start_python, tmp_path):

@@ -20,8 +20,8 @@ PLUGINS = sorted((CHECKOUT / "twisted" / "plugins").glob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 60, 800
 
 PROTO_STDLIB = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools",
-    "math", "operator", "struct", "types", "typing",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq",
+    "itertools", "math", "operator", "struct", "types", "typing",
 }  # fmt: skip
 LIGHT = {
     "twisted.application.service", "twisted.internet.interfaces", "twisted.plugin", "twisted_utp._parsers",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
-    from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut
+    from twisted_utp.errors import UTPConnectionDone, UTPConnectionReset, UTPConnectionTimedOut
     from twisted_utp.interfaces import IUTPListeningPort, IUTPTransport
     from twisted_utp.port import UTPPort
+    from twisted_utp.proto.acceptance import PortLoad, Verdict
     from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.congestion.base import register_congestion_controller
     from twisted_utp.proto.stats import ConnectionStats, PortStats
@@ -27,15 +28,18 @@ __all__ = [
     "ConnectionStats",
     "IUTPListeningPort",
     "IUTPTransport",
+    "PortLoad",
     "PortStats",
     "UTPClientEndpoint",
     "UTPConfig",
+    "UTPConnectionDone",
     "UTPConnectionReset",
     "UTPConnectionTimedOut",
     "UTPPort",
     "UTPProtocol",
     "UTPServerEndpoint",
     "UTPTransport",
+    "Verdict",
     "__version__",
     "register_congestion_controller",
 ]
@@ -44,15 +48,18 @@ _HOMES = {
     "ConnectionStats": "proto.stats",
     "IUTPListeningPort": "interfaces",
     "IUTPTransport": "interfaces",
+    "PortLoad": "proto.acceptance",
     "PortStats": "proto.stats",
     "UTPClientEndpoint": "endpoints",
     "UTPConfig": "proto.config",
+    "UTPConnectionDone": "errors",
     "UTPConnectionReset": "errors",
     "UTPConnectionTimedOut": "errors",
     "UTPPort": "port",
     "UTPProtocol": "protocol",
     "UTPServerEndpoint": "endpoints",
     "UTPTransport": "transport",
+    "Verdict": "proto.acceptance",
     "register_congestion_controller": "proto.congestion.base",
 }
 

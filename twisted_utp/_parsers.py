@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class UTPServerParser:
     """
-    C{utp:PORT[:interface=ADDRESS][:backlog=N][:SETTING=VALUE...]}
+    C{utp:PORT[:interface=ADDRESS][:backlog=N][:SETTING=VALUE...]}, or with C{fd=NUMBER} or C{systemd=NAME_OR_INDEX} in
+    place of the port and the interface: a UDP socket that is bound already.
 
     @ivar prefix: what the string begins with.
     """
@@ -39,9 +40,15 @@ class UTPServerParser:
         @raise ValueError: naming the key, the value and what is allowed.
         """
         from twisted_utp._resolution import is_numeric
-        from twisted_utp._settings import parse_port, parse_settings
+        from twisted_utp._settings import parse_descriptor, parse_port, parse_settings
         from twisted_utp.endpoints import UTPServerEndpoint
 
+        for source in ("fd", "systemd"):
+            if source in kwargs:
+                given = _named(self.prefix, (), args, kwargs)
+                descriptor = parse_descriptor(source, given.pop(source))
+                config = parse_settings(given, "backlog", others=(source,))
+                return UTPServerEndpoint.adopting(reactor, descriptor, config)
         given = _named(self.prefix, ("port",), args, kwargs)
         port = parse_port(given.pop("port"))
         interface = given.pop("interface", self._interface)

@@ -67,6 +67,38 @@ def parse_port(text: str, *, key: str = "port", lowest: int = 0) -> int:
     return port
 
 
+def parse_descriptor(key: str, text: str) -> int:
+    """
+    A file descriptor, by its number or, from systemd, by its name or index.
+
+    @param key: C{fd} or C{systemd}.
+    @raise ValueError: when there is none.
+    """
+    number = int(text) if text.isascii() and text.isdecimal() else None
+    if key == "fd":
+        if number is None:
+            raise ValueError(f"fd={text!r}: expected the number of an open UDP socket")
+        return number
+    inherited = _inherited()
+    named, descriptors = inherited.inheritedNamedDescriptors(), inherited.inheritedDescriptors()
+    if text in named:
+        found: int = named[text]
+        return found
+    if number is not None and number < len(descriptors):
+        return int(descriptors[number])
+    there_are = ", ".join((*named, *map(str, range(len(descriptors))))) or "none: systemd has passed none"
+    raise ValueError(f"systemd={text!r}: expected the name or index of a passed socket; there are {there_are}")
+
+
+def _inherited() -> Any:
+    """
+    What systemd has passed.  Twisted takes it out of the environment when it first looks, so we ask where it keeps it.
+    """
+    from twisted.internet.endpoints import _SystemdParser
+
+    return _SystemdParser._sddaemon
+
+
 def _set(config: UTPConfig, key: str, name: str, text: str) -> UTPConfig:
     try:
         value = _convert(name, text)

@@ -1,14 +1,14 @@
 """
 Which L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} of this process holds a given UDP port?
 
-An endpoint that listens where another one dialled from, or where old connections still live after
-C{stopListening}, shares their socket; and so does one that dials from where another listens.
+Endpoints that name the same port and interface share its socket: those that listen there, those that dial from
+there, and connections that are left over after C{stopListening}.
 """
 
 from __future__ import annotations
 
-import os
-from errno import EADDRINUSE
+from dataclasses import fields
+from ipaddress import ip_address
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,26 +16,30 @@ from twisted.internet.error import CannotListenError
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
-from twisted_utp.udp import listen_udp
+from twisted_utp.udp import adopt_udp, listen_udp
 
 Key = tuple[str, int]
 
-_WILDCARDS = ("0.0.0.0", "::")
+_DUAL_STACK = "::"
+_WILDCARDS = ("0.0.0.0", _DUAL_STACK)
 
 _protocols: WeakKeyDictionary[Any, dict[Key, UTPProtocol]] = WeakKeyDictionary()
 
 
 def protocol_to_listen(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
     """
-    The protocol on that address, which is bound now unless it is there already and nobody listens on it.
+    The protocol on that address, which is bound now unless it is there already.
 
-    @raise CannotListenError: when another factory listens there, or the kernel says no.
+    @raise CannotListenError: when others listen there with other settings, or the kernel says no.
     """
     found = _registered(reactor).get((_host(interface), port)) if port else None
     if found is None:
         return _open(reactor, interface, port, config)
     if found.is_listening:
-        raise CannotListenError(interface, port, OSError(EADDRINUSE, os.strerror(EADDRINUSE)))
+        # Who gets a connection is known only after its SYN was answered, so all who listen have the same settings.
+        difference = _difference(found.multiplexer.config, config)
+        if difference:
+            raise CannotListenError(interface, port, ValueError(difference))
     return found
 
 
@@ -61,9 +65,24 @@ def closing_protocol(reactor: Any, interface: str, port: int) -> UTPProtocol | N
     return found if found is not None and found.is_closing else None
 
 
+def adopted_protocol(reactor: Any, descriptor: int, config: UTPConfig) -> UTPProtocol:
+    """
+    The protocol on a UDP socket that somebody else has bound.
+
+    @raise ValueError: when the descriptor is none.
+    """
+    protocol = UTPProtocol(reactor, config, closes_when_idle=True)
+    adopt_udp(reactor, descriptor, protocol)
+    return _register(reactor, protocol.getHost().host, protocol)
+
+
 def _open(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     listen_udp(reactor, port, protocol, interface)
+    return _register(reactor, interface, protocol)
+
+
+def _register(reactor: Any, interface: str, protocol: UTPProtocol) -> UTPProtocol:
     registered = _registered(reactor)
     key = (_host(interface), protocol.getHost().port)
     registered[key] = protocol
@@ -76,21 +95,39 @@ def _open(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProt
     return protocol
 
 
+def _difference(listening: UTPConfig, asked: UTPConfig) -> str:
+    """
+    The first setting that differs; nothing when none does.
+    """
+    for field in fields(UTPConfig):
+        here, there = getattr(listening, field.name), getattr(asked, field.name)
+        if here != there:
+            return f"{field.name}={there!r}: expected {here!r}, as those who listen on this port already have it"
+    return ""
+
+
 def _find(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
     """
     Who could send from that address?  Whoever is bound to it, or to all addresses of its family; anyone of the
-    family when the caller does not care.
+    family when the caller does not care.  C{::} has IPv4 as well.
     """
     host = _host(interface)
     registered = _registered(reactor)
     candidates = [
         protocol
         for (its_host, its_port), protocol in registered.items()
-        if its_port == port and (":" in its_host) == (":" in host) and not protocol.is_closing
-        if its_host == host or its_host in _WILDCARDS or host in _WILDCARDS
+        if its_port == port and not protocol.is_closing and _reaches(its_host, host)
     ]
     exact = registered.get((host, port))
     return exact if exact in candidates else next(iter(candidates), None)
+
+
+def _reaches(bound: str, wanted: str) -> bool:
+    if bound in (wanted, _DUAL_STACK):
+        return True
+    if (":" in bound) != (":" in wanted):
+        return False
+    return bound in _WILDCARDS or wanted in _WILDCARDS
 
 
 def _registered(reactor: Any) -> dict[Key, UTPProtocol]:
@@ -98,4 +135,7 @@ def _registered(reactor: Any) -> dict[Key, UTPProtocol]:
 
 
 def _host(interface: str) -> str:
-    return interface or "0.0.0.0"
+    """
+    One spelling for each address.
+    """
+    return str(ip_address(interface or "0.0.0.0"))

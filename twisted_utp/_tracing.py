@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twisted_utp.logs import LoggingTracer
     from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.trace import Tracer
+    from twisted_utp.proto.values import Address
     from twisted_utp.qlog import QlogTracer
 
 VARIABLE = "TWISTED_UTP_TRACE"
@@ -37,6 +39,17 @@ class PortTracing:
         """
         if self._tracer is not None:
             return self._tracer
+        written, logged = self._qlog_for(config), self._logging()
+        if written is None or logged is None:
+            return written if logged is None else logged
+
+        def both(now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
+            written(now, address, connection_id, event, **data)
+            logged(now, address, connection_id, event, **data)
+
+        return both
+
+    def _qlog_for(self, config: UTPConfig) -> QlogTracer | None:
         directory = config.trace or os.environ.get(VARIABLE, "")
         if not directory:
             return None
@@ -45,6 +58,15 @@ class PortTracing:
 
             self._directories[directory] = QlogTracer(directory, epoch=self._epoch)
         return self._directories[directory]
+
+    @staticmethod
+    def _logging() -> LoggingTracer | None:
+        kinds = os.environ.get("TWISTED_UTP_LOG", "")
+        if not kinds:
+            return None
+        from twisted_utp.logs import LoggingTracer
+
+        return LoggingTracer(kinds.split(","))
 
     def close(self) -> None:
         """

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectingCancelledError, ConnectionAborted, 
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 
+from twisted_utp._addresses import udp_address
 from twisted_utp.errors import loss_exception
 from twisted_utp.proto.events import Connected, ConnectionLost, Event
 
@@ -49,6 +50,16 @@ class OutgoingConnection:
         Whom it tries.
         """
         return self._connection.address
+
+    def adopt(self, connection: Connection) -> None:
+        """
+        The peer has dialled us and got through, from another port than we dial: take its connection for ours.
+        """
+        ours, self._connection = self._connection, connection
+        ours.user_data = None
+        ours.abort(now=self._owner.clock())
+        self._peer = udp_address(*connection.address)
+        self._connected()
 
     def event_received(self, event: Event) -> None:
         """

@@ -4,12 +4,13 @@ How does a program listen, and connect, without knowing that it is uTP?
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
 from twisted.internet.address import HostnameAddress
 from twisted.internet.defer import Deferred, execute, maybeDeferred
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import AlreadyListened, ConnectingCancelledError
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -21,7 +22,7 @@ from zope.interface import implementer
 
 from twisted_utp._attempts import Race
 from twisted_utp._resolution import is_numeric, resolve
-from twisted_utp._shared import closing_protocol, protocol_to_connect, protocol_to_listen
+from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
@@ -35,6 +36,9 @@ class UTPServerEndpoint:
     """
     Listens on a UDP port.
     """
+
+    _descriptor: int | None = None
+    _is_adopted = False
 
     def __init__(
         self,
@@ -60,20 +64,48 @@ class UTPServerEndpoint:
         self._interface = interface
         self._config = settings
 
+    @classmethod
+    def adopting(cls, reactor: Any, descriptor: int, config: UTPConfig | None = None) -> UTPServerEndpoint:
+        """
+        An endpoint that listens on a UDP socket which is bound already: by a supervisor (systemd's socket activation),
+        or by a parent that may bind to low ports.  The first C{listen} takes the descriptor over; there is no second.
+
+        @param descriptor: the socket's.
+        @param config: settings of the connections.
+        """
+        endpoint = cls(reactor, 0, config=config)
+        endpoint._descriptor = descriptor
+        return endpoint
+
     def __repr__(self) -> str:
+        if self._descriptor is not None:
+            return f"<{type(self).__name__} descriptor {self._descriptor}>"
         return f"<{type(self).__name__} {self._interface or '*'}:{self._port}>"
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
         Bind the UDP port, before this returns, and serve connections.
 
-        @return: fires with a L{UTPPort <twisted_utp.port.UTPPort>}, or fails with C{CannotListenError}.
+        @return: fires with a L{UTPPort <twisted_utp.port.UTPPort>}, or fails with C{CannotListenError}; with
+            C{AlreadyListened} or C{ValueError} when it is to adopt what it has adopted already, or what is no bound UDP
+            socket.
         """
+        if self._descriptor is not None:
+            return execute(self._adopt, protocolFactory, self._descriptor)
         closing = closing_protocol(self._reactor, self._interface, self._port)
         if closing is not None:
             # The last connection from an earlier listen() ended in this turn of the reactor.
             return closing.when_closed().addCallback(lambda _: self._listen(protocolFactory))
         return execute(self._listen, protocolFactory)
+
+    def _adopt(self, factory: IProtocolFactory, descriptor: int) -> IListeningPort:
+        if self._is_adopted:
+            raise AlreadyListened()
+        protocol = adopted_protocol(self._reactor, descriptor, self._config)
+        self._is_adopted = True
+        os.close(descriptor)
+        port: IListeningPort = protocol.listen(factory, self._config)
+        return port
 
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         protocol = protocol_to_listen(self._reactor, self._interface, self._port, self._config)

@@ -25,6 +25,18 @@ class UTPConnectionReset(error.ConnectionLost):
         self.close_code = close_code
 
 
+class UTPConnectionDone(error.ConnectionDone):
+    """
+    The connection was closed cleanly, and the peer said why.
+
+    @ivar close_code: libtorrent's close reason.
+    """
+
+    def __init__(self, close_code: int) -> None:
+        super().__init__(f"close reason {close_code}")
+        self.close_code = close_code
+
+
 class UTPConnectionTimedOut(error.ConnectionLost, error.TimeoutError):
     """
     The peer stopped answering.
@@ -51,4 +63,6 @@ def loss_exception(event: ConnectionLost) -> Exception:
     """
     if event.reason is LossReason.RESET:
         return UTPConnectionReset(event.close_code)
+    if event.reason is LossReason.DONE and event.close_code:
+        return UTPConnectionDone(event.close_code)
     return _LOSSES[event.reason]()

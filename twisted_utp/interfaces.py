@@ -4,7 +4,7 @@ What do a uTP connection and a uTP port offer beyond what Twisted's interfaces s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IListeningPort, ITLSTransport
 from zope.interface import Attribute
@@ -21,9 +21,29 @@ class IUTPTransport(ITLSTransport):
     small writes, C{setTcpKeepAlive} the packets that hold a NAT's mapping open.
     """
 
+    settings = Attribute("The connection's L{UTPConfig <twisted_utp.proto.config.UTPConfig>}; never changed in place.")
+
     def stats() -> ConnectionStats:
         """
         A snapshot of the connection's counters and estimates, also after its end.
+        """
+
+    def change_settings(**changes: Any) -> None:
+        """
+        Change settings of this connection by name, all or none of them.  There is C{set_send_buffer},
+        C{set_receive_buffer}, C{set_target_delay} and C{set_keepalive} as well.
+
+        @raise ValueError: on a value out of range, or a setting that cannot change while connected.
+        @raise TypeError: on a value of the wrong type, or when there is no such setting.
+        """
+
+    def set_close_reason(close_code: int) -> None:
+        """
+        Say why in our FIN or RESET, as libtorrent does; the peer's is the C{close_code} of what C{connectionLost} is
+        told.  Stacks that know selective acks only (nim-eth) drop a FIN that has it.
+
+        @param close_code: 16 bits, 0 for nothing.
+        @raise ValueError: when it is out of range.
         """
 
 
@@ -38,5 +58,14 @@ class IUTPListeningPort(IListeningPort):
 
     def stats() -> PortStats:
         """
-        What the UDP port has counted so far.
+        A snapshot of what the UDP port has counted so far, all factories and connections on it together.
+        """
+
+    def change_settings(**changes: Any) -> None:
+        """
+        Change settings by name, all or none of them, for the connections to come on this UDP port: those that it
+        accepts, and those that are dialled over it without settings of their own.
+
+        @raise ValueError: on a value out of range.
+        @raise TypeError: on a value of the wrong type, or when there is no such setting.
         """

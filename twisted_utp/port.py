@@ -4,12 +4,13 @@ What does C{listen} give an application, when its factory shares the UDP port wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import ILoggingContext, IProtocolFactory
 from zope.interface import implementer
 
+from twisted_utp._settable import Settable
 from twisted_utp.interfaces import IUTPListeningPort
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @implementer(IUTPListeningPort, ILoggingContext)
-class UTPPort:
+class UTPPort(Settable):
     """
     One factory that listens on a L{UTPProtocol <twisted_utp.protocol.UTPProtocol>}.
 
@@ -79,7 +80,13 @@ class UTPPort:
         """
         See L{IUTPListeningPort.stats}.
         """
-        return self.protocol.multiplexer.stats
+        return self.protocol.stats()
+
+    def change_settings(self, **changes: Any) -> None:
+        """
+        See L{IUTPListeningPort.change_settings}.
+        """
+        self.protocol.change_settings(**changes)
 
     def logPrefix(self) -> str:
         """

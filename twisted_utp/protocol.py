@@ -19,16 +19,21 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectError, ConnectionLost, getConnectError
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
-from twisted.python import log
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_utp._addresses import udp_address
+from twisted_utp._ports import note_closed, note_open
+from twisted_utp._punching import Punches
+from twisted_utp._settable import Settable
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
+from twisted_utp.proto.acceptance import PortLoad, Verdict
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected, DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
-from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
 from twisted_utp.udp import DatagramTooBig, ITrainPort, train_port
 
@@ -36,7 +41,10 @@ if TYPE_CHECKING:
     from random import Random
 
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.stats import PortStats
     from twisted_utp.proto.trace import Tracer
+
+_log = Logger()
 
 # Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
 _ROUNDS = 8
@@ -54,6 +62,9 @@ _ERROR_INTERVAL = 60
 _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
 
 
+PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
+
+
 def monotonic_us() -> int:
     """
     The time in µs, on a clock that never steps; unlike C{reactor.seconds}, which is the wall clock.
@@ -61,14 +72,7 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
-    """
-    A numeric address as Twisted's applications expect it from C{getPeer}.
-    """
-    return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
-
-
-class UTPProtocol(DatagramProtocol):
+class UTPProtocol(Settable, DatagramProtocol):
     """
     All uTP connections on one UDP port: any number of factories that listen, and of outgoing connections.
 
@@ -82,7 +86,7 @@ class UTPProtocol(DatagramProtocol):
     @ivar reactor: the reactor.
     @ivar multiplexer: the core.
     @ivar clock: returns the time in µs, monotonic.
-    @ivar other: gets, if it is set before the port is opened, the datagrams that are not uTP: a DHT node's, say.
+    @ivar other: gets the datagrams that are not uTP: a DHT node's, say.  See L{share_with}.
     @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
     """
 
@@ -105,6 +109,7 @@ class UTPProtocol(DatagramProtocol):
             else L{monotonic_us}.
         @param rng: for connection ids; predictable ones are for tests.
         @param tracer: told what the core does; it replaces the traces that settings and the environment ask for.
+        @param other: see L{share_with}.
         """
         self.reactor = reactor
         if clock is None:
@@ -115,11 +120,13 @@ class UTPProtocol(DatagramProtocol):
         self.multiplexer = Multiplexer(config, rng=rng if rng is not None else SystemRandom(), tracer=tracer)
         self._tracing = PortTracing(tracer, self._unix_epoch)
         self.multiplexer.tracer = self._tracing.tracer_for(self.multiplexer.config)
+        self._accept_policy: PeerPolicy | None = None
         self._port: ITrainPort | None = None
         self._host: IPv4Address | IPv6Address | None = None
         self._ports: list[UTPPort] = []
         self._transports: dict[UTPTransport, None] = {}
         self._attempts: dict[OutgoingConnection, None] = {}
+        self._punches = Punches()
         self._closing = False
         self._closed_waiters: list[Deferred[None]] = []
         self._stop_waiters: list[Deferred[None]] = []
@@ -139,15 +146,15 @@ class UTPProtocol(DatagramProtocol):
 
     def listen(self, factory: IProtocolFactory, config: UTPConfig | None = None) -> UTPPort:
         """
-        Let a factory serve incoming connections.  Several may: the first, in order, whose C{buildProtocol} returns
-        a protocol gets the connection; when none does it is reset.
+        Let a factory serve incoming connections.  Several may: they are asked in the order in which they began to
+        listen, and the first whose C{buildProtocol} returns a protocol gets the connection; when none does it is
+        reset.  Once the first stops, the next takes over.
 
         @param config: replaces the settings of connections accepted from now on.
         @raise CannotListenError: when the UDP port has been closed.
         """
         if config is not None:
-            self.multiplexer.config = config
-            self.multiplexer.tracer = self._tracing.tracer_for(config)
+            self._use(config)
         port = UTPPort(self, factory)
         port.startListening()
         return port
@@ -165,12 +172,123 @@ class UTPProtocol(DatagramProtocol):
         """
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
-        tracer = self._tracing.tracer_for(config) if config is not None else None
-        connection = self.multiplexer.connect((host, port), now=self.clock(), config=config, tracer=tracer)
+        return self._dial(factory, host, port, config).result
+
+    def _dial(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None, *, is_punching: bool = False
+    ) -> OutgoingConnection:
+        connection = self.multiplexer.connect(
+            (self._reachable(host), port),
+            now=self.clock(),
+            config=config,
+            tracer=self._tracing.tracer_for(config) if config is not None else None,
+            is_punching=is_punching,
+        )
         attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
         self._attempts[attempt] = None
         self.request_flush()
+        return attempt
+
+    def punch(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None = None, *, any_port: bool = True
+    ) -> Deferred[IProtocol]:
+        """
+        Connect to a peer that connects to us at the same time, through the NATs of both (BEP 55).  A third party that
+        both are connected to tells each the other's address, as it sees it; both then call this, from the port by which
+        they are connected to it, within the connect timeout.  One connection comes out, at both ends.
+
+        If the peer's connection came in before the call, and so went to a factory that listens, this fires with the
+        protocol that it has there.
+
+        @param host: a numeric address.
+        @param config: settings of this connection, if it is by our SYN that it comes about.
+        @param any_port: take a connection from another port of that host as well; behind a symmetric NAT, the peer has
+            another one for us than for the third party.  Others behind the same NAT may be mistaken for the peer, so
+            what is spoken over the connection should tell who the peer is.
+        @return: see L{connect}.  Two symmetric NATs, or one that faces a port-restricted one, let nothing through:
+            C{TimeoutError}.
+        """
+        if self._closing:
+            return fail(ConnectError(string="the UDP port is closed"))
+        found = self._punches.find(self._transports, (self._reachable(host), port), any_port, self.clock())
+        if found is not None:
+            return succeed(found)
+        attempt = self._dial(factory, host, port, config, is_punching=True)
+        if any_port:
+            self._punches.add(attempt)
         return attempt.result
+
+    def share_with(self, other: DatagramProtocol) -> None:
+        """
+        Hand the datagrams that are not uTP to another protocol, which may also send through the port: its
+        C{transport} is the reactor's UDP port.  It keeps the port open, is started at once when that is open, and
+        is stopped with it.
+
+        @raise RuntimeError: when there is one already.
+        """
+        if self.other is not None:
+            raise RuntimeError(f"the UDP port is shared with {self.other!r} already")
+        self.other = other
+        if self._port is not None and self.transport is not None:
+            other.makeConnection(self.transport)
+
+    def stop_sharing(self) -> None:
+        """
+        Stop the protocol of L{share_with}.  Nothing happens when there is none.
+        """
+        other, self.other = self.other, None
+        if other is not None and other.transport is not None:
+            other.doStop()
+        self.request_flush()  # the port may be closed now
+
+    def _reachable(self, host: str) -> str:
+        """
+        A port that is bound to all addresses of both families sends to IPv4 ones by their IPv6 form (RFC 4291
+        (2.5.5.2)), and that is also what it receives from them.
+        """
+        if ":" in host or self._port is None or self.getHost().host != "::":
+            return host
+        return f"::ffff:{host}"
+
+    def stats(self) -> PortStats:
+        """
+        See L{IUTPListeningPort.stats <twisted_utp.interfaces.IUTPListeningPort.stats>}.
+        """
+        port = self._port
+        return self.multiplexer.snapshot(reads=getattr(port, "reads", None), writes=getattr(port, "writes", None))
+
+    def change_settings(self, **changes: Any) -> None:
+        """
+        See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
+        """
+        self._use(self.multiplexer.config.but(**changes))
+
+    def _use(self, config: UTPConfig) -> None:
+        self.multiplexer.config = config
+        self.multiplexer.tracer = self._tracing.tracer_for(config)
+
+    @property
+    def accept_policy(self) -> PeerPolicy | None:
+        """
+        Asked whether a SYN may open a connection, before anything is kept of it: called with the peer's address and a
+        L{PortLoad <twisted_utp.proto.acceptance.PortLoad>}, it returns a L{Verdict
+        <twisted_utp.proto.acceptance.Verdict>}, or C{True} or C{False}.  What it raises is logged, and the SYN left
+        unanswered.  May be set, and set to L{None}, at any time.
+        """
+        return self._accept_policy
+
+    @accept_policy.setter
+    def accept_policy(self, policy: PeerPolicy | None) -> None:
+        self._accept_policy = policy
+        self.multiplexer.gate.policy = None if policy is None else self._judge
+
+    def _judge(self, address: Address, load: PortLoad) -> Verdict | bool:
+        assert self._accept_policy is not None
+        try:
+            return self._accept_policy(udp_address(*address), load)
+        except Exception:
+            _log.failure("unhandled error in the accept policy")
+            return Verdict.SILENCE
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -217,6 +335,7 @@ class UTPProtocol(DatagramProtocol):
         self._port = train_port(self.transport)
         self._host = None
         self._closing = False
+        note_open(self)
         if self.other is not None and self.transport is not None:
             self.other.makeConnection(self.transport)
         self.request_flush()
@@ -228,6 +347,7 @@ class UTPProtocol(DatagramProtocol):
         self._cancel_calls()
         self._reset_connections()
         self._port = None
+        note_closed(self)
         reason = Failure(ConnectionLost())
         for transport in list(self._transports):
             transport.port_lost(reason)
@@ -242,7 +362,7 @@ class UTPProtocol(DatagramProtocol):
         self._watchers.clear()
         self._tracing.close()
         self._cancel_calls()
-        if self.other is not None:
+        if self.other is not None and self.other.transport is not None:
             self.other.doStop()
         if not self._closing:
             self._tell_closed()
@@ -339,6 +459,8 @@ class UTPProtocol(DatagramProtocol):
             self._host = self.getHost()
         transport = UTPTransport(self, connection, protocol, host=self._host, peer=peer, lost=lost)
         self._transports[transport] = None
+        if connection.incoming:
+            self._punches.came_in(transport, self.clock())
         return transport.start()
 
     def detach(self, transport: UTPTransport) -> None:
@@ -346,6 +468,7 @@ class UTPProtocol(DatagramProtocol):
         Its C{connectionLost} has been called.
         """
         self._transports.pop(transport, None)
+        self._punches.left(transport)
         self._watchers.pop(transport, None)
         self.request_flush()
 
@@ -354,6 +477,7 @@ class UTPProtocol(DatagramProtocol):
         It is connected, or has failed.
         """
         self._attempts.pop(attempt, None)
+        self._punches.discard(attempt)
         self.request_flush()
 
     def add_port(self, port: UTPPort) -> None:
@@ -478,12 +602,16 @@ class UTPProtocol(DatagramProtocol):
                     self._accept(connection)
 
     def _accept(self, connection: Connection) -> None:
+        punch = self._punches.take(connection.address[0])
+        if punch is not None:
+            punch.adopt(connection)
+            return
         peer = udp_address(*connection.address)
         for port in list(self._ports):
             try:
                 protocol = port.factory.buildProtocol(peer)
             except Exception:
-                log.err(None, f"{port.logPrefix()}: unhandled error in buildProtocol")
+                _log.failure("{prefix}: unhandled error in buildProtocol", prefix=port.logPrefix())
                 continue
             if protocol is not None:
                 self.attach(connection, protocol, peer)
@@ -533,7 +661,7 @@ class UTPProtocol(DatagramProtocol):
         now = self.clock()
         if self._errors_logged_at is None or now - self._errors_logged_at >= _ERROR_INTERVAL * 1_000_000:
             self._errors_logged_at = now
-            log.msg(f"uTP: cannot send to {transmit.address[0]}:{transmit.address[1]}: {error}")
+            _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 
     def _pass_on(self, foreign: list[Datagram]) -> None:
         assert self.other is not None
@@ -543,7 +671,7 @@ class UTPProtocol(DatagramProtocol):
                 try:
                     self.other.datagramReceived(data[start : start + size], datagram.address)
                 except Exception:
-                    log.err(None, "unhandled error in the protocol for datagrams that are not uTP")
+                    _log.failure("unhandled error in the protocol for datagrams that are not uTP")
 
     # --- Time --------------------------------------------------------------------------------------------------
 
@@ -590,7 +718,7 @@ class UTPProtocol(DatagramProtocol):
     # --- The end -----------------------------------------------------------------------------------------------
 
     def _is_needed(self) -> bool:
-        return bool(self._ports or self._transports or self._attempts)
+        return bool(self._ports or self._transports or self._attempts or self.other is not None)
 
     def _close_if_idle(self) -> None:
         if not self.closes_when_idle or self._closing or self._is_needed() or self._unsent or self._batch:

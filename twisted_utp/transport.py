@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -19,23 +18,31 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
 )
+from twisted.logger import Logger
 from twisted.python import context, log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_utp._addresses import udp_address
+from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
 from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import ConnectionStats
 
 if TYPE_CHECKING:
     from twisted.internet.address import IPv4Address, IPv6Address
 
+    from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.values import Address
     from twisted_utp.protocol import UTPProtocol
+
+_log = Logger()
 
 # A pull producer is asked for so many pieces before others have their turn.
 _PULLS_IN_A_ROW = 16
@@ -45,7 +52,7 @@ _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLIS
 
 
 @implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
-class UTPTransport:
+class UTPTransport(Settable):
     """
     One uTP connection, as L{IUTPTransport} and everything that Twisted programs use of a TCP transport.
 
@@ -168,6 +175,13 @@ class UTPTransport:
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
 
+    def is_from(self, source: Address | str) -> bool:
+        """
+        Has the peer opened the connection, from that address or host, and is it in use?
+        """
+        connection = self._connection
+        return connection.incoming and source in (connection.address, connection.address[0]) and not self.disconnecting
+
     def port_closing(self, now: int) -> None:
         """
         The UDP port is about to close: tell the peer, unless it has our goodbye.
@@ -214,7 +228,8 @@ class UTPTransport:
             return
         # As with TCP the application is done at once.  What it wrote, and our FIN, the core delivers on its own.
         self._connection.close(now=self._owner.clock())
-        self._connection_lost(Failure(ConnectionDone()))
+        end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
+        self._connection_lost(Failure(loss_exception(end)))
 
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
@@ -243,7 +258,7 @@ class UTPTransport:
             context.call(self._log_context, what, *args)
         except Exception:
             failure = Failure()
-            log.err(failure, f"{self._log_prefix}: unhandled error, the connection is dropped")
+            _log.failure("{prefix}: unhandled error, the connection is dropped", failure, prefix=self._log_prefix)
             self._connection.abort(now=self._owner.clock())
             self._owner.request_flush()
             self._connection_lost(failure)
@@ -264,11 +279,11 @@ class UTPTransport:
             if producer is not None:
                 log.callWithContext({"system": self._log_prefix}, producer.stopProducing)
         except Exception:
-            log.err(None, f"{self._log_prefix}: unhandled error in stopProducing")
+            _log.failure("{prefix}: unhandled error in stopProducing", prefix=self._log_prefix)
         try:
             log.callWithContext({"system": self._log_prefix}, protocol.connectionLost, reason)
         except Exception:
-            log.err(None, f"{self._log_prefix}: unhandled error in connectionLost")
+            _log.failure("{prefix}: unhandled error in connectionLost", prefix=self._log_prefix)
         self._owner.detach(self)
         if lost is not None:
             lost()
@@ -316,8 +331,11 @@ class UTPTransport:
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         """
-        The peer's address, of type C{"UDP"}.
+        The peer's address, of type C{"UDP"}.  Its port may change, when the peer's NAT forgets the old one.
         """
+        port = self._connection.address[1]
+        if port != self._peer.port:
+            self._peer = udp_address(self._peer.host, port)
         return self._peer
 
     @property
@@ -400,6 +418,34 @@ class UTPTransport:
         See L{IUTPTransport.stats}.
         """
         return self._connection.stats()
+
+    @property
+    def settings(self) -> UTPConfig:
+        """
+        See L{IUTPTransport.settings}.
+        """
+        return self._connection.config
+
+    def change_settings(self, **changes: Any) -> None:
+        """
+        See L{IUTPTransport.change_settings}.
+
+        @raise ValueError: also on a setting that cannot change while connected.
+        """
+        settings = reconfigure(self._connection, changes, now=self._owner.clock())
+        self._no_delay = settings.no_delay if "no_delay" in changes else self._no_delay
+        self._keepalive = settings.keepalive > 0 if "keepalive" in changes else self._keepalive
+        self._owner.request_flush()
+
+    def set_close_reason(self, close_code: int) -> None:
+        """
+        See L{IUTPTransport.set_close_reason}.
+
+        @raise ValueError: when it does not fit in 16 bits.
+        """
+        if not 0 <= close_code <= 0xFFFF:
+            raise ValueError(f"close_code={close_code!r}: expected 0 to 65535")
+        self._connection.close_code = close_code
 
     def logPrefix(self) -> str:
         """

@@ -28,7 +28,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort, ISSLTransport
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate, optionsForClientTLS
 from twisted.protocols import amp
 from twisted.protocols.basic import LineReceiver
@@ -218,16 +218,16 @@ class AskingProtocol(LineReceiver):
 @pytest_twisted.ensureDeferred
 async def test_strports_service() -> None:
     """strports.service binds when it is started, refuses a taken port at once, and unbinds when it is stopped."""
-    probe = await serverFromString(reactor, "utp:0:interface=127.0.0.1").listen(Site(Echoing()))
-    port = probe.getHost().port
-    await probe.stopListening()
+    taken = reactor.listenUDP(0, DatagramProtocol(), interface="127.0.0.1")
+    port = taken.getHost().port
     first = service(f"utp:{port}:interface=127.0.0.1", Site(Echoing()), reactor)
-    first.privilegedStartService()
-    first.startService()
-    second = service(f"utp:{port}:interface=127.0.0.1", Site(Echoing()), reactor)
     with pytest.raises(CannotListenError):
-        second.privilegedStartService()
-    await first.stopService()
+        first.privilegedStartService()
+    await taken.stopListening()
+    second = service(f"utp:{port}:interface=127.0.0.1", Site(Echoing()), reactor)
+    second.privilegedStartService()
+    second.startService()
+    await second.stopService()
     await (await serverFromString(reactor, f"utp:{port}:interface=127.0.0.1").listen(Site(Echoing()))).stopListening()
 
 

@@ -4,7 +4,6 @@ Do the endpoints listen, connect and fail as Twisted's own do?
 
 from __future__ import annotations
 
-from errno import EADDRINUSE
 from typing import Any
 
 import pytest
@@ -29,13 +28,10 @@ def test_interfaces(machines: Any) -> None:
 
 
 def test_listen_binds_synchronously(machines: Any) -> None:
-    """The port is bound when listen() returns; a second factory there is told EADDRINUSE."""
+    """The port is bound when listen() returns."""
     listening: list[Any] = []
     UTPServerEndpoint(machines.server, 9000).listen(machines.Building()).addCallback(listening.append)
     assert listening[0].getHost().port == 9000
-    refused: list[Any] = []
-    UTPServerEndpoint(machines.server, 9000).listen(machines.Building()).addErrback(refused.append)
-    assert refused[0].check(CannotListenError) and refused[0].value.socketError.errno == EADDRINUSE
 
 
 def test_port_held_by_another_program(machines: Any) -> None:

@@ -31,6 +31,11 @@ SETTINGS = {
     "noDelay": ("1", "no_delay", True),
     "pacing": ("0", "pacing", False),
     "maxConnections": ("9", "max_connections", 9),
+    "maxPerHost": ("3", "max_per_host", 3),
+    "refuseSilently": ("1", "refuse_silently", True),
+    "earlyByte": ("1", "early_byte", True),
+    "stallTimeout": ("0", "stall_timeout", 0),
+    "linger": ("2.5", "linger", 2.5),
     "trace": ("traces", "trace", "traces"),
 }
 
@@ -46,6 +51,11 @@ WRONG = {
     "noDelay": "yes",
     "pacing": "2",
     "maxConnections": "0",
+    "maxPerHost": "none",
+    "refuseSilently": "loudly",
+    "earlyByte": "2",
+    "stallTimeout": "-1",
+    "linger": "4000",
 }
 
 
@@ -86,7 +96,7 @@ def test_wrong_setting(key: str) -> None:
         ("utp:interface=0.0.0.0", r"port is missing"),
         ("utp:1:backlog=0", r"backlog=0: expected 1 to 65535"),
         ("utp:1:backlog=many", r"backlog='many': expected 1 to 65535"),
-        ("utp:1:timeout=1", r"timeout='1': no such key; there are backlog, congestion, interface, .*"),
+        ("utp:1:timeout=1", r"timeout='1': no such key; there are backlog, congestion, earlyByte, interface, .*"),
         ("utp:1:target_delay=1", r"target_delay='1': no such key; .*targetDelay"),
         ("utp:1:connectTimeout=1", r"connectTimeout='1': no such key"),
     ],

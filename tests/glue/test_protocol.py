@@ -12,11 +12,12 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import NoRouteError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
-from twisted.python import log
+from twisted.logger import formatEvent, globalLogPublisher
 
 from twisted_utp import UTPProtocol
+from twisted_utp._addresses import udp_address
 from twisted_utp.proto.values import Datagram
-from twisted_utp.protocol import monotonic_us, udp_address
+from twisted_utp.protocol import monotonic_us
 
 
 class Wire:
@@ -145,15 +146,16 @@ def test_other_errors_are_logged_once_a_minute(machines: Any) -> None:
     messages: list[Any] = []
     two = Two()
     client, _ = two.connect(machines)
-    log.addObserver(messages.append)
+    globalLogPublisher.addObserver(messages.append)
     try:
         for _ in range(10):
             two.wires[0].errors.append(OSError(EACCES, "forbidden"))
             client.transport.write(b"x" * 3000)
             two.run(5)
     finally:
-        log.removeObserver(messages.append)
-    assert len([message for message in messages if "cannot send" in str(message.get("message"))]) == 1
+        globalLogPublisher.removeObserver(messages.append)
+    texts = [formatEvent(message) for message in messages if message["log_namespace"] == "twisted_utp.protocol"]
+    assert len([text for text in texts if "cannot send" in text]) == 1
 
 
 def test_unreachable_address_fails_the_connect(machines: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import (
     IConsumer,
     ILoggingContext,
@@ -19,7 +19,15 @@ from twisted.internet.interfaces import (
 )
 from zope.interface.verify import verifyClass, verifyObject
 
-from twisted_utp import IUTPTransport, UTPConfig, UTPConnectionReset, UTPConnectionTimedOut, UTPTransport
+from twisted_utp import (
+    IUTPTransport,
+    UTPClientEndpoint,
+    UTPConfig,
+    UTPConnectionDone,
+    UTPConnectionReset,
+    UTPConnectionTimedOut,
+    UTPTransport,
+)
 
 ALL = (ITransport, IConsumer, IPushProducer, ITCPTransport, ITLSTransport, ILoggingContext, IUTPTransport)
 
@@ -373,13 +381,17 @@ def test_exception_ends_this_connection_only(machines: Any, logged: Any, where: 
             raise ZeroDivisionError(where)
 
     port.factory.kind = Raising
-    other = machines.connect()
-    other.transport.write(b"boom")
-    machines.result(other.lost)
+    connecting = UTPClientEndpoint(machines.client, machines.SERVER, 9000).connect(machines.Building())
+    if where == "on_made":  # the RESET takes the place of the SYN-ACK
+        assert isinstance(machines.failure(connecting), ConnectionRefusedError)
+    else:
+        other = machines.result(connecting)
+        other.transport.write(b"boom")
+        machines.result(other.lost)
+        assert other.reason.check(UTPConnectionReset)
     raising = port.factory.built[-1]
     assert raising.reason.check(ZeroDivisionError) and raising.calls.count("lost") == 1
     assert [type(error) for error in logged] == [ZeroDivisionError]
-    assert other.reason.check(UTPConnectionReset)
     client.transport.write(b"fine")
     machines.advance(1)
     assert server.data == b"fine"
@@ -462,3 +474,47 @@ def test_log_prefix(machines: Any) -> None:
     assert client.transport.logPrefix().startswith("Recording,client,10.0.0.2")
     assert server.transport.logPrefix().startswith("Recording,10.0.0.1")
     assert "Recording" in repr(client.transport)
+
+
+# --- Close reasons ------------------------------------------------------------------------------------------------
+
+
+def test_close_reason_with_fin(machines: Any) -> None:
+    """libtorrent's close reason goes with FIN and is on what connectionLost is told, a kind of ConnectionDone."""
+    client, server, _ = machines.pair()
+    client.transport.set_close_reason(261)
+    client.transport.loseConnection()
+    machines.result(server.lost)
+    assert server.reason.check(UTPConnectionDone) and server.reason.value.close_code == 261
+    assert server.reason.check(ConnectionDone) and "261" in str(server.reason.value)
+    machines.result(client.lost)
+    assert client.reason.type is ConnectionDone  # the server gave none
+
+
+def test_close_reason_with_reset(machines: Any) -> None:
+    """The same with RESET."""
+    client, server, _ = machines.pair()
+    server.transport.set_close_reason(7)
+    server.transport.abortConnection()
+    machines.result(client.lost)
+    assert client.reason.check(UTPConnectionReset) and client.reason.value.close_code == 7
+
+
+@pytest.mark.parametrize("code", [-1, 65536])
+def test_close_reason_out_of_range(machines: Any, code: int) -> None:
+    """Sixteen bits."""
+    client, _, _ = machines.pair()
+    with pytest.raises(ValueError, match=f"close_code={code}: expected 0 to 65535"):
+        client.transport.set_close_reason(code)
+
+
+def test_linger_time(machines: Any) -> None:
+    """A peer that stopped reading holds a closed connection for no longer than the linger time."""
+    client, server, _ = machines.pair(config=UTPConfig(linger=5, receive_buffer=20_000))
+    server.transport.pauseProducing()
+    client.transport.write(bytes(100_000))
+    client.transport.loseConnection()
+    machines.advance(4)
+    assert client.reason is None
+    machines.advance(1.5)
+    assert client.reason.check(UTPConnectionTimedOut) and server.reason.check(UTPConnectionReset)

@@ -5,6 +5,7 @@ Do we exchange bytes with libutp, both ways, whoever connects and whoever closes
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def expected_digest(seed: str, length: int) -> str:
     return hashlib.sha256(hashlib.shake_256(seed.encode()).digest(length)).hexdigest()
 
 
-def run_exchange(start, start_python, node, *, we: str, first: str, ours: int, theirs: int) -> None:
+def run_exchange(start, start_python, node, *, we: str, first: str, ours: int, theirs: int, settings: str = "") -> None:
     """
     One connection between C{exchange.py} and C{exchange.js}, to its end on both sides, digests checked.
     """
@@ -36,7 +37,7 @@ def run_exchange(start, start_python, node, *, we: str, first: str, ours: int, t
         port = peer.wait_for_event("listening")["port"]
         our = start_python(OURS, "connect", f"utp:127.0.0.1:{port}", *our_options)
     else:
-        our = start_python(OURS, "listen", "utp:0:interface=127.0.0.1", *our_options)
+        our = start_python(OURS, "listen", f"utp:0:interface=127.0.0.1{settings}", *our_options)
         port = our.wait_for_event("listening")["port"]
         peer = start(node, THEIRS, "connect", str(port), *their_options)
     our_account = our.wait_for_event("done", timeout=TIMEOUT)
@@ -72,3 +73,12 @@ def test_one_byte(start, start_python, node, we):
     A connection whose data fits in the packet before the FIN.
     """
     run_exchange(start, start_python, node, we=we, first="we", ours=1, theirs=1)
+
+
+def test_server_speaks_first(start, start_python, node):
+    """
+    A libutp client that says nothing hears us at once, where one byte may go before it has confirmed its address.
+    """
+    started = time.monotonic()
+    run_exchange(start, start_python, node, we="listen", first="we", ours=MEGABYTE, theirs=0, settings=":earlyByte=1")
+    assert time.monotonic() - started < 20  # its keepalive, which would confirm it too, comes after 29 s

@@ -247,7 +247,7 @@ def test_data_in_trains_stops_confirmations_too(exchange: type[Exchange]) -> Non
 
 def test_syn_ack(exchange: type[Exchange]) -> None:
     """ack_nr is the SYN's; seq_nr is the next one, not consumed: the first DATA has the same (protocol.md 2)."""
-    peer = exchange()
+    peer = exchange(UTPConfig(early_byte=True))
     (answer,) = peer.syn(id=0xFFFF, seq=0xFFFF)
     assert (answer.type, answer.connection_id, answer.ack_nr) == (STATE, 0xFFFF, 0xFFFF)
     assert answer.extension_bits is None
@@ -284,7 +284,7 @@ def test_another_syn_with_a_known_id_is_dropped(exchange: type[Exchange]) -> Non
 
 def test_syns_wnd_size_and_timestamp_do_not_count(exchange: type[Exchange]) -> None:
     """Several peers' SYN says wnd_size 0, and librqbit's timestamp is in ms (protocol.md 2)."""
-    peer = exchange(PLAIN)
+    peer = exchange(PLAIN.but(early_byte=True))
     peer.wnd = 0
     connection = peer.accept(confirm=False)
     assert connection.stats().peer_window > 0
@@ -312,14 +312,53 @@ def test_ours_get_the_extension_bits(exchange: type[Exchange]) -> None:
 
 
 def test_unconfirmed_acceptor(exchange: type[Exchange]) -> None:
-    """Before a packet after the SYN has come, one byte at most is risked; then everything goes."""
-    peer = exchange(PLAIN)
+    """Before a packet after the SYN has come nothing is sent, or one byte where that is wanted; then everything."""
+    peer = exchange(PLAIN.but(early_byte=True))
     connection = peer.accept(confirm=False)
     (tiny,) = peer.write(connection, bytes(500))
     assert len(tiny.payload) == 1
     rest = peer.state(ack=tiny.seq_nr)
     assert sum(len(packet.payload) for packet in rest) == 499
     assert state_of(connection) is State.ESTABLISHED
+    peer = exchange(PLAIN)
+    connection = peer.accept(confirm=False)
+    assert peer.write(connection, bytes(500)) == [] == peer.wait(UNCONFIRMED_TIMEOUT // 2)
+    assert sum(len(packet.payload) for packet in peer.state()) == 500
+
+
+@pytest.mark.parametrize("bits", [None, OURS])
+def test_unconfirmed_peer_gets_no_more_than_it_sent(exchange: type[Exchange], bits: int | None) -> None:
+    """Whatever the application does, our answers to a SYN are never longer than the SYN, all of them together."""
+    for does in ("write", "close", "abort", "write_eof"):
+        peer = exchange(UTPConfig(keepalive=1))
+        sent = peer.syn(bits=bits)
+        connection = peer.only()
+        connection.write(bytes(5000), now=peer.now)
+        if does != "write":
+            getattr(connection, does)(now=peer.now)
+        sent += peer.flush() + peer.wait(2 * UNCONFIRMED_TIMEOUT)
+        assert types(sent) == [STATE], does
+        assert len(encode_packet(sent[0])) <= (20 if bits is None else 30)
+
+
+def test_late_syn_without_bits_gets_no_longer_answer(exchange: type[Exchange]) -> None:
+    """Only a SYN with our bits, ten bytes longer, is answered with them."""
+    peer = exchange()
+    (first,) = peer.syn(bits=OURS)
+    (second,) = peer.syn()
+    assert (first.extension_bits, second.extension_bits) == (OURS, None)
+    assert second.seq_nr == first.seq_nr
+
+
+def test_refused_at_once_is_reset_instead(exchange: type[Exchange]) -> None:
+    """Who aborts before the SYN-ACK has left sends a RESET in its place, without a close reason."""
+    peer = exchange()
+    syn = Packet(SYN, 9, seq_nr=5)
+    peer.mux.receive_datagrams([Datagram(encode_packet(syn), peer.address)], now=peer.now)
+    peer.only().close_code = 7
+    peer.only().abort(now=peer.now)
+    (reset,) = peer.flush()
+    assert (reset.type, reset.connection_id, reset.close_reason) == (RESET, 9, 0)
 
 
 def test_a_peer_never_heard_of_again(exchange: type[Exchange]) -> None:
@@ -334,8 +373,8 @@ def test_a_peer_never_heard_of_again(exchange: type[Exchange]) -> None:
 
 
 def test_acceptor_may_close_at_once(exchange: type[Exchange]) -> None:
-    """A FIN may go before the peer is confirmed; its acknowledgement confirms and ends."""
-    peer = exchange()
+    """A FIN may go before the peer is confirmed, if a byte may; its acknowledgement confirms and ends."""
+    peer = exchange(UTPConfig(early_byte=True))
     connection = peer.accept(confirm=False)
     connection.close(now=peer.now)
     (fin,) = peer.flush()
@@ -932,7 +971,8 @@ def test_abort_with_a_reason(exchange: type[Exchange]) -> None:
     """libtorrent's close reason, both ways."""
     peer = exchange()
     connection = peer.dial()
-    connection.abort(now=peer.now, close_code=261)
+    connection.close_code = 261
+    connection.abort(now=peer.now)
     assert peer.flush()[0].close_reason == 261
     peer.dial(seq=5)
     peer.reset(close_reason=17)
@@ -944,10 +984,68 @@ def test_close_reason_on_fin(exchange: type[Exchange]) -> None:
     peer = exchange()
     connection = peer.dial()
     peer.fin(close_reason=5)
+    connection.close_code = 6
     connection.close(now=peer.now)
     (fin,) = peer.flush()
+    assert (fin.type, fin.close_reason, fin.sack) == (FIN, 6, 0)  # libutp drops what has extension 3 first
+    assert encode_packet(fin)[1] == 1
+    assert peer.wait(SECOND)[-1].close_reason == 6  # repeated
     peer.state(ack=fin.seq_nr)
     assert peer.lost == [ConnectionLost(LossReason.DONE, 5)]
+
+
+def test_linger_time(exchange: type[Exchange]) -> None:
+    """What was written has so long to arrive once the connection is closed; then it is reset, and that is told."""
+    for linger in (0, 3):
+        peer = exchange(UTPConfig(linger=linger, keepalive=0))
+        connection = peer.dial()
+        peer.wnd = 0
+        peer.state()
+        connection.write(bytes(100), now=peer.now)
+        connection.close(now=peer.now)
+        peer.flush()
+        for _ in range(10):  # it answers, and takes nothing
+            peer.wait(SECOND)
+            peer.state()
+        if linger:
+            assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)] and len(peer.mux) == 0
+        else:
+            assert peer.lost == [] and len(peer.mux) == 1
+
+
+def test_linger_time_of_who_is_done(exchange: type[Exchange]) -> None:
+    """A close that succeeds within it is a clean one, and half closing has no such limit."""
+    peer = exchange(UTPConfig(linger=1))
+    connection = peer.dial()
+    connection.write_eof(now=peer.now)
+    (fin,) = peer.flush()
+    peer.state(ack=fin.seq_nr)
+    assert peer.wait(5 * SECOND) == [] == peer.lost
+    connection.close(now=peer.now)
+    peer.fin()
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]
+
+
+@pytest.mark.parametrize("how", ["never reads", "acks garbage", "takes one packet"])
+def test_stall_timeout(exchange: type[Exchange], how: str) -> None:
+    """A peer that answers and never takes anything ends, with a RESET; one that takes a little now and then lives."""
+    peer = exchange(UTPConfig(stall_timeout=60, keepalive=0, congestion="fixed"))
+    connection = peer.dial()
+    peer.wnd = 0
+    if how == "never reads":
+        peer.state()
+    connection.write(bytes(50_000), now=peer.now)
+    last = peer.flush()
+    for second in range(120):
+        last = peer.wait(SECOND) or last
+        if peer.lost:
+            assert how != "takes one packet" and second >= 58
+            assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)] and last[-1].type is RESET
+            return
+        if how == "takes one packet" and second % 20 == 0 and DATA in types(last):
+            peer.ack = peer.ack + 1 & 0xFFFF
+        peer.state(ack=peer.ack + (30_000 if how == "acks garbage" and second % 2 else 0))
+    assert how == "takes one packet"
 
 
 # --- RESET ----------------------------------------------------------------------------------------------------

@@ -159,7 +159,8 @@ def test_our_close_reason_never_comes_first() -> None:
     """libutp drops packets whose first extension is 3 or more, so something it knows goes before."""
     peer = RawPeer.facing()
     peer.handshake()
-    peer.record.connection.abort(now=peer.node.now(), close_code=7)
+    peer.record.connection.close_code = 7
+    peer.record.connection.abort(now=peer.node.now())
     peer.node.flush()
     reset = peer.expect(RESET)
     assert reset.extensions[0][0] == 1 and reset.extension(3) == b"\0\0\0\x07"
@@ -396,7 +397,7 @@ def test_syn_ack_acknowledges_the_syn() -> None:
 
 def test_acceptor_may_write_at_once_and_the_state_goes_first() -> None:
     """Early data is fine with libutp and libtorrent only behind the bare STATE (ethereum and nim drop it)."""
-    peer = RawPeer.facing()
+    peer = RawPeer.facing(config=UTPConfig(early_byte=True))
     peer.node.on_connected = lambda record: record.connection.write(b"banner", now=peer.node.now())
     peer.syn()
     answer = peer.expect(STATE)
@@ -408,9 +409,17 @@ def test_acceptor_may_write_at_once_and_the_state_goes_first() -> None:
     assert early.payload + rest.payload == b"banner"
 
 
-def test_unconfirmed_peer_gets_next_to_nothing() -> None:
-    """Until a packet follows the SYN, its source may be forged: no data worth amplifying goes there (libutp #74)."""
+def test_unconfirmed_peer_gets_nothing() -> None:
+    """Until a packet follows the SYN, its source may be forged: no data goes there (libutp #74)."""
     peer = RawPeer.facing()
+    peer.node.on_connected = lambda record: record.connection.write(bytes(100_000), now=peer.node.now())
+    peer.syn()
+    assert [(header.type, len(header.payload)) for header in peer.drain(within=90)] == [(STATE, 0)]
+
+
+def test_early_byte() -> None:
+    """Whoever wants libutp initiators to hear a server that speaks first risks a byte, and no more."""
+    peer = RawPeer.facing(config=UTPConfig(early_byte=True))
     peer.node.on_connected = lambda record: record.connection.write(bytes(100_000), now=peer.node.now())
     peer.syn()
     answers = peer.drain(within=30)
@@ -428,7 +437,7 @@ def test_unconfirmed_connection_is_given_up() -> None:
 
 def test_syn_window_0_is_not_stored() -> None:
     """libtorrent and librqbit send wnd_size 0 in their SYN: our first data does not wait for a window probe."""
-    peer = RawPeer.facing()
+    peer = RawPeer.facing(config=UTPConfig(early_byte=True))
     peer.node.on_connected = lambda record: record.connection.write(b"x", now=peer.node.now())
     peer.syn(wnd_size=0)
     peer.expect(STATE)
@@ -460,7 +469,7 @@ def test_duplicate_syn_gets_the_identical_syn_ack() -> None:
 
 def test_duplicate_syn_after_data_gets_the_first_seq_nr() -> None:
     """anacrolix answers with its current sequence number, which loses data: ours is the one of the SYN-ACK."""
-    peer = RawPeer.facing()
+    peer = RawPeer.facing(config=UTPConfig(early_byte=True))
     peer.node.on_connected = lambda record: record.connection.write(b"early", now=peer.node.now())
     syn = peer.syn()
     first = peer.expect(STATE)
@@ -635,7 +644,7 @@ def test_backlog_bounds_unconfirmed_connections() -> None:
     for number in range(10):
         peer.syn(1000 + 2 * number)
     peer.drain()
-    assert len(peer.node.multiplexer) == 3 and peer.node.multiplexer.stats.syns_refused == 7
+    assert len(peer.node.multiplexer) == 3 and peer.node.multiplexer.stats.cookies_sent == 7
     peer.send(STATE, connection_id=1001, ack_nr=peer.all[0][1].seq_nr - 1, seq_nr=1001)
     peer.run_for(0.1)
     peer.syn(2000)

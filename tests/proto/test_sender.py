@@ -338,10 +338,12 @@ def test_fin_is_repeated_until_acknowledged() -> None:
 
 
 def test_unconfirmed_foreign_peer_gets_one_byte() -> None:
-    """A forged SYN cannot aim more than one tiny packet at somebody."""
+    """A forged SYN cannot aim more than one tiny packet at somebody, and that only where it is wanted."""
     bench = Bench(rtt=0)
     bench.sender.is_confirmed = False
-    assert bench.write(1000) == [(0, 1)]
+    assert bench.write(1000) == []
+    bench.sender._early_byte = True
+    assert bench.flush() == [(0, 1)]
     bench.sender.is_confirmed = True
     assert bench.flush()[0] == (1, MSS)
 
@@ -350,6 +352,7 @@ def test_unconfirmed_peer_of_our_kind_gets_nothing() -> None:
     """Ours confirm themselves at once, so nothing need be risked, not even a FIN."""
     bench = Bench(rtt=0)
     bench.sender.is_confirmed = False
+    bench.sender._early_byte = True
     bench.sender.on_peer_is_ours()
     assert bench.write(1000) == []
     bench.sender.buffer.clear()

@@ -4,6 +4,8 @@ Does the NAT box rewrite, refuse and forget as it should?
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from twisted_utp.testing.link import Link
@@ -91,3 +93,34 @@ def test_leads_nowhere() -> None:
     nat = NAT(Simulator(), PUBLIC)
     with pytest.raises(AssertionError, match="leads nowhere"):
         nat.outbound.send([Packet(b"", (INSIDE, 1), (OUTSIDE, 2))])
+
+
+@pytest.mark.parametrize(
+    ("filtering", "lets_in"), [("anyone", [1, 1, 1]), ("address", [1, 1, 0]), ("port", [1, 0, 0]), (None, [1, 1, 1])]
+)
+def test_filtering(filtering: str | None, lets_in: list[int]) -> None:
+    """Who gets in through a mapping: whoever was sent to, others at that address, others at all (RFC 4787)."""
+    simulator = Simulator(1)
+    network = Network(simulator)
+    inside, outside, stranger = (network.add_host(name) for name in ("192.168.0.2", "1.1.1.1", "2.2.2.2"))
+    nat = NAT(simulator, "9.9.9.9", filtering=filtering)
+    network.add_path("192.168.0.2", "1.1.1.1", [nat.outbound])
+    network.add_path("1.1.1.1", "9.9.9.9", [nat.inbound])
+    network.add_path("2.2.2.2", "9.9.9.9", [nat.inbound])
+    arrived: list[bytes] = []
+    seen: list[Any] = []
+    port = inside.bind(lambda packets: arrived.extend(packet.data for packet in packets))
+    known = outside.bind(lambda packets: seen.extend(packets), 1)
+    port.send(b"out", known.address)
+    simulator.run_for(1)
+    for number, source in enumerate((known, outside.bind(seen.extend, 2), stranger.bind(seen.extend, 1))):
+        source.send(b"%d" % number, seen[0].source)
+        simulator.run_for(1)
+    assert [int(b"%d" % number in arrived) for number in range(3)] == lets_in
+    assert nat.refused == lets_in.count(0)
+
+
+def test_unknown_filtering() -> None:
+    """There are three."""
+    with pytest.raises(ValueError, match="filtering='cone': expected anyone, address or port"):
+        NAT(Simulator(1), "9.9.9.9", filtering="cone")

@@ -21,6 +21,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_MIN_RTO,
     DEFAULT_RECEIVE_BUFFER,
     DEFAULT_SEND_BUFFER,
+    DEFAULT_STALL_TIMEOUT,
     DEFAULT_TARGET_DELAY,
     DEFAULT_USER_TIMEOUT,
     MAX_UDP_PAYLOAD,
@@ -47,6 +48,9 @@ RANGES: Mapping[str, Mapping[str, Any]] = {
     "min_rto": _number(0.01, 10, "seconds"),
     "backlog": _number(1, 65535, "connections"),
     "max_connections": _number(1, 1_000_000, "connections"),
+    "max_per_host": _number(1, 1_000_000, "connections"),
+    "stall_timeout": _number(0, 86_400, "seconds (0 switches it off)"),
+    "linger": _number(0, 3600, "seconds (0 switches it off)"),
 }
 
 
@@ -95,10 +99,31 @@ class UTPConfig:
     """True spreads a window over the round trip; False sends as soon as the window allows."""
 
     backlog: int = DEFAULT_BACKLOG
-    """Accepted connections that have not yet proved to be at their address (no packet after their SYN)."""
+    """Accepted connections that have not yet proved to be at their address (no packet after their SYN).  Beyond it SYNs
+    are answered without keeping anything of them, see L{twisted_utp.proto.syn_cookies}."""
 
     max_connections: int = DEFAULT_MAX_CONNECTIONS
-    """Connections on one UDP port; a SYN beyond it is refused."""
+    """Connections on one UDP port, dialled or accepted; a SYN beyond it is refused.  Those that only linger to answer
+    repeated packets do not count, up to as many again."""
+
+    max_per_host: int = DEFAULT_MAX_CONNECTIONS
+    """Connections with one host, whatever its port; a SYN beyond it is refused.  Many users may share a host's address
+    (NAT)."""
+
+    refuse_silently: bool = False
+    """True leaves refused SYNs unanswered; False answers them with RESET."""
+
+    early_byte: bool = False
+    """True sends one byte to a peer that has connected and kept silent, where the application speaks first.  A libutp
+    initiator confirms its address only then, or after 29 s; but who forges SYNs makes us send twice their bytes."""
+
+    stall_timeout: float = DEFAULT_STALL_TIMEOUT
+    """Seconds without a byte acknowledged, although the peer answers, after which it counts as gone: it never reads, or
+    acknowledges nonsense.  0 waits for ever."""
+
+    linger: float = 0
+    """Seconds that what was written has to arrive once the connection is closed; then it is reset.  0 for as long as
+    the peer keeps acknowledging."""
 
     trace: str = ""
     """Directory for a qlog trace of each connection, made when it is missing; empty for what the environment variable
@@ -110,7 +135,7 @@ class UTPConfig:
             raise ValueError(f"congestion={self.congestion!r}: expected one of {', '.join(names)}")
         for name, allowed in RANGES.items():
             self._check_number(name, getattr(self, name), allowed)
-        for name in ("no_delay", "pacing"):
+        for name in ("no_delay", "pacing", "refuse_silently", "early_byte"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}={getattr(self, name)!r}: expected True or False")
         if not isinstance(self.trace, str):

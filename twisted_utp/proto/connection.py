@@ -29,6 +29,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
+from twisted_utp.proto.endings import is_reset_clean, only_fin_is_missing
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
@@ -38,6 +39,7 @@ from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
 from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
+from twisted_utp.proto.snapshots import snapshot
 from twisted_utp.proto.states import TRANSITIONS, Input, State
 from twisted_utp.proto.stats import ConnectionStats
 from twisted_utp.proto.timers import NEVER, Timer, TimerTable
@@ -64,6 +66,8 @@ class Connection:
     @ivar recv_id: the connection id on packets to us; C{send_id} on packets from us.
     @ivar peer_is_ours: the peer showed our extension bits.
     @ivar peer_extension_bits: the peer's capability bits as it sent them, L{None} when it sent none.
+    @ivar close_code: libtorrent's close reason, to go with our FIN or RESET; C{peer_close_code} came with the peer's.
+        0 for none.
     @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
     @ivar ack_pending: something arrived that has not been acknowledged.
@@ -72,7 +76,6 @@ class Connection:
 
     __slots__ = (
         "_acks_sent",
-        "_close_code",
         "_discards",
         "_eof_announced",
         "_handshake",
@@ -87,9 +90,11 @@ class Connection:
         "ack_pending",
         "address",
         "bytes_received",
+        "close_code",
         "config",
         "incoming",
         "packets_received",
+        "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
         "receiver",
@@ -130,6 +135,7 @@ class Connection:
             timers=self.timers,
             pacing=config.pacing,
             no_delay=config.no_delay,
+            early_byte=config.early_byte,
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
         self.writer = PacketWriter(address, self.receiver)
@@ -143,7 +149,7 @@ class Connection:
         self._eof_announced = False
         self._was_full = False
         self._is_done = False
-        self._close_code = 0
+        self.peer_close_code = self.close_code = 0
         self._last_sent_at = 0
         self._acks_sent = 0
         self.bytes_received = 0
@@ -166,9 +172,9 @@ class Connection:
     @property
     def syn_key(self) -> tuple[int, int]:
         """
-        Connection id and seq_nr of our SYN: what two peers that dial each other compare.
+        seq_nr and connection id of our SYN: what two peers that dial each other compare.
         """
-        return self.recv_id, self._handshake.syn_seq
+        return self._handshake.syn_seq, self.recv_id
 
     @property
     def unsent_bytes(self) -> int:
@@ -214,21 +220,22 @@ class Connection:
         self._reading_paused = False
         self._deliver()
         self.write_eof(now=now)
+        linger = int(self.config.linger * MICROSECONDS)
         if self.state is State.FIN_WAIT_2:
             self._finish(LossReason.DONE)
-            self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+            linger = FIN_WAIT_TIMEOUT
+        if linger and self.state not in (State.LINGERING, State.CLOSED):
+            self.timers.set(Timer.LINGER, now + linger)
             self._mux.reschedule(self)
 
-    def abort(self, *, now: int, close_code: int = 0) -> None:
+    def abort(self, *, now: int) -> None:
         """
         End it here and now, with a RESET for the peer.
-
-        @param close_code: libtorrent's close reason for the peer, 0 for none.
         """
         if self.state is State.CLOSED:
             return
         if self.state is not State.SYN_SENT:
-            self._send_reset(now, close_code)
+            self._send_reset(now)
         self._end(Input.ABORT, LossReason.ABORTED, now)
 
     def pause_reading(self) -> None:
@@ -242,13 +249,19 @@ class Connection:
         """
         Deliver what was held, and tell the peer that there is room again.
         """
-        if not self._reading_paused:
-            return
-        self._reading_paused = False
-        self._deliver()
+        if self._reading_paused:
+            self._reading_paused = False
+            self._deliver()
+            self.settings_changed()
+
+    def settings_changed(self) -> None:
+        """
+        There may be more room for the peer than it knows, or for the user.
+        """
+        self._was_full = self._was_full or self.is_write_full()
         if self.state is not State.CLOSED and self.receiver.is_window_update_due(self.sender.mss):
             self.ack_pending = True
-            self._mux.mark_ready(self)
+        self._mux.mark_ready(self)
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
         """
@@ -273,24 +286,15 @@ class Connection:
         """
         A snapshot of its counters and estimates.
         """
-        return ConnectionStats(
-            state=self.state.name,
-            bytes_received=self.bytes_received,
-            packets_received=self.packets_received,
-            packets_duplicate=self.receiver.duplicates,
-            packets_invalid=self._packets_invalid,
-            acks_sent=self._acks_sent,
-            receive_window=self.receiver.window(),
-            peer_is_ours=self.peer_is_ours,
-            **self.sender.snapshot(),
-        )
+        return snapshot(self)
 
     # --- Handshake ---------------------------------------------------------------------------------------------
 
-    def start(self, now: int) -> None:
+    def start(self, now: int, *, is_punching: bool = False) -> None:
         """
         Send the first SYN.
         """
+        self._handshake.is_punching = is_punching
         self._handshake.deadline = now + int(self.config.connect_timeout * MICROSECONDS)
         self._send_syn(now)
 
@@ -317,7 +321,6 @@ class Connection:
         self._note_extension_bits(syn)
         self._send_syn_ack(syn, received_at, now)
         self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
-        self._arm_keepalive(now)
         self._emit(Connected(incoming=self.incoming))
 
     def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
@@ -336,9 +339,10 @@ class Connection:
         """
         writer = self.writer
         writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
-        window, bits = self.receiver.advertise(), self.peer_is_ours
+        # Never longer than the SYN: late ones of ours lack the bits, too.
+        window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
         payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
-        self._mux.send_control(self, payload, now)
+        self._mux.send_answer(self, payload, now)
         self._last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -396,6 +400,7 @@ class Connection:
         self.sender.is_confirmed = True
         self.timers.clear(Timer.CONNECT)
         self._mux.on_confirmed(self)
+        self._arm_keepalive(now)
         if self.state is State.SYN_RECEIVED:
             self._move(Input.PEER_CONFIRMED, now)
 
@@ -413,7 +418,7 @@ class Connection:
         if self._discards or not sender.is_confirmed:
             return False
         una = expand_seq(train.ack_nr, sender.board.una) + 1
-        if not self._is_valid_ack(una):
+        if not self.is_valid_ack(una):
             return False
         if not self.receiver.on_train(expand_seq(train.first_seq, self.receiver.next_seq), train.payloads, nbytes):
             return False
@@ -439,14 +444,14 @@ class Connection:
         elif self._handshake.confirmations:
             self._on_acceptor_heard()
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
-        if not self._is_valid_ack(una):
+        if not self.is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
             return
         if not self.sender.is_confirmed:
             self._on_confirmed(now)
         self._note_timestamp(packet.timestamp, received_at)
         if packet.close_reason:
-            self._close_code = packet.close_reason
+            self.peer_close_code = packet.close_reason
         # Acknowledgements count whatever the seq_nr: after a FIN, libutp's and libtorrent's differ by one.
         info = AckInfo(
             una,
@@ -460,7 +465,7 @@ class Connection:
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
             self._on_sequenced(packet, now)
 
-    def _is_valid_ack(self, una: int) -> bool:
+    def is_valid_ack(self, una: int) -> bool:
         """
         Neither of what was never sent, nor older than a keepalive's.
         """
@@ -472,7 +477,7 @@ class Connection:
         Could a RESET be the answer to a packet of ours?  Its ack_nr is that packet's seq_nr, and a STATE of ours
         has the next one, which it does not consume.
         """
-        return self._is_valid_ack(seq + 1) or seq == self.sender.next_seq
+        return self.is_valid_ack(seq + 1) or seq == self.sender.next_seq
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
         self.writer.reply_micro = timestamp_diff(received_at, timestamp)
@@ -515,9 +520,10 @@ class Connection:
         self._mux.mark_ready(self)
 
     def _deliver(self) -> None:
-        if self._reading_paused or self.state is State.CLOSED:
-            return
         receiver = self.receiver
+        if self._reading_paused or self.state is State.CLOSED:
+            receiver.compact()
+            return
         data = receiver.take()
         if data:
             self.bytes_received += len(data)
@@ -567,16 +573,16 @@ class Connection:
         @return: it was believed: its ack_nr is one that only somebody who saw our packets would know.
         """
         if self.state is State.SYN_SENT:
-            if packet.ack_nr != self._handshake.syn_seq:
+            if packet.ack_nr != self._handshake.syn_seq or self._handshake.is_punching:
                 return False
         elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
             return False
-        self._close_code = packet.close_reason or self._close_code
+        self.peer_close_code = packet.close_reason or self.peer_close_code
         self._deliver()
         if self.state is State.LINGERING and not self._is_done:
             return True  # nothing is missing any more, but a paused reader has yet to take the last of it
-        clean = self.state is State.LINGERING or self._only_fin_is_missing() or self._peer_may_leave()
-        reason = LossReason.REFUSED if self.state is State.SYN_SENT else LossReason.DONE if clean else LossReason.RESET
+        clean = LossReason.DONE if is_reset_clean(self) else LossReason.RESET
+        reason = LossReason.REFUSED if self.state is State.SYN_SENT else clean
         self._end(Input.RESET, reason, now)
         return True
 
@@ -584,31 +590,21 @@ class Connection:
         """
         Our SYN was turned down, by the peer or by the network on the way.
         """
-        self._end(Input.RESET, reason, now)
+        if not self._handshake.is_punching:
+            self._end(Input.RESET, reason, now)
 
-    def _peer_may_leave(self) -> bool:
-        """
-        Our FIN is acknowledged, and nobody wants to hear what the peer still has to say: its RESET is as good as a
-        FIN.  To a user who only half closed, it would pass a truncated stream off as a whole one.
-        """
-        return self.state is State.FIN_WAIT_2 and (self._discards or self.receiver.is_complete)
-
-    def _only_fin_is_missing(self) -> bool:
-        """
-        The peer has finished, and has acknowledged everything of ours but the FIN.
-        """
-        return self.state is State.CLOSING and self.sender.board.una == self.sender.fin_seq
-
-    def _send_reset(self, now: int, close_code: int = 0) -> None:
-        self._mux.send_control(self, self.writer.reset(self.sender.next_seq, now, close_code), now)
+    def _send_reset(self, now: int) -> None:
+        is_confirmed = self.sender.is_confirmed
+        if not is_confirmed and not self._mux.withdraw_syn_ack(self):
+            return  # a second answer to one question; the next one will be answered
+        close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
+        self._mux.send_control(self, self.writer.reset(self.sender.next_seq, close_code, now), now)
 
     def _finish(self, reason: LossReason) -> None:
-        """
-        Tell the user, once.
-        """
-        if not self._is_done:
+        if not self._is_done:  # the user is told once
             self._is_done = True
-            self._emit(ConnectionLost(reason, self._close_code))
+            self._mux.on_done(self)
+            self._emit(ConnectionLost(reason, self.peer_close_code))
 
     def _end(self, why: Input, reason: LossReason, now: int) -> None:
         self._finish(reason)
@@ -681,7 +677,7 @@ class Connection:
         if flight.transmissions == 1:
             self._move(Input.FIN_SENT, now)
         self.ack_pending = self.ack_pending and self._peer_repeats
-        return self.writer.packet(PacketType.FIN, flight.seq, now)
+        return self.writer.packet(PacketType.FIN, flight.seq, now, close_reason=self.close_code)
 
     def _send_state(self, transmits: list[Transmit], now: int) -> None:
         """
@@ -732,7 +728,10 @@ class Connection:
             self.sender.find_losses(now)
         if timers.expire(Timer.RETRANSMISSION, now):
             user_timeout = int(self.config.user_timeout * MICROSECONDS)
-            if not self.sender.on_retransmission_timer(now, user_timeout):
+            if self.sender.is_stalled(now, int(self.config.stall_timeout * MICROSECONDS)):
+                self._send_reset(now)
+                self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
+            elif not self.sender.on_retransmission_timer(now, user_timeout):
                 self._give_up(now)
         if timers.expire(Timer.KEEPALIVE, now):
             self._send_keepalive(now)
@@ -752,18 +751,22 @@ class Connection:
             self._send_syn(now)
 
     def _on_linger_timer(self, now: int) -> None:
-        if not self._is_done:
-            return  # the last bytes wait for a paused reader
-        if self.state is State.FIN_WAIT_2:
-            self._send_reset(now)  # the peer still has something to say that nobody wants to hear
-        self._end(Input.EXPIRED, LossReason.DONE, now)
+        if self.state is State.LINGERING:
+            if self._is_done:  # otherwise the last bytes wait for a paused reader
+                self._end(Input.EXPIRED, LossReason.DONE, now)
+            return
+        self._send_reset(now)
+        if self._is_done:  # the peer still has something to say that nobody wants to hear
+            self._end(Input.EXPIRED, LossReason.DONE, now)
+        else:  # what was written did not arrive within the setting's time
+            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
 
     def _give_up(self, now: int) -> None:
         """
         Nobody answers.  When only our FIN is missing its acknowledgement and the peer had finished before, nothing
         is lost: it has just left without saying so.
         """
-        reason = LossReason.DONE if self._only_fin_is_missing() else LossReason.TIMED_OUT
+        reason = LossReason.DONE if only_fin_is_missing(self) else LossReason.TIMED_OUT
         self._end(Input.GIVE_UP, reason, now)
 
     def _arm_keepalive(self, now: int) -> None:
@@ -773,11 +776,7 @@ class Connection:
             self.timers.clear(Timer.KEEPALIVE)
 
     def _send_keepalive(self, now: int) -> None:
-        """
-        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
-        """
-        transmit = self.writer.packet(PacketType.STATE, self.sender.next_seq, now, ack=self.receiver.next_seq - 2)
-        self._mux.send_control(self, transmit.payload, now)
+        self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)
         self.note_sent(now)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------

@@ -66,6 +66,10 @@ MAX_SPAN = 16_000
 # What we hold ahead of a gap.  Bounded by bytes as well (the receive buffer); this bounds tiny packets.
 MAX_REORDER = 16_384
 
+# Pieces of what a paused reader does not take that are joined to one.  More let a peer that sends two bytes a packet
+# hold more memory, fewer copy more.
+JOINED_PIECES = 256
+
 DEFAULT_RECEIVE_BUFFER = 4 * 1024 * 1024
 DEFAULT_SEND_BUFFER = 256 * 1024
 
@@ -81,6 +85,10 @@ MAX_SYN_TIMEOUT = 2_000_000
 # A libutp acceptor silently drops a repeated SYN, so when its SYN-ACK was lost only a SYN with another id can
 # succeed; nim drops packets with extension bits, so the late ones go without.
 SYN_ATTEMPTS_WITH_FIRST_ID = 2
+
+# Both sides of a punched hole send SYNs until one passes, so they go more often than to somebody who listens, and
+# always with the same id.
+PUNCH_INTERVAL = 500_000
 
 # How often an initiator shows a silent acceptor that it is there.
 MAX_CONFIRMATIONS = 4
@@ -215,6 +223,15 @@ MAX_LINGER = 10_000_000
 FIN_WAIT_TIMEOUT = 5_000_000
 
 # --- Abuse ----------------------------------------------------------------------------------------------------
+
+# A SYN cookie is good for this long at the least, and twice as long at the most.  Longer gives guessers more time,
+# shorter loses initiators that think before they speak.
+COOKIE_SLOT = 1 << 26
+# Packets to strangers (RESETs, repeated SYN-ACKs, cookies) that wait while the socket takes nothing.  What exceeds them
+# is as good as lost on the way.
+MAX_WAITING_ANSWERS = 1024
+# Someone may watch a film and pause it.  Longer lets a peer that takes nothing hold a send buffer for longer.
+DEFAULT_STALL_TIMEOUT = 600.0
 
 RESETS_PER_SECOND = 64
 RESET_BURST = 128

@@ -75,9 +75,10 @@ class OneWayDelay:
     The queueing delay on the path to the peer, from its echoes, with the clocks' drift taken out.
 
     @ivar queuing: the filtered queueing delay in µs, 0 before the first sample.
+    @ivar peer_queue: that of the peer's last packet on its way to us, not filtered.
     """
 
-    __slots__ = ("_drift", "_ours", "_recent", "_recent_rtts", "_rtts", "_their_queue", "_theirs", "queuing")
+    __slots__ = ("_drift", "_ours", "_recent", "_recent_rtts", "_rtts", "_theirs", "peer_queue", "queuing")
 
     def __init__(self) -> None:
         self._ours = BaseDelayHistory()
@@ -86,7 +87,7 @@ class OneWayDelay:
         self._recent: list[int] = []
         self._recent_rtts: list[int] = []
         self._rtts = BaseDelayHistory()
-        self._their_queue = 0
+        self.peer_queue = 0
         self.queuing = 0
 
     @property
@@ -95,6 +96,13 @@ class OneWayDelay:
         The base delay toward the peer, clock offset included.
         """
         return self._ours.base
+
+    @property
+    def peer_base(self) -> int | None:
+        """
+        The base delay toward us, clock offset included.
+        """
+        return self._theirs.base
 
     def on_their_sample(self, sample: int, now: int) -> None:
         """
@@ -108,7 +116,7 @@ class OneWayDelay:
         self._theirs.on_sample(sample, now)
         after = self._theirs.base
         if after is not None:
-            self._their_queue = signed_timestamp(sample - after)
+            self.peer_queue = signed_timestamp(sample - after)
         if before is None or after is None or self._ours.base is None:
             return
         fell = -signed_timestamp(after - before)
@@ -160,5 +168,5 @@ class OneWayDelay:
         del self._recent_rtts[: max(len(self._recent_rtts) - CURRENT_DELAY_FILTER + 1, 0)]
         self._recent_rtts.append(rtt)
         assert self._rtts.base is not None
-        hidden = min(self._recent_rtts) - self._rtts.base - queuing - max(self._their_queue, 0)
+        hidden = min(self._recent_rtts) - self._rtts.base - queuing - max(self.peer_queue, 0)
         return hidden if hidden > MAX_UNEXPLAINED_DELAY else 0

@@ -11,6 +11,7 @@ from twisted_utp.proto.constants import (
     EXTENSION_BITS_SIGNATURE,
     MAX_CONFIRMATIONS,
     MAX_SYN_TIMEOUT,
+    PUNCH_INTERVAL,
     SEQ_MASK,
     SYN_ATTEMPTS_WITH_FIRST_ID,
     SYN_TIMEOUT,
@@ -27,10 +28,21 @@ class Handshake:
     @ivar syn_seq: seq_nr of the SYN, the peer's for an acceptor, 16 bits.
     @ivar deadline: when an unanswered initiator gives up, µs.
     @ivar attempts: SYNs sent.
+    @ivar is_punching: the peer dials us as well (BEP 55): a RESET may only mean that it has not begun yet.
+    @ivar nbytes: bytes of SYNs and SYN-ACKs made.
     @ivar confirmations: times that we showed a silent acceptor that we are there; 0 when that is not needed.
     """
 
-    __slots__ = ("_first_seq", "attempts", "confirmations", "deadline", "is_acceptor", "syn_seq")
+    __slots__ = (
+        "_first_seq",
+        "attempts",
+        "confirmations",
+        "deadline",
+        "is_acceptor",
+        "is_punching",
+        "nbytes",
+        "syn_seq",
+    )
 
     def __init__(self, first_seq: int, *, is_acceptor: bool) -> None:
         """
@@ -41,6 +53,8 @@ class Handshake:
         self.syn_seq = first_seq - 1 & SEQ_MASK
         self.deadline = NEVER
         self.attempts = 0
+        self.nbytes = 0
+        self.is_punching = False
         self.confirmations = 0
 
     @property
@@ -50,7 +64,7 @@ class Handshake:
 
         A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through.
         """
-        return self.attempts >= SYN_ATTEMPTS_WITH_FIRST_ID
+        return self.attempts >= SYN_ATTEMPTS_WITH_FIRST_ID and not self.is_punching
 
     def syn(self, recv_id: int, wnd_size: int, now: int) -> bytes:
         """
@@ -58,7 +72,7 @@ class Handshake:
         """
         bits = None if self.needs_another_id else EXTENSION_BITS_SIGNATURE
         self.attempts += 1
-        return encode_packet(
+        return self._counted(
             Packet(PacketType.SYN, recv_id, now, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
         )
 
@@ -66,7 +80,8 @@ class Handshake:
         """
         When to try again, or give up, µs.
         """
-        return min(now + min(SYN_TIMEOUT << self.attempts - 1, MAX_SYN_TIMEOUT), self.deadline)
+        wait = PUNCH_INTERVAL if self.is_punching else min(SYN_TIMEOUT << self.attempts - 1, MAX_SYN_TIMEOUT)
+        return min(now + wait, self.deadline)
 
     def on_syn(self, syn: Packet) -> None:
         """
@@ -87,9 +102,14 @@ class Handshake:
         """
         bits = EXTENSION_BITS_SIGNATURE if with_bits else None
         seq = self._first_seq & SEQ_MASK
-        return encode_packet(
+        return self._counted(
             Packet(PacketType.STATE, send_id, now, reply_micro, wnd_size, seq, self.syn_seq, extension_bits=bits)
         )
+
+    def _counted(self, packet: Packet) -> bytes:
+        payload = encode_packet(packet)
+        self.nbytes += len(payload)
+        return payload
 
     def is_answer(self, packet: Packet) -> bool:
         """

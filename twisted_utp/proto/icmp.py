@@ -83,7 +83,7 @@ class Quote:
         return True
 
     def _is_syn_of(self, connection: Connection, now: int) -> bool:
-        if connection.state is not State.SYN_SENT or self.seq_nr != connection.syn_key[1]:
+        if connection.state is not State.SYN_SENT or self.seq_nr != connection.syn_key[0]:
             return False
         return timestamp_diff(now, self.timestamp) <= connection.config.connect_timeout * MICROSECONDS
 

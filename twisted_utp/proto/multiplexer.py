@@ -20,17 +20,34 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto import rebinding
+from twisted_utp.proto.admission import Admission, Gate
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.constants import HEADER_SIZE, MAX_TRAIN_BYTES, MAX_TRAIN_SEGMENTS, SEQ_MASK
+from twisted_utp.proto.constants import (
+    HEADER_SIZE,
+    MAX_TRAIN_BYTES,
+    MAX_TRAIN_SEGMENTS,
+    MAX_WAITING_ANSWERS,
+    SEQ_MASK,
+)
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.merging import merge_runs, without_superseded
-from twisted_utp.proto.packet import Packet, PacketDecodeError, PacketType, decode_packet, encode_packet, is_utp
+from twisted_utp.proto.packet import (
+    Packet,
+    PacketDecodeError,
+    PacketType,
+    decode_packet,
+    encode_packet,
+    is_stun,
+    is_utp,
+)
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.single import next_single, take_single
+from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
-from twisted_utp.proto.stats import PortStats
+from twisted_utp.proto.stats import PortCounters, PortStats
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import DATA_TYPE, decode_trains
@@ -58,6 +75,7 @@ class Multiplexer:
     @ivar tracer: told of accepted connections, of those we open without a tracer of their own, and of packets that
         belong to none.
     @ivar stats: what the port counts.
+    @ivar gate: judges SYNs; its C{policy} may be set at any time.
     """
 
     def __init__(self, config: UTPConfig | None = None, *, rng: Random, tracer: Tracer | None = None) -> None:
@@ -69,20 +87,30 @@ class Multiplexer:
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
         self.tracer = tracer
-        self.stats = PortStats()
+        self.stats = PortCounters()
+        self.gate = Gate(rng, self.stats)
         self._rng = rng
         self._connections: dict[Key, Connection] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
-        self._unconfirmed = 0
+        self._punching: dict[str, list[Connection]] = {}  # by host, until they are connected
         self._ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
         self._deadlines: list[tuple[int, int, Connection]] = []
         self._deadline_count = 0
         self._reset_limiter = ResetLimiter()
+        self._rebind_limiter = ResetLimiter()
 
     def __len__(self) -> int:
         return len(set(self._connections.values()))
+
+    def snapshot(self, *, reads: int | None = None, writes: int | None = None) -> PortStats:
+        """
+        What the port has counted.
+
+        @param reads: system calls that received something, when the owner knows; C{writes} that sent.
+        """
+        return port_snapshot(self.stats, self.gate.census, set(self._connections.values()), reads, writes)
 
     def is_idle(self) -> bool:
         """
@@ -95,7 +123,13 @@ class Multiplexer:
     # --- Inputs ------------------------------------------------------------------------------------------------
 
     def connect(
-        self, address: Address, *, now: int, config: UTPConfig | None = None, tracer: Tracer | None = None
+        self,
+        address: Address,
+        *,
+        now: int,
+        config: UTPConfig | None = None,
+        tracer: Tracer | None = None,
+        is_punching: bool = False,
     ) -> Connection:
         """
         Open a connection.  L{Connected} or L{ConnectionLost <twisted_utp.proto.events.ConnectionLost>} follows.
@@ -103,6 +137,8 @@ class Multiplexer:
         @param address: the peer's numeric address.
         @param now: µs.
         @param tracer: told of this connection, in place of the port's.
+        @param is_punching: the peer dials us at the same time (BEP 55): of both SYNs one wins, on both sides alike, and
+            refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
         seq = self._rng.randrange(1 << 16)
@@ -111,10 +147,13 @@ class Multiplexer:
         connection = Connection(self, address, settings, incoming=False, recv_id=recv_id, seq=seq + 1)
         self._connections[address, recv_id] = connection
         self.stats.connections_opened += 1
+        self.gate.census.enter(address[0])
         self._attach_trace(connection, tracer if tracer is not None else self.tracer)
         if connection.trace is not None:
             connection.trace.started(now)
-        connection.start(now)
+        if is_punching:
+            self._punching.setdefault(address[0], []).append(connection)
+        connection.start(now, is_punching=is_punching)
         return connection
 
     def receive_datagrams(self, datagrams: Sequence[Datagram], *, now: int) -> list[Datagram]:
@@ -132,10 +171,13 @@ class Multiplexer:
             skipped = len(datagrams) - len(news)
             stats.datagrams_received += skipped
             stats.bytes_received += skipped * HEADER_SIZE
+            stats.sizes_received[HEADER_SIZE.bit_length()] += skipped
             datagrams = news
         for datagram in merge_runs(datagrams):
-            stats.bytes_received += len(datagram.data)
-            if 0 < datagram.segment_size < len(datagram.data):
+            nbytes, size = len(datagram.data), datagram.segment_size
+            stats.bytes_received += nbytes
+            stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
+            if 0 < size < nbytes:
                 self._receive_train(datagram, touched, foreign, now)
             else:
                 self._receive_single(datagram, touched, foreign, now)
@@ -166,6 +208,7 @@ class Multiplexer:
         stats = self.stats
         stats.datagrams_received += 1
         stats.bytes_received += len(data)
+        stats.sizes_received[len(data).bit_length()] += 1
         self._ready[connection] = None
         return connection, payload
 
@@ -271,6 +314,7 @@ class Multiplexer:
         stats = self.stats
         stats.datagrams_sent += 1
         stats.bytes_sent += transmit.segment_size
+        stats.sizes_sent[transmit.segment_size.bit_length()] += 1
         return transmit
 
     def poll_timeout(self) -> int | None:
@@ -337,8 +381,13 @@ class Multiplexer:
         else:
             connection = self._connections.get((address, packet.connection_id))
             if connection is None:
-                self._on_stray(packet, address, now)
-                return
+                if is_stun(data):
+                    self.stats.not_utp += 1
+                    foreign.append(datagram)
+                    return
+                connection = self._on_stray(packet, address, now)
+                if connection is None:
+                    return
             self._adopt_id(connection, packet.connection_id)
             if connection.trace is not None:
                 connection.trace.packet_received(now, packet)
@@ -355,30 +404,64 @@ class Multiplexer:
                 known.trace.packet_received(now, packet)
             known.on_repeated_syn(packet, received_at, now)
             return None
-        if not self.accepting:
+        punching = self._punching.get(address[0], ())
+        for ours in punching:
+            if ours.address == address:
+                return self._on_crossing_syn(ours, packet, received_at, now)
+        if not self.accepting and not punching:
             return self._on_unwanted_syn(packet, address, received_at, now)
-        if self._unconfirmed >= self.config.backlog or len(self._connections) >= self.config.max_connections:
-            self._refuse(packet, address, now)
-            return None
-        seq = self._rng.randrange(1 << 16)
+        admission = self.gate.judge(address, self.config, self._connections)
+        if admission is Admission.OPEN:
+            return self._accept(self._incoming(packet, address, self._rng.randrange(1 << 16)), packet, received_at, now)
+        if admission is Admission.COOKIE:
+            self.stats.cookies_sent += 1
+            payload = self.gate.cookies.answer(packet, address, self.config.receive_buffer, received_at, now)
+            self.answer(address, payload, is_syn_ack=True)
+        else:
+            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
+        return None
+
+    def _incoming(self, syn: Packet, address: Address, seq: int) -> Connection:
+        recv_id = syn.connection_id + 1 & SEQ_MASK
         connection = Connection(self, address, self.config, incoming=True, recv_id=recv_id, seq=seq)
         self._attach_trace(connection, self.tracer)
-        return self._accept(connection, packet, received_at, now)
+        self.gate.census.enter(address[0])
+        return connection
 
     def _accept(self, connection: Connection, syn: Packet, received_at: int, now: int) -> Connection:
         self._connections[connection.address, syn.connection_id + 1 & SEQ_MASK] = connection
-        self._unconfirmed += 1
+        self.gate.census.half_open += 1
         self.stats.connections_accepted += 1
         if connection.trace is not None:
             connection.trace.accepted(now, syn)
         connection.accept(syn, received_at, now)
         return connection
 
+    def _accept_proven(self, packet: Packet, address: Address, now: int) -> Connection | None:
+        """
+        While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
+        """
+        proven = self.gate.cookies.proven_syn(packet, address, now) if self.accepting else None
+        if proven is None:
+            return None
+        syn, seq = proven
+        admission = self.gate.judge(address, self.config, self._connections, is_confirmed=True)
+        if admission is not Admission.OPEN:
+            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
+            return None
+        self.stats.cookies_proven += 1
+        connection = self._accept(self._incoming(syn, address, seq), syn, now, now)
+        self.withdraw_syn_ack(connection)  # it has that
+        return connection
+
     def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         """
         Nobody listens.  But when we are dialling that very address, the two of us dial each other (BEP-55), and
-        one of the two SYNs should win: the one with the smaller id, on both sides alike.
+        one of the two SYNs should win: the one with the smaller seq_nr, on both sides alike.
         """
+        if not self.gate.census.with_host(address[0]):
+            self._refuse(packet, address, now)  # without going through all connections: there may be many SYNs
+            return None
         dialling = [
             connection
             for (peer, _), connection in self._connections.items()
@@ -387,15 +470,21 @@ class Multiplexer:
         if not dialling:
             self._refuse(packet, address, now)
             return None
-        ours = dialling[0]
-        if ours.syn_key < (packet.connection_id, packet.seq_nr):
+        return self._on_crossing_syn(dialling[0], packet, received_at, now)
+
+    def _on_crossing_syn(self, ours: Connection, packet: Packet, received_at: int, now: int) -> Connection | None:
+        """
+        The seq_nr is what they are told apart by: it does not change when a SYN is repeated with another id.
+        """
+        if ours.syn_key < (packet.seq_nr, packet.connection_id):
             return None  # the peer will answer ours
         self._drop_ids(ours)
         return self._accept(ours, packet, received_at, now)
 
-    def _refuse(self, syn: Packet, address: Address, now: int) -> None:
+    def _refuse(self, syn: Packet, address: Address, now: int, *, in_silence: bool = False) -> None:
         self.stats.syns_refused += 1
-        self._send_stray_reset(syn, address, now)
+        if not in_silence:
+            self._send_stray_reset(syn, address, now)
 
     def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
         """
@@ -418,13 +507,45 @@ class Multiplexer:
                 return connection
         return None
 
-    def _on_stray(self, packet: Packet, address: Address, now: int) -> None:
+    def _on_stray(self, packet: Packet, address: Address, now: int) -> Connection | None:
         """
         A packet of no known connection is answered with a RESET, so that its sender does not wait in vain.
+
+        @return: the connection that it turns out to belong to.
         """
+        if self.gate.census.with_host(address[0]):
+            known, connection = self._find_rebound(packet, address, now)
+            if known:
+                return connection
+        if self.gate.cookies.were_issued(now):
+            # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
+            return self._accept_proven(packet, address, now)
         self.stats.no_connection += 1
         self._trace_drop(now, address, packet.connection_id, "no such connection")
         self._send_stray_reset(packet, address, now)
+        return None
+
+    def _find_rebound(self, packet: Packet, address: Address, now: int) -> tuple[bool, Connection | None]:
+        """
+        A host with connections sends from a port that has none: has a NAT moved one of them?
+
+        @return: whether it may have, so that a RESET would do harm; and the connection, if it is beyond doubt.
+        """
+        # To look for one takes longer the more connections there are, so it is not done for each packet of a flood.
+        if self._rebind_limiter.is_spent(address[0], now) or not self._rebind_limiter.take(now):
+            return True, None
+        candidates = rebinding.candidates(self._connections.values(), packet, address[0])
+        if not candidates:
+            return False, None
+        for connection in candidates:
+            if rebinding.is_continued_by(connection, packet):
+                del self._connections[connection.address, connection.recv_id]
+                rebinding.move(connection, address)
+                self._connections[address, connection.recv_id] = connection
+                self.stats.rebindings += 1
+                return True, connection
+        self._rebind_limiter.allow(address[0], now)  # few guesses
+        return True, None
 
     def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
         if not self._reset_limiter.allow(address, now):
@@ -438,7 +559,7 @@ class Multiplexer:
             seq_nr=self._rng.randrange(1 << 16),
             ack_nr=packet.seq_nr,
         )
-        self.send_packet(address, encode_packet(reset))
+        self.answer(address, encode_packet(reset))
 
     # --- For the connections -----------------------------------------------------------------------------------
 
@@ -453,6 +574,36 @@ class Multiplexer:
         Queue one packet that no window holds back.
         """
         self._outbox.append(Transmit(address, payload, len(payload)))
+
+    def answer(self, address: Address, payload: bytes, *, is_syn_ack: bool = False) -> None:
+        """
+        Queue one packet for somebody who may not be there, unless many wait already.
+        """
+        if len(self._outbox) >= MAX_WAITING_ANSWERS:
+            self.stats.answers_dropped += 1
+            return
+        self.stats.syn_ack_bytes += is_syn_ack * len(payload)
+        self.send_packet(address, payload)
+
+    def send_answer(self, connection: Connection, payload: bytes, now: int) -> None:
+        """
+        The same for a connection that a SYN may just have opened.
+        """
+        if connection.trace is not None:
+            connection.trace.control_sent(now, payload)
+        self.answer(connection.address, payload, is_syn_ack=True)
+
+    def withdraw_syn_ack(self, connection: Connection) -> bool:
+        """
+        Was its SYN-ACK still waiting?  It is not sent then.
+        """
+        send_id = connection.send_id.to_bytes(2, "big")
+        for index, transmit in enumerate(self._outbox):
+            if transmit.address == connection.address and transmit.payload[2:4] == send_id:
+                self.stats.syn_ack_bytes -= len(transmit.payload)
+                del self._outbox[index]
+                return True
+        return False
 
     def send_control(self, connection: Connection, payload: bytes, now: int) -> None:
         """
@@ -512,6 +663,7 @@ class Multiplexer:
         """
         The connection is open, on its C{recv_id}.
         """
+        self._stop_punching(connection)
         for recv_id in self._other_ids.pop(connection, ()):
             if recv_id != connection.recv_id:
                 self._connections.pop((connection.address, recv_id), None)
@@ -520,14 +672,21 @@ class Multiplexer:
         """
         An accepted connection's peer has been heard of again.
         """
-        self._unconfirmed -= 1
+        self.gate.census.half_open -= 1
+
+    def on_done(self, connection: Connection) -> None:
+        """
+        Its user has heard the last of it.
+        """
+        self.gate.census.leave(connection.address[0])
 
     def remove(self, connection: Connection) -> None:
         """
         The connection is closed: forget it.
         """
+        note_ended(self.stats, connection)
         if not connection.sender.is_confirmed:
-            self._unconfirmed -= 1
+            self.gate.census.half_open -= 1
         self._drop_ids(connection)
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER
@@ -566,7 +725,15 @@ class Multiplexer:
             connection.recv_id = recv_id
             connection.send_id = recv_id + 1 & SEQ_MASK
 
+    def _stop_punching(self, connection: Connection) -> None:
+        waiting = self._punching.get(connection.address[0])
+        if waiting is not None and connection in waiting:
+            waiting.remove(connection)
+            if not waiting:
+                del self._punching[connection.address[0]]
+
     def _drop_ids(self, connection: Connection) -> None:
+        self._stop_punching(connection)
         for recv_id in (connection.recv_id, *self._other_ids.pop(connection, ())):
             self._connections.pop((connection.address, recv_id), None)
 
@@ -586,10 +753,15 @@ class Multiplexer:
 
     def _count_sent(self, transmits: list[Transmit]) -> None:
         stats = self.stats
+        sizes, kinds = stats.sizes_sent, stats.bytes_by_type
         for transmit in transmits:
-            stats.datagrams_sent += transmit.count
-            stats.bytes_sent += len(transmit.payload)
-            stats.trains_sent += transmit.count > 1
+            payload, count = transmit.payload, transmit.count
+            nbytes = len(payload)
+            stats.datagrams_sent += count
+            stats.bytes_sent += nbytes
+            stats.trains_sent += count > 1
+            sizes[transmit.segment_size.bit_length()] += count  # the last of a train may be shorter
+            kinds[payload[0] >> 4] += nbytes
 
 
 def _is_polite_only(connection: Connection) -> bool:

@@ -27,6 +27,8 @@ from twisted_utp.proto.constants import (
 
 HEADER = Struct(">BBHIIIHH")
 
+STUN_MAGIC_COOKIE = bytes.fromhex("2112a442")
+
 
 class PacketType(IntEnum):
     """
@@ -85,6 +87,14 @@ def is_utp(data: bytes) -> bool:
         and data[0] >> 4 < len(TYPES)
         and data[1] <= MAX_FIRST_EXTENSION
     )
+
+
+def is_stun(data: bytes) -> bool:
+    """
+    Is it STUN?  Its responses look like uTP, but for their magic cookie (RFC 8489 (5)); asked of datagrams only that
+    no connection knows.
+    """
+    return data[4:8] == STUN_MAGIC_COOKIE
 
 
 def decode_packet(data: bytes) -> Packet:

@@ -25,25 +25,42 @@ class PacketWriter:
     """
     Writes the packets of one connection.
 
+    @ivar address: where they go.
     @ivar send_id: the connection id on them.
     @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet, 32 bits, µs.
     @ivar sack_limit: bytes of selective ack that the peer can make use of.
+    @ivar ack_extension_bytes: bytes of extensions on STATEs so far, and C{data_extension_bytes} on DATA.
+    @ivar reset_bytes: bytes of RESETs so far.
+    @ivar keepalives: so far.
     """
 
-    __slots__ = ("_address", "_receiver", "reply_micro", "sack_limit", "send_id")
+    __slots__ = (
+        "_receiver",
+        "ack_extension_bytes",
+        "address",
+        "data_extension_bytes",
+        "keepalives",
+        "reply_micro",
+        "reset_bytes",
+        "sack_limit",
+        "send_id",
+    )
 
     def __init__(self, address: Address, receiver: ReceiveBuffer) -> None:
-        self._address = address
+        self.address = address
         self._receiver = receiver
         self.send_id = 0
         self.reply_micro = 0
         self.sack_limit = MAX_SACK_BYTES_FOREIGN
+        self.ack_extension_bytes = self.data_extension_bytes = 0
+        self.reset_bytes = self.keepalives = 0
 
     def mtu_probe(self, flight: Flight, now: int) -> Transmit:
         """
         A DATA packet with padding, which must not be fragmented on its way.
         """
         receiver = self._receiver
+        self.data_extension_bytes += flight.padding
         chain = padding(flight.padding)
         header = TrainHeader(
             self.send_id,
@@ -55,7 +72,7 @@ class PacketWriter:
             encode_extensions(chain),
         )
         payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, 1, flight.nbytes)
-        return Transmit(self._address, payload, len(payload), 1, True)
+        return Transmit(self.address, payload, len(payload), 1, True)
 
     def train(self, flight: Flight, mss: int, now: int) -> tuple[Transmit, bool]:
         """
@@ -68,6 +85,7 @@ class PacketWriter:
         if receiver.has_gap:
             extensions = self._selective_ack(mss - flight.size)
             extension = EXTENSION_SELECTIVE_ACK if extensions else 0
+            self.data_extension_bytes += len(extensions) * flight.count
         header = TrainHeader(
             self.send_id,
             now & TIMESTAMP_MASK,
@@ -79,7 +97,7 @@ class PacketWriter:
         )
         payload = encode_train(header, flight.seq, flight.data, flight.offset, flight.size, flight.count, flight.nbytes)
         size = min(HEADER_SIZE + len(extensions) + flight.size, len(payload))
-        return Transmit(self._address, payload, size, flight.count), bool(extensions) or not receiver.has_gap
+        return Transmit(self.address, payload, size, flight.count), bool(extensions) or not receiver.has_gap
 
     def _selective_ack(self, room: int) -> bytes:
         """
@@ -93,25 +111,35 @@ class PacketWriter:
         mask, length = selective
         return encode_extensions([(EXTENSION_SELECTIVE_ACK, mask.to_bytes(length, "little"))])
 
-    def reset(self, seq: int, now: int, close_code: int) -> bytes:
+    def reset(self, seq: int, close_reason: int, now: int) -> bytes:
         """
-        A RESET, with our send id, which is the peer's receive id: libtorrent looks nowhere else.
+        RESET.  It carries our send id, which is the peer's receive id: libtorrent looks nowhere else.
 
-        @param seq: its seq_nr, unwrapped.
-        @param close_code: libtorrent's close reason, 0 for none.
+        @param seq: our next seq_nr, unwrapped.
         """
         packet = Packet(
             PacketType.RESET,
             self.send_id,
-            timestamp=now,
-            timestamp_difference=self.reply_micro,
+            now,
+            self.reply_micro,
             seq_nr=seq & SEQ_MASK,
             ack_nr=self._receiver.next_seq - 1 & SEQ_MASK,
-            close_reason=close_code,
+            close_reason=close_reason,
         )
-        return encode_packet(packet)
+        payload = encode_packet(packet)
+        self.reset_bytes += len(payload)
+        return payload
 
-    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None) -> Transmit:
+    def keepalive(self, seq: int, now: int) -> bytes:
+        """
+        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
+
+        @param seq: our next seq_nr, unwrapped.
+        """
+        self.keepalives += 1
+        return self.packet(PacketType.STATE, seq, now, ack=self._receiver.next_seq - 2).payload
+
+    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None, close_reason: int = 0) -> Transmit:
         """
         One packet without payload.
 
@@ -127,9 +155,11 @@ class PacketWriter:
             receiver.advertise(),
             seq & SEQ_MASK,
             (receiver.next_seq - 1 if ack is None else ack) & SEQ_MASK,
+            close_reason=close_reason,
         )
         selective = receiver.selective_ack(self.sack_limit) if ack is None else None
         if selective is not None:
             packet.sack, packet.sack_length = selective
+            self.ack_extension_bytes += 2 + selective[1]
         payload = encode_packet(packet)
-        return Transmit(self._address, payload, len(payload))
+        return Transmit(self.address, payload, len(payload))

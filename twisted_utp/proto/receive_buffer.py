@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from twisted_utp.proto.constants import MAX_REORDER, SEQ_MASK, WINDOW_UPDATE_PACKETS
+from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, SEQ_MASK, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
 
 
@@ -41,6 +41,7 @@ class ReceiveBuffer:
         "_advertised",
         "_ahead",
         "_ahead_bytes",
+        "_joined",
         "_mask",
         "_unread",
         "capacity",
@@ -57,6 +58,7 @@ class ReceiveBuffer:
         self.unread_bytes = 0
         self.duplicates = 0
         self._unread: list[bytes] = []
+        self._joined = 0  # so many of them are large enough
         self._ahead: dict[int, bytes] = {}
         self._ahead_bytes = 0
         self._mask = 0  # bit i: packet next_seq + 1 + i has arrived (next_seq is missing by definition)
@@ -211,8 +213,17 @@ class ReceiveBuffer:
             return b""
         data = unread[0] if len(unread) == 1 else b"".join(unread)
         self._unread = []
+        self._joined = 0
         self.unread_bytes = 0
         return data
+
+    def compact(self) -> None:
+        """
+        Nobody takes what has arrived: join pieces, which cost more than their bytes when a peer sends two at a time.
+        """
+        if len(self._unread) - self._joined >= JOINED_PIECES:
+            self._unread[self._joined :] = [b"".join(self._unread[self._joined :])]
+            self._joined += 1
 
     def selective_ack(self, limit: int) -> tuple[int, int] | None:
         """
@@ -231,5 +242,6 @@ class ReceiveBuffer:
         Forget what was received and not taken.
         """
         self._unread = []
+        self._joined = 0
         self._ahead = {}
         self._mask = self._ahead_bytes = self.unread_bytes = 0

@@ -30,14 +30,22 @@ class ResetLimiter:
         self._tokens = float(RESET_BURST)
         self._stamp = 0
 
+    def is_spent(self, source: Hashable, now: int) -> bool:
+        """
+        Has the source used up its budget?  This takes nothing.
+
+        @param now: µs.
+        """
+        since, count = self._sources.get(source, (now, 0))
+        return count >= RESETS_PER_SOURCE and now - since < RESET_SOURCE_INTERVAL
+
     def allow(self, source: Hashable, now: int) -> bool:
         """
         Take one from the budgets.
 
         @param now: µs.
         """
-        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
-        self._stamp = now
+        self._fill(now)
         since, count = self._sources.get(source, (now, 0))
         if now - since >= RESET_SOURCE_INTERVAL:
             since, count = now, 0
@@ -46,6 +54,22 @@ class ResetLimiter:
         self._tokens -= 1
         self._remember(source, since, count + 1)
         return True
+
+    def take(self, now: int) -> bool:
+        """
+        Take one from the budget of all together, for whatever source.
+
+        @param now: µs.
+        """
+        self._fill(now)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _fill(self, now: int) -> None:
+        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
+        self._stamp = now
 
     def _remember(self, source: Hashable, since: int, count: int) -> None:
         sources = self._sources

@@ -71,20 +71,23 @@ class Sender:
     @ivar peer_window: the peer's advertised window, bytes.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
     @ivar trace: the connection's.
-    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then nothing
-        but the SYN-ACK goes to peers of our kind, who confirm at once, and one byte to others: a libutp initiator
-        stays silent until it has something to send or to acknowledge.  So a forged SYN cannot aim us at somebody.
+    @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
+        nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
+        others, the C{early_byte} setting sends one byte, which makes a silent libutp initiator answer.
     """
 
     __slots__ = (
+        "_acked_at",
+        "_answered_at",
         "_blocked_at",
-        "_confirms_itself",
+        "_early_byte",
         "_is_probe_due",
         "_last_sent_at",
         "_pacing",
         "_progress_at",
         "_restarted_at",
         "_sampled_at",
+        "_timeout_end",
         "_timeouts",
         "_timers",
         "_window_probes",
@@ -119,6 +122,7 @@ class Sender:
         timers: TimerTable,
         pacing: bool,
         no_delay: bool,
+        early_byte: bool = False,
     ) -> None:
         self.mtu = mtu
         self.mss = mtu.size - HEADER_SIZE
@@ -139,7 +143,7 @@ class Sender:
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
         self.is_probe_sent = False
-        self._confirms_itself = False
+        self._early_byte = early_byte
         self._pacing = pacing
         self._timers = timers
         self._is_probe_due = False
@@ -149,6 +153,9 @@ class Sender:
         self._progress_at = 0
         self._restarted_at = 0
         self._timeouts = 0
+        self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
+        self._acked_at = 0  # when something was last acknowledged, or there was something to wait for again
+        self._answered_at = 0  # when the peer last said that it takes nothing now
         self._sampled_at = 0  # when an acknowledgement was last put to use in full
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
@@ -160,7 +167,7 @@ class Sender:
         More packets may be in flight than the deployed stacks put up with, and the peer will confirm itself.
         """
         self.max_span = MAX_SPAN
-        self._confirms_itself = True
+        self._early_byte = False
 
     def next_flight(self, now: int, max_packets: int) -> Flight | None:
         """
@@ -202,7 +209,7 @@ class Sender:
         flight.has_small_tail = nbytes < self.mss
         self.next_seq = seq + 1
         board.add(flight)
-        self._last_sent_at = self._progress_at = now
+        self._last_sent_at = self._progress_at = self._acked_at = now
         counters = self.counters
         counters.packets += 1
         counters.nbytes += nbytes
@@ -233,6 +240,8 @@ class Sender:
             count = min(count, self._packets_allowed(now, flight.size, flight.nbytes))
         if not count:
             return None
+        if flight.seq < self._timeout_end and flight.transmissions:
+            self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
         return flight
 
@@ -258,7 +267,7 @@ class Sender:
 
     def _new_flight(self, now: int, max_packets: int) -> Flight | None:
         board = self.board
-        if not self.is_confirmed and (self._confirms_itself or board.flights):
+        if not self.is_confirmed and (board.flights or not self._early_byte):
             return None
         if not board.flights:
             self._start_from_idle(now)
@@ -284,6 +293,8 @@ class Sender:
             self.congestion.on_idle(now=now, timeouts=timeouts)
         self._progress_at = now
         self._timeouts = 0
+        if not self._blocked_at:
+            self._acked_at = now
 
     def _may_send_small(self) -> bool:
         """
@@ -384,6 +395,9 @@ class Sender:
             "bytes_retransmitted": counted.retransmitted_bytes,
             "packets_sent": counted.packets,
             "packets_retransmitted": counted.retransmitted_packets,
+            "retransmitted_fast": counted.retransmitted_packets - counted.timeout_packets - counted.tail_loss_probes,
+            "retransmitted_timeout": counted.timeout_packets,
+            "retransmitted_probe": counted.tail_loss_probes,
             "packets_lost": counted.lost_packets,
             "spurious_recoveries": counted.spurious_losses,
             "window_cuts": counted.window_cuts,
@@ -402,6 +416,7 @@ class Sender:
             "bytes_unsent": self.buffer.nbytes,
             "peer_window": self.peer_window,
             "mss": self.mss,
+            "mtu": self.mss + HEADER_SIZE,
         }
 
     # --- Acknowledgements ------------------------------------------------------------------------------------
@@ -448,9 +463,9 @@ class Sender:
             # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
             if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
                 self._on_duplicate_ack(now)
-            # A reopened window, or a zero-window probe's answer, is a sign of life.
+            # A zero-window probe's answer is a sign of life.  It does not put off the next probe.
             if not info.wnd_size:
-                self._progress_at = now
+                self._answered_at = now
                 self._timeouts = 0
             return False
         if self.trace is not None:
@@ -490,7 +505,7 @@ class Sender:
             rtt.on_sample(latest)
         else:
             rtt.on_progress()
-        self._progress_at = now
+        self._progress_at = self._acked_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
         self.counters.acked_bytes += acked.nbytes
@@ -643,6 +658,14 @@ class Sender:
             and not self.recovery.in_recovery(self.board)
         )
 
+    def is_stalled(self, now: int, limit: int) -> bool:
+        """
+        Has nothing been acknowledged for so long, whatever the peer says?
+
+        @param limit: µs, 0 for no limit.
+        """
+        return bool(limit) and now - self._acked_at >= limit
+
     def on_retransmission_timer(self, now: int, user_timeout: int) -> bool:
         """
         The timer of L{arm_retransmission} fired.
@@ -660,6 +683,9 @@ class Sender:
                 self.trace.timed_out(now, "tail_loss_probe", 1)
             return True
         return self._on_timeout(now, user_timeout)
+
+    def _is_silent(self, now: int, user_timeout: int) -> bool:
+        return now - max(self._progress_at, self._answered_at) >= user_timeout
 
     def _zero_window_probe(self, now: int) -> None:
         """
@@ -681,7 +707,7 @@ class Sender:
         self.counters.timeouts += 1
         if self.trace is not None:
             self.trace.timed_out(now, "retransmission", self._timeouts)
-        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and now - self._progress_at >= user_timeout:
+        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and self._is_silent(now, user_timeout):
             return False
         board = self.board
         self.rtt.on_timeout()
@@ -694,6 +720,7 @@ class Sender:
         if self._timeouts == BLACK_HOLE_TIMEOUTS and self.peer_window > 0 and self.mtu.on_black_hole(now):
             self._on_mtu(now)
         before = board.lost_packets
+        self._timeout_end = self.next_seq
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)
         self.recovery.on_declared(board.lost_packets - before)

@@ -1,12 +1,19 @@
 """
 What has a connection, or a port, done so far?
 
-Counters are always on; snapshots are frozen.
+Counters are always on; snapshots are frozen.  Overhead is what UDP carried beyond payload that was sent for the first
+time, without IP's and UDP's own headers, by what it was for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# One class of sizes for each length in bits: up to 0, 1, 3, 7, ... 65535 bytes.
+SIZE_CLASSES = 17
+
+PACKET_TYPES = 5
 
 
 @dataclass(slots=True)
@@ -20,6 +27,7 @@ class SenderCounters:
     acked_bytes: int = 0
     retransmitted_packets: int = 0
     retransmitted_bytes: int = 0
+    timeout_packets: int = 0
     lost_packets: int = 0
     spurious_losses: int = 0
     window_cuts: int = 0
@@ -37,10 +45,21 @@ class ConnectionStats:
     @ivar bytes_sent: payload sent for the first time; C{bytes_retransmitted} is what was sent again.
     @ivar bytes_acked: payload the peer has.
     @ivar bytes_received: payload received in order.
+    @ivar packets_retransmitted: sent again, for one of three causes: C{retransmitted_fast}, because later ones had
+        arrived or a selective ack said so; C{retransmitted_timeout}, because nothing was heard;
+        C{retransmitted_probe}, to make the peer answer (RFC 8985 tail-loss probes).
     @ivar packets_lost: declared lost; C{spurious_recoveries} counts recoveries undone because nothing had been.
+    @ivar packets_duplicate: received that had been received before.
     @ivar rtt: smoothed round trip, 0 before the first sample; C{min_rtt} the smallest.
-    @ivar queuing_delay: one-way queueing delay toward the peer.
+    @ivar queuing_delay: one-way queueing delay toward the peer; C{peer_queuing_delay} that toward us.
+    @ivar one_way_delay: of the way toward the peer, and C{peer_one_way_delay} of the way to us.  The difference of the
+        two clocks is in it, so only changes mean something; L{None} before the first sample.
     @ivar peer_window: what the peer takes.
+    @ivar mtu: bytes of UDP payload in a full packet, the best guess so far; C{mss} is its payload.
+    @ivar peer_is_ours: the peer showed our extension bits; C{peer_extension_bits} are all that it sent, if any.
+    @ivar overhead_connect: bytes of SYN and SYN-ACK; C{overhead_ack} of packets that only acknowledge, keepalives
+        included; C{overhead_header} of headers and extensions on data; C{overhead_retransmit} of what was sent again,
+        its headers included; C{overhead_close} of FIN and RESET.
     """
 
     state: str
@@ -51,6 +70,9 @@ class ConnectionStats:
     packets_sent: int
     packets_received: int
     packets_retransmitted: int
+    retransmitted_fast: int
+    retransmitted_timeout: int
+    retransmitted_probe: int
     packets_lost: int
     packets_duplicate: int
     packets_invalid: int
@@ -65,6 +87,9 @@ class ConnectionStats:
     min_rtt: int
     rto: int
     queuing_delay: int
+    peer_queuing_delay: int
+    one_way_delay: int | None
+    peer_one_way_delay: int | None
     cwnd: int
     ssthresh: int | None
     pacing_rate: float
@@ -73,16 +98,29 @@ class ConnectionStats:
     peer_window: int
     receive_window: int
     mss: int
+    mtu: int
     peer_is_ours: bool
+    peer_extension_bits: int | None
+    overhead_connect: int
+    overhead_ack: int
+    overhead_header: int
+    overhead_retransmit: int
+    overhead_close: int
+
+
+def _size_classes() -> list[int]:
+    return [0] * SIZE_CLASSES
 
 
 @dataclass(slots=True)
-class PortStats:
+class PortCounters:
     """
-    What a UDP port counts beside its connections.
+    What a UDP port counts.  L{PortStats} says what it means.
 
-    @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
-        be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
+    @ivar sizes_received: datagrams by the length of their length in bits; C{sizes_sent} likewise.
+    @ivar bytes_by_type: bytes sent, by type of packet; that of DATA is left out, which is the rest.
+    @ivar syn_ack_bytes: how many of the STATEs' were SYN-ACKs'.
+    @ivar ended: payload of connections that are gone: sent first, sent again, received.
     """
 
     datagrams_received: int = 0
@@ -100,8 +138,95 @@ class PortStats:
     resets_ignored: int = 0
     syns_received: int = 0
     syns_refused: int = 0
+    policy_refusals: int = 0
+    cookies_sent: int = 0
+    cookies_proven: int = 0
+    answers_dropped: int = 0
+    rebindings: int = 0
     icmp_too_big: int = 0
     icmp_unreachable: int = 0
     icmp_ignored: int = 0
     connections_opened: int = 0
     connections_accepted: int = 0
+    sizes_received: list[int] = field(default_factory=_size_classes)
+    sizes_sent: list[int] = field(default_factory=_size_classes)
+    bytes_by_type: list[int] = field(default_factory=lambda: [0] * PACKET_TYPES)
+    syn_ack_bytes: int = 0
+    ended: list[int] = field(default_factory=lambda: [0] * 4)
+
+
+@dataclass(frozen=True, slots=True)
+class PortStats:
+    """
+    A UDP port at one moment: all that passed through it since it was made, and what there is now.  Bytes are those of
+    UDP's payload, unless they are called payload, which is the streams'.
+
+    @ivar connections: those that somebody uses; C{half_open} of them were accepted and wait to be confirmed.
+    @ivar connections_opened: dialled; C{connections_accepted} were accepted.
+    @ivar trains_sent: of several datagrams, whether or not the kernel took them whole; C{trains_received} likewise.
+    @ivar not_utp: datagrams of others on the port; C{malformed} looked like uTP and were not well-formed.
+    @ivar no_connection: packets that no connection knew.
+    @ivar resets_sent: to such, and to refused SYNs; C{resets_suppressed} were one too many.
+    @ivar resets_ignored: received, and not believed.
+    @ivar syns_refused: by limits, by the policy (C{policy_refusals}), or because nobody listens.
+    @ivar cookies_sent: SYNs answered without keeping anything; C{cookies_proven} of them became connections.
+    @ivar answers_dropped: to strangers, while the socket took nothing.
+    @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
+        be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
+    @ivar rebindings: peers whose NAT gave them another port in the middle of a connection.
+    @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before;
+        C{sizes_sent} likewise.
+    @ivar payload_sent: for the first time; C{payload_retransmitted} again; C{payload_received} in order.
+    @ivar packets_retransmitted: datagrams sent again.
+    @ivar overhead_connect: see L{ConnectionStats}, as the other four.
+    @ivar read_calls: system calls that received something; C{write_calls} that sent something.
+    """
+
+    connections: int
+    half_open: int
+    datagrams_received: int
+    bytes_received: int
+    datagrams_sent: int
+    bytes_sent: int
+    trains_sent: int
+    trains_received: int
+    not_utp: int
+    malformed: int
+    no_connection: int
+    resets_sent: int
+    resets_suppressed: int
+    resets_received: int
+    resets_ignored: int
+    syns_received: int
+    syns_refused: int
+    policy_refusals: int
+    cookies_sent: int
+    cookies_proven: int
+    answers_dropped: int
+    rebindings: int
+    icmp_too_big: int
+    icmp_unreachable: int
+    icmp_ignored: int
+    connections_opened: int
+    connections_accepted: int
+    sizes_received: Mapping[int, int]
+    sizes_sent: Mapping[int, int]
+    payload_sent: int
+    payload_retransmitted: int
+    payload_received: int
+    packets_retransmitted: int
+    overhead_connect: int
+    overhead_ack: int
+    overhead_header: int
+    overhead_retransmit: int
+    overhead_close: int
+    read_calls: int
+    write_calls: int
+
+    @property
+    def calls_per_datagram(self) -> float:
+        """
+        System calls for each datagram, both ways together; 0 before the first.
+        """
+        datagrams = self.datagrams_received + self.datagrams_sent
+        return (self.read_calls + self.write_calls) / datagrams if datagrams else 0.0

@@ -51,13 +51,27 @@ class NAT:
     """
 
     def __init__(
-        self, simulator: Simulator, address: str, *, symmetric: bool = False, timeout: int | None = None
+        self,
+        simulator: Simulator,
+        address: str,
+        *,
+        symmetric: bool = False,
+        filtering: str | None = None,
+        timeout: int | None = None,
     ) -> None:
         """
-        @param symmetric: a port of its own for each destination, through which nobody else gets in; otherwise one
-            port for each inner address, open to everybody (full cone).
+        @param symmetric: a port of its own for each destination, otherwise one for each inner address.
+        @param filtering: who gets in through a port (RFC 4787 (5)): C{"anyone"} (full cone), C{"address"}, whose
+            address was sent to from it (address-restricted), or C{"port"}, whose address and port were
+            (port-restricted).  By default C{"port"} if it is symmetric, else C{"anyone"}.
         @param timeout: µs of silence after which a mapping is forgotten; L{None} is never.
+        @raise ValueError: on another C{filtering}.
         """
+        if filtering is None:
+            filtering = "port" if symmetric else "anyone"
+        if filtering not in ("anyone", "address", "port"):
+            raise ValueError(f"filtering={filtering!r}: expected anyone, address or port")
+        self.filtering = filtering
         self.address = address
         self.symmetric = symmetric
         self.timeout = timeout
@@ -67,7 +81,8 @@ class NAT:
         self._simulator = simulator
         self._next_port = FIRST_MAPPED_PORT
         self._ports: dict[tuple[Address, Address | None], int] = {}
-        self._inner: dict[int, tuple[Address, Address | None]] = {}
+        self._inner: dict[int, Address] = {}
+        self._contacts: dict[int, set[Address]] = {}
         self._used_at: dict[int, int] = {}
 
     def rebind(self) -> None:
@@ -77,6 +92,7 @@ class NAT:
         """
         self._ports.clear()
         self._inner.clear()
+        self._contacts.clear()
 
     def _out(self, packet: Packet) -> bool:
         key = (packet.source, packet.destination if self.symmetric else None)
@@ -85,19 +101,26 @@ class NAT:
             port = self._next_port
             self._next_port += 1
             self._ports[key] = port
-            self._inner[port] = key
+            self._inner[port] = packet.source
+            self._contacts[port] = set()
+        self._contacts[port].add(packet.destination)
         self._used_at[port] = self._simulator.now
         packet.source = (self.address, port)
         return True
 
     def _in(self, packet: Packet) -> bool:
         port = packet.destination[1]
-        key = self._inner.get(port)
-        if key is None or self._is_stale(port) or key[1] not in (None, packet.source):
+        inner = self._inner.get(port)
+        if inner is None or self._is_stale(port) or not self._lets_in(packet.source, port):
             self.refused += 1
             return False
-        packet.destination = key[0]
+        packet.destination = inner
         return True
+
+    def _lets_in(self, source: Address, port: int) -> bool:
+        if self.filtering == "address":
+            return any(host == source[0] for host, _ in self._contacts[port])
+        return self.filtering == "anyone" or source in self._contacts[port]
 
     def _is_stale(self, port: int) -> bool:
         return self.timeout is not None and self._simulator.now - self._used_at[port] > self.timeout

@@ -39,9 +39,14 @@ class ErrorReportingPort(udp.Port):
         """
         A socket for which the kernel keeps ICMP messages.
         """
-        created = super().createInternetSocket()
-        self.reports_errors = report_errors(created)
-        return created
+        return self.prepared(super().createInternetSocket())
+
+    def prepared(self, udp_socket: Any) -> Any:
+        """
+        Make a socket, new or adopted, what this kind of port needs.
+        """
+        self.reports_errors = report_errors(udp_socket)
+        return udp_socket
 
     def read_errors(self) -> int:
         """
@@ -142,12 +147,12 @@ class PlainErrorReportingPort(ErrorReportingPort):
     One that reads and sends single datagrams, as Twisted's own does.
     """
 
-    def createInternetSocket(self) -> Any:
+    def prepared(self, udp_socket: Any) -> Any:
         """
         A socket that Twisted's own methods can use.
         """
-        created = super().createInternetSocket()
-        return PatientSocket.in_place_of(created) if self.reports_errors else created
+        prepared = super().prepared(udp_socket)
+        return PatientSocket.in_place_of(prepared) if self.reports_errors else prepared
 
     def doRead(self) -> None:
         """

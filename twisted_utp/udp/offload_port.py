@@ -67,14 +67,14 @@ class OffloadUDPPort(ErrorReportingPort):
         self.writes = 0
         self._alone = 0  # wake-ups in a row that brought one small datagram
 
-    def createInternetSocket(self) -> Any:
+    def prepared(self, udp_socket: Any) -> Any:
         """
         A socket that merges what it receives, if it can.
         """
-        created = super().createInternetSocket()
+        prepared = super().prepared(udp_socket)
         if offload().gro:
-            created.setsockopt(SOL_UDP, UDP_GRO, 1)
-        return created
+            prepared.setsockopt(SOL_UDP, UDP_GRO, 1)
+        return prepared
 
     # --- Reading -----------------------------------------------------------------------------------------------
 

@@ -93,6 +93,12 @@ class CongestionController(ABC):
         """
         self.mss = mss
 
+    def on_target_delay(self, target_delay: int) -> None:
+        """
+        Another queueing delay is to be aimed for, µs.
+        """
+        self.target_delay = target_delay
+
     @property
     def in_slow_start(self) -> bool:
         """

@@ -67,6 +67,13 @@ class Ledbat(CongestionController):
 
     # --- Acknowledgements --------------------------------------------------------------------------------------
 
+    def on_target_delay(self, target_delay: int) -> None:
+        """
+        Another queueing delay is to be aimed for, µs; what was learnt of the buffer was learnt for the old one.
+        """
+        super().on_target_delay(target_delay)
+        self.effective_target = float(target_delay)
+
     def on_ack(self, *, now: int, sample: AckSample) -> None:
         """
         Once an acknowledgement: slow start, or the share of this acknowledgement in the round trip's change.

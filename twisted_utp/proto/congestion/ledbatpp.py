@@ -38,9 +38,7 @@ class LedbatPlusPlus(Ledbat):
     __slots__ = ("_backoff", "_duration", "_frozen_until", "_least", "_slowdown_at", "_slowdown_began", "slowdowns")
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
-        if target_delay == round(DEFAULT_TARGET_DELAY * 1e6):
-            target_delay = LEDBATPP_TARGET_DELAY
-        super().__init__(mss=mss, target_delay=target_delay)
+        super().__init__(mss=mss, target_delay=_own_default(target_delay))
         self.slowdowns = 0
         self._slowdown_at = 0  # 0: none is due
         self._slowdown_began = 0  # 0: none is under way
@@ -48,6 +46,12 @@ class LedbatPlusPlus(Ledbat):
         self._least: int | None = None  # queueing delay seen in this slowdown
         self._duration = 0  # of the last slowdown
         self._backoff = 1
+
+    def on_target_delay(self, target_delay: int) -> None:
+        """
+        See L{Ledbat.on_target_delay}; the general default stands for the draft's here, too.
+        """
+        super().on_target_delay(_own_default(target_delay))
 
     def on_ack(self, *, now: int, sample: AckSample) -> None:
         """
@@ -201,3 +205,7 @@ class LedbatPlusPlus(Ledbat):
 
 
 register_congestion_controller("ledbat++", LedbatPlusPlus)
+
+
+def _own_default(target_delay: int) -> int:
+    return LEDBATPP_TARGET_DELAY if target_delay == round(DEFAULT_TARGET_DELAY * 1e6) else target_delay

@@ -1,0 +1,34 @@
+"""
+Which UDP ports does this process have open for uTP?
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from twisted_utp.protocol import UTPProtocol
+
+_open: WeakSet[UTPProtocol] = WeakSet()
+
+
+def note_open(port: UTPProtocol) -> None:
+    """
+    It has been opened.
+    """
+    _open.add(port)
+
+
+def note_closed(port: UTPProtocol) -> None:
+    """
+    It has been closed.
+    """
+    _open.discard(port)
+
+
+def open_ports() -> list[UTPProtocol]:
+    """
+    Those that are open, by address.
+    """
+    return sorted(_open, key=lambda port: (port.getHost().host, port.getHost().port))

@@ -1,0 +1,55 @@
+"""
+Does a packet from an unknown port come from a known peer, whose NAT has forgotten the old one?
+
+A home router that restarts, or forgets a silent flow, gives its next packet another source port.  What tells that peer
+from somebody who would like to be it stands in docs/security.rst; in short: only the port may differ, and the packet
+must be exactly the next one, which nobody knows who does not see the connection's packets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.packet import Packet, PacketType
+from twisted_utp.proto.seqnum import expand_seq
+from twisted_utp.proto.states import State
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.values import Address
+
+_ALIVE = frozenset((State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT, State.CLOSING))
+
+
+def candidates(connections: Iterable[Connection], packet: Packet, host: str) -> list[Connection]:
+    """
+    Connections of that host that have the packet's id, on some other port.
+
+    @param connections: all of the UDP port.
+    """
+    recv_id = packet.connection_id
+    return [connection for connection in connections if connection.recv_id == recv_id and connection.address[0] == host]
+
+
+def is_continued_by(connection: Connection, packet: Packet) -> bool:
+    """
+    Is it the next packet of the connection?
+
+    DATA or STATE with the very seq_nr that is expected, and an ack_nr that is valid: 2^16 times some 10,000 guesses,
+    beside the id's 2^16.  FIN and RESET end connections and are not worth the risk: the peer repeats its FIN, and DATA
+    or a keepalive before that.
+    """
+    if packet.type not in (PacketType.DATA, PacketType.STATE) or connection.state not in _ALIVE:
+        return False
+    receiver = connection.receiver
+    una = expand_seq(packet.ack_nr, connection.sender.board.una) + 1
+    is_next = expand_seq(packet.seq_nr, receiver.next_seq) == receiver.next_seq
+    return is_next and connection.sender.is_confirmed and connection.is_valid_ack(una)
+
+
+def move(connection: Connection, address: Address) -> None:
+    """
+    Send to the new port from now on.
+    """
+    connection.address = connection.writer.address = address

@@ -1,0 +1,54 @@
+"""
+Which settings may change while a connection lives, and what has to follow them?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted_utp.proto.config import MICROSECONDS, UTPConfig
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+
+CHANGEABLE = frozenset(
+    (
+        "keepalive",
+        "linger",
+        "no_delay",
+        "receive_buffer",
+        "send_buffer",
+        "stall_timeout",
+        "target_delay",
+        "user_timeout",
+    )
+)
+"""The others are built into what a connection is made of, or belong to the port."""
+
+
+def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int) -> UTPConfig:
+    """
+    Change settings of a connection.  It has them at once; a smaller receive buffer is shown to the peer as it drains.
+
+    @param now: µs.
+    @return: its settings now.
+    @raise ValueError: on a value out of range, or a setting that cannot change any more; then none has changed.
+    @raise TypeError: on a value of the wrong type, or when there is no such setting.
+    """
+    config = connection.config.but(**changes)
+    fixed = sorted(changes.keys() - CHANGEABLE)
+    if fixed:
+        raise ValueError(f"{fixed[0]}: cannot change while connected; {', '.join(sorted(CHANGEABLE))} can")
+    connection.config = config
+    sender, receiver = connection.sender, connection.receiver
+    if "target_delay" in changes:
+        sender.congestion.on_target_delay(int(config.target_delay * MICROSECONDS))
+    if "receive_buffer" in changes:
+        receiver.capacity = config.receive_buffer
+    if "keepalive" in changes:
+        connection.set_keepalive(config.keepalive, now=now)
+    if "no_delay" in changes:
+        connection.set_no_delay(config.no_delay, now=now)
+    connection.settings_changed()
+    return config

@@ -1,0 +1,129 @@
+"""
+How do counters become a L{ConnectionStats}, or a L{PortStats}?
+
+Counting is cheap and always on; adding up is done here, when somebody asks.  This file reads what is private to the
+connection and the port, so that it need not be public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from twisted_utp.proto.constants import HEADER_SIZE
+from twisted_utp.proto.packet import PacketType
+from twisted_utp.proto.seqnum import signed_timestamp
+from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.census import Census
+    from twisted_utp.proto.connection import Connection
+
+# What a close reason adds to a header: itself, and the selective ack that must stand before it.
+_CLOSE_REASON_SIZE = 12
+
+_PORT_FIELDS = frozenset(field.name for field in fields(PortStats))
+
+
+def snapshot(connection: Connection) -> ConnectionStats:
+    """
+    A connection at this moment.
+    """
+    receiver = connection.receiver
+    return ConnectionStats(
+        state=connection.state.name,
+        bytes_received=connection.bytes_received,
+        packets_received=connection.packets_received,
+        packets_duplicate=receiver.duplicates,
+        packets_invalid=connection._packets_invalid,
+        acks_sent=connection._acks_sent,
+        receive_window=receiver.window(),
+        peer_is_ours=connection.peer_is_ours,
+        peer_extension_bits=connection.peer_extension_bits,
+        **_delays(connection),
+        **_overhead(connection),
+        **connection.sender.snapshot(),
+    )
+
+
+def _delays(connection: Connection) -> dict[str, Any]:
+    delay = connection.sender.delay
+    base, peer_base = delay.base, delay.peer_base
+    return {
+        "peer_queuing_delay": max(delay.peer_queue, 0),
+        "one_way_delay": None if base is None else signed_timestamp(base) + delay.queuing,
+        "peer_one_way_delay": None if peer_base is None else signed_timestamp(peer_base) + delay.peer_queue,
+    }
+
+
+def _overhead(connection: Connection) -> dict[str, int]:
+    sender, writer = connection.sender, connection.writer
+    sent, is_fin_sent = sender.counters, sender.fin_seq is not None
+    fin = HEADER_SIZE + (_CLOSE_REASON_SIZE if connection.close_code else 0)
+    return {
+        "overhead_connect": connection._handshake.nbytes,
+        "overhead_ack": (connection._acks_sent + writer.keepalives) * HEADER_SIZE + writer.ack_extension_bytes,
+        "overhead_header": (sent.packets - is_fin_sent) * HEADER_SIZE + writer.data_extension_bytes,
+        "overhead_retransmit": sent.retransmitted_packets * HEADER_SIZE + sent.retransmitted_bytes,
+        "overhead_close": is_fin_sent * fin + writer.reset_bytes,
+    }
+
+
+def note_ended(counters: PortCounters, connection: Connection) -> None:
+    """
+    A connection is about to be forgotten: keep its sums.
+    """
+    sent, ended = connection.sender.counters, counters.ended
+    ended[0] += sent.nbytes
+    ended[1] += sent.retransmitted_bytes
+    ended[2] += connection.bytes_received
+    ended[3] += sent.retransmitted_packets
+
+
+def port_snapshot(
+    counters: PortCounters, census: Census, connections: Iterable[Connection], reads: int | None, writes: int | None
+) -> PortStats:
+    """
+    A port at this moment.
+
+    @param reads: system calls that received, L{None} for one a datagram; C{writes} that sent.
+    """
+    known = {name: getattr(counters, name) for name in PortCounters.__slots__ if name in _PORT_FIELDS}
+    known["sizes_received"] = _histogram(counters.sizes_received)
+    known["sizes_sent"] = _histogram(counters.sizes_sent)
+    return PortStats(
+        connections=census.connections,
+        half_open=census.half_open,
+        read_calls=counters.datagrams_received if reads is None else reads,
+        write_calls=counters.datagrams_sent if writes is None else writes,
+        **_sums(counters, connections),
+        **known,
+    )
+
+
+def _sums(counters: PortCounters, connections: Iterable[Connection]) -> dict[str, Any]:
+    payload, again, received, packets_again = counters.ended
+    for connection in connections:
+        sent = connection.sender.counters
+        payload += sent.nbytes
+        again += sent.retransmitted_bytes
+        received += connection.bytes_received
+        packets_again += sent.retransmitted_packets
+    kinds, repeated = counters.bytes_by_type, again + packets_again * HEADER_SIZE
+    return {
+        "payload_sent": payload,
+        "payload_retransmitted": again,
+        "payload_received": received,
+        "packets_retransmitted": packets_again,
+        "overhead_connect": kinds[PacketType.SYN] + counters.syn_ack_bytes,
+        "overhead_ack": kinds[PacketType.STATE] - counters.syn_ack_bytes,
+        # The fast path counts no types: what is not another one's is DATA's.
+        "overhead_header": max(counters.bytes_sent - sum(kinds[1:]) - payload - repeated, 0),
+        "overhead_retransmit": repeated,
+        "overhead_close": kinds[PacketType.FIN] + kinds[PacketType.RESET],
+    }
+
+
+def _histogram(classes: list[int]) -> dict[int, int]:
+    return {(1 << bits) - 1: count for bits, count in enumerate(classes) if count}
