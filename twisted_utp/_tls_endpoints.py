@@ -22,6 +22,19 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 
+class _Factory(TLSMemoryBIOFactory):
+    """
+    Twisted's own would wrap L{None} when a factory refuses a connection, and log a traceback.
+    """
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """
+        TLS around what the application builds.
+        """
+        application = self.wrappedFactory.buildProtocol(addr)
+        return None if application is None else self.protocol(self, application)
+
+
 @implementer(IStreamServerEndpoint)
 class TLSServerEndpoint:
     """
@@ -44,7 +57,7 @@ class TLSServerEndpoint:
         """
         See the endpoint below.
         """
-        factory = TLSMemoryBIOFactory(self._credentials, False, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, False, protocolFactory, self._reactor)
         return self._below.listen(factory)
 
 
@@ -74,6 +87,6 @@ class TLSClientEndpoint:
             trusted ends the connection: C{connectionLost} is told C{OpenSSL.SSL.Error}, or C{VerificationError} of
             C{service_identity}.
         """
-        factory = TLSMemoryBIOFactory(self._credentials, True, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, True, protocolFactory, self._reactor)
         connecting: Deferred[Any] = self._below.connect(factory)
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.packaging
 
 # -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
 ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
-PLUGINS = ["", "_tls"]
+PLUGINS = ["", "_forward", "_tls"]
 SERVERS = ["utp:0", "utp6:0", "UTP:0", "utp:0:interface=127.0.0.1", "haproxy:utp:0"]
 CLIENTS = [
     "utp:localhost:1",

@@ -7,11 +7,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
+TEXT = "--log-format=text"
 TWIST = Path(sys.executable).parent / "twist"
 
 
@@ -33,6 +35,32 @@ def test_https(start: Any, start_python: Any, checkout: Path, tmp_path: Path, lo
     refused = start_python(download, where, "/file.bin", "-o", tmp_path / "nothing.bin")
     assert refused.wait_for_exit(code=None) != 0
     assert any("certificate verify failed" in line for line in refused.output), refused.output
+
+
+def test_forward(start: Any, localhost: Any) -> None:
+    """C{twist utp-forward} carries TCP over TLS over uTP, and refuses what is too much also there."""
+    server = socket.create_server(("127.0.0.1", 0))
+    where = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+    files = f"privateKey={quoteStringArgument(str(localhost.both))}"
+    listen = f"utps:0:{files}:interface=127.0.0.1"
+    inner = start(TWIST, TEXT, "utp-forward", "-l", listen, "-c", where, "--max-connections=1")
+    port = inner.wait_for_line(r"listening on 127\.0\.0\.1:(\d+)")[1]
+    trust = f"hostname=localhost:trustRoots={quoteStringArgument(str(localhost.certificate))}"
+    outer = start(TWIST, TEXT, "utp-forward", "-l", "tcp:0:interface=127.0.0.1", "-c", f"utps:127.0.0.1:{port}:{trust}")
+    port = int(outer.wait_for_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
+    with server, socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        served, _ = server.accept()
+        with served:
+            client.sendall(b"question")
+            assert served.recv(100) == b"question"
+            served.sendall(b"answer")
+            assert client.recv(100) == b"answer"
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as second, suppress(ConnectionResetError):
+                assert second.recv(100) == b""
+            inner.wait_for_line("refused: there are 1 connections")
+        assert client.recv(100) == b""
+    inner.wait_for_line("#1 .*: done after .* s, 8 bytes there, 6 bytes back")
+    assert not any("Traceback" in line for line in inner.output + outer.output), inner.output
 
 
 def test_bad_string(start: Any, tmp_path: Path) -> None:

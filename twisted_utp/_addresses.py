@@ -1,0 +1,17 @@
+"""
+How is an address of any kind of endpoint written for people?
+"""
+
+from __future__ import annotations
+
+
+def spelled(address: object) -> str:
+    """
+    C{192.0.2.7:9000}, C{[2001:db8::7]:9000}, or what a UNIX socket is called.
+    """
+    host = getattr(address, "host", None)
+    if host is None:
+        name = getattr(address, "name", None)
+        return name.decode(errors="replace") if isinstance(name, bytes) else str(name or "somebody")
+    port = getattr(address, "port", "?")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
