@@ -26,6 +26,12 @@ _DESCRIPTION = """\
 Standard input goes to a peer, and what the peer sends goes to standard output,
 over uTP, which steps aside when somebody else wants the line."""
 
+_USAGE = """\
+ucat [options] HOST PORT
+       ucat [options] ENDPOINT
+       ucat -l [options] PORT
+       ucat -l [options] ENDPOINT"""
+
 _EXAMPLES = """\
 examples:
   ucat -l 9000 > copy                      receive a file
@@ -72,7 +78,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def _parser() -> ArgumentParser:
     parser = _Parser(
         prog="ucat",
-        usage="ucat [options] HOST PORT | ucat [options] ENDPOINT | ucat -l [options] PORT|ENDPOINT",
+        usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
@@ -158,9 +164,7 @@ def _extended(options: Namespace, string: str, settings: dict[str, str]) -> str:
             key = "interface" if options.listen else "bindAddress" if option == "--source" else "bindPort"
             raise ValueError(f"{option}: write it into the endpoint string, as {key}={value}")
     if settings and string.partition(":")[0].lower() not in _OURS:
-        raise ValueError(
-            f"{option_name(next(iter(settings)))}: only for {', '.join(name + ':' for name in _OURS)} endpoints"
-        )
+        raise ValueError(f"{option_name(next(iter(settings)))}: only for utp:, utp6: and utps: endpoints")
     return string + _as_keys(settings)
 
 

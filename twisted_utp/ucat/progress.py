@@ -68,7 +68,7 @@ class Progress:
 
 def _width() -> dict[str, Any]:
     """
-    As wide as the terminal; a serial console, for one, says that it has neither columns nor rows, and tqdm would show nothing there.
+    As wide as the terminal.  Where that says that it has no columns, as serial consoles do, tqdm would show nothing.
     """
     try:
         known = min(os.get_terminal_size(2)) > 0
