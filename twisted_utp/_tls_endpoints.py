@@ -19,13 +19,34 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer, providedBy
+
+from twisted_utp._tls import BelowTLS
+
+# Newer versions of Twisted gather small writes in a class that older ones do not have.
+_TheirTLS: Any = TLSMemoryBIOFactory.protocol
+
+
+class _TLS(_TheirTLS):  # type: ignore[misc]
+    """
+    TLS over one connection.
+    """
+
+    def makeConnection(self, transport: Any) -> None:
+        """
+        Write to the transport by way of L{BelowTLS}, as after C{startTLS}.
+        """
+        below = BelowTLS(transport)
+        alsoProvides(below, providedBy(transport))
+        super().makeConnection(below)
 
 
 class _Factory(TLSMemoryBIOFactory):
     """
     Twisted's own would wrap L{None} when a factory refuses a connection, and log a traceback.
     """
+
+    protocol = _TLS
 
     def buildProtocol(self, addr: Any) -> Any:
         """

@@ -261,6 +261,15 @@ def test_port_in_use(installed, start, tmp_path):
     assert len(reasons) == 1, server.output
 
 
+def test_tools(installed):
+    """
+    The programs are there: ucat, and utp-forward for twist.
+    """
+    assert run(installed.bin / "ucat", "-V").startswith("ucat ")
+    assert run(installed.python, ISOLATED, "-m", "twisted_utp.ucat", "-V").startswith("ucat ")
+    assert "--connect" in run(installed.bin / "twist", "utp-forward", "--help")
+
+
 def test_uninstall_leaves_twisted(tmp_path, wheel):
     """
     Uninstalling takes the plugin away and leaves Twisted and its own plugins.

@@ -5,6 +5,7 @@ Does C{twist web --listen utps:...} serve HTTPS over uTP?
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import sys
 from contextlib import suppress
@@ -13,6 +14,8 @@ from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
+LISTENING = r"listening on 127\.0\.0\.1:(\d+)"
+UCAT = Path(sys.executable).parent / "ucat"
 TEXT = "--log-format=text"
 TWIST = Path(sys.executable).parent / "twist"
 
@@ -61,6 +64,42 @@ def test_forward(start: Any, localhost: Any) -> None:
         assert client.recv(100) == b""
     inner.wait_for_line("#1 .*: done after .* s, 8 bytes there, 6 bytes back")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output
+
+
+def test_ucat(start: Any, localhost: Any, tmp_path: Path) -> None:
+    """A file passes through ucat and TLS, and whoever does not trust the certificate ends with 7 and a remedy."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.write_bytes(hashlib.shake_256(b"secret").digest(2_000_001))
+    files = f"privateKey={quoteStringArgument(str(localhost.both))}"
+    listen = f"exec {UCAT} -v -l utps:0:{files}:interface=127.0.0.1"
+    server = start("/bin/sh", "-c", f"{listen} > {copy}")
+    where = f"utps:127.0.0.1:{server.wait_for_line(LISTENING)[1]}:hostname=localhost"
+    trust = f"trustRoots={quoteStringArgument(str(localhost.certificate))}"
+    client = start("/bin/sh", "-c", f"exec {UCAT} {where}:{trust} < {original}")
+    client.wait_for_exit()
+    server.wait_for_exit()
+    assert copy.read_bytes() == original.read_bytes()
+    server = start("/bin/sh", "-c", listen)
+    where = f"utps:127.0.0.1:{server.wait_for_line(LISTENING)[1]}:hostname=localhost"
+    client = start("/bin/sh", "-c", f"exec {UCAT} {where} < {original}")
+    client.wait_for_exit(code=7)
+    assert re.search(r"^ucat: .*: the certificate is not trusted; trust it, .* with trustRoots=FILE$", client.output[0])
+    server.wait_for_exit(code=7)
+
+
+def test_ucat_and_https(start: Any, localhost: Any, tmp_path: Path) -> None:
+    """A request whose end must not be taken for a goodbye."""
+    (tmp_path / "page").write_text("the page")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    files = f"privateKey={quoteStringArgument(str(localhost.both))}"
+    server = start(TWIST, "web", "--listen", f"utps:{port}:{files}:interface=127.0.0.1", "--path", tmp_path)
+    server.wait_for_line("Starting factory")
+    where = f"utps:127.0.0.1:{port}:hostname=localhost:trustRoots={quoteStringArgument(str(localhost.certificate))}"
+    client = start("/bin/sh", "-c", rf"printf 'GET /page HTTP/1.0\r\n\r\n' | {UCAT} -q --no-shutdown {where}")
+    client.wait_for_exit()
+    assert client.output[-1] == "the page"
 
 
 def test_bad_string(start: Any, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ examples:
   ucat -l 9000 > copy                      receive a file
   ucat 192.0.2.7 9000 < file               send it
   ucat -l 9000 -k -e 'tar c photos'        an archive for everyone who connects
-  ucat utps:example.org:443                any endpoint string of Twisted's will do
+  ucat utps:example.org:443                any of Twisted's endpoint strings
 
 When both directions have ended, so does ucat.  Exit codes: 0 all done, 2 wrong
 usage, 3 name not found, 4 refused, 5 timed out, 6 broken off by the peer, 7 TLS,
