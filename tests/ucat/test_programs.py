@@ -224,7 +224,7 @@ def test_unreadable_input(ucat: Any, listening: Any) -> None:
     assert "cannot read standard input: bad file descriptor" in failed.errors()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_signals(ucat: Any, listening: Any, number: signal.Signals) -> None:
     """It tells the peer, says so, and ends with 128 and the number."""
     server = listening(stdin=subprocess.PIPE)
