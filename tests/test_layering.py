@@ -30,6 +30,9 @@ LIGHT = {
 
 LOADED_BY_EVERY_TWIST = [*PLUGINS, PACKAGE / "_parsers.py", PACKAGE / "_tls_parsers.py", PACKAGE / "__init__.py"]
 
+# Twisted's IServiceMaker passes no reactor: what twist calls must take the global one.
+CALLED_BY_TWIST = PACKAGE / "forward" / "plugin.py"
+
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -146,6 +149,9 @@ def test_nobody_imports_the_reactor():
     Nobody imports the global reactor: it is always an argument.
     """
     for path in SOURCES:
+        if path == CALLED_BY_TWIST:
+            assert "twisted.internet" not in imported_by(path, inside_functions=False)
+            continue
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "twisted.internet":

@@ -46,8 +46,15 @@ class BelowTLS:
 
     def loseConnection(self) -> None:
         """
-        Close the stream: TLS has said its goodbye.
+        Close the stream: TLS has said its goodbye, or has failed.
+
+        A producer has nothing to wait for: what it wrote now would go nowhere, and the stream would stay open until
+        it had written all.
         """
+        producer = self._transport.producer
+        if producer is not None:
+            self._transport.stream_unregister_producer()
+            producer.stopProducing()
         self._transport.stream_lose_connection()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:

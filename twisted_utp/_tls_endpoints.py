@@ -19,7 +19,41 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer, providedBy
+
+from twisted_utp._tls import BelowTLS
+
+# Newer versions of Twisted gather small writes in a class that older ones do not have.
+_TheirTLS: Any = TLSMemoryBIOFactory.protocol
+
+
+class _TLS(_TheirTLS):  # type: ignore[misc]
+    """
+    TLS over one connection.
+    """
+
+    def makeConnection(self, transport: Any) -> None:
+        """
+        Write to the transport by way of L{BelowTLS}, as after C{startTLS}.
+        """
+        below = BelowTLS(transport)
+        alsoProvides(below, providedBy(transport))
+        super().makeConnection(below)
+
+
+class _Factory(TLSMemoryBIOFactory):
+    """
+    Twisted's own would wrap L{None} when a factory refuses a connection, and log a traceback.
+    """
+
+    protocol = _TLS
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """
+        TLS around what the application builds.
+        """
+        application = self.wrappedFactory.buildProtocol(addr)
+        return None if application is None else self.protocol(self, application)
 
 
 @implementer(IStreamServerEndpoint)
@@ -44,7 +78,7 @@ class TLSServerEndpoint:
         """
         See the endpoint below.
         """
-        factory = TLSMemoryBIOFactory(self._credentials, False, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, False, protocolFactory, self._reactor)
         return self._below.listen(factory)
 
 
@@ -74,6 +108,6 @@ class TLSClientEndpoint:
             trusted ends the connection: C{connectionLost} is told C{OpenSSL.SSL.Error}, or C{VerificationError} of
             C{service_identity}.
         """
-        factory = TLSMemoryBIOFactory(self._credentials, True, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, True, protocolFactory, self._reactor)
         connecting: Deferred[Any] = self._below.connect(factory)
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.packaging
 
 # -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
 ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
-PLUGINS = ["", "_tls"]
+PLUGINS = ["", "_forward", "_tls"]
 SERVERS = ["utp:0", "utp6:0", "UTP:0", "utp:0:interface=127.0.0.1", "haproxy:utp:0"]
 CLIENTS = [
     "utp:localhost:1",
@@ -206,13 +206,17 @@ def test_client_string(installed, string):
     assert "ndpoint" in installed.probe(code + f"print(endpoints.clientFromString(reactor, {string!r}))")
 
 
-def test_plugin_loads_nothing_heavy(installed):
+@pytest.mark.parametrize("part", PLUGINS)
+def test_plugin_loads_nothing_heavy(installed, part):
     """
-    Importing the plugin installs no reactor and loads no core: every C{twist} does it on a cold cache.
+    Importing a plugin installs no reactor and loads no core: every C{twist} does it on a cold cache.
     """
-    code = f"import sys, {', '.join(f'twisted.plugins.twisted_utp{part}_plugin' for part in PLUGINS)}; "
+    heavy = ["twisted_utp.proto", "twisted_utp.udp", "twisted_utp.protocol", "OpenSSL"]
+    if part != "_forward":
+        heavy.append("asyncio")  # which twisted.application.service loads, and with it every program for twist
+    code = f"import sys, twisted.plugins.twisted_utp{part}_plugin; "
     code += "print([name for name in sys.modules if name == 'twisted.internet.reactor' "
-    code += "or name.startswith(('twisted_utp.proto', 'twisted_utp.udp', 'twisted_utp.protocol', 'asyncio'))])"
+    code += f"or name.startswith({tuple(heavy)})])"
     assert installed.probe(code).strip() == "[]"
 
 
@@ -259,6 +263,15 @@ def test_port_in_use(installed, start, tmp_path):
         server.wait_for_exit(code=1)
     reasons = [line for line in server.output if re.search(rf"{port}.*in use", line)]
     assert len(reasons) == 1, server.output
+
+
+def test_tools(installed):
+    """
+    The programs are there: ucat, and utp-forward for twist.
+    """
+    assert run(installed.bin / "ucat", "-V").startswith("ucat ")
+    assert run(installed.python, ISOLATED, "-m", "twisted_utp.ucat", "-V").startswith("ucat ")
+    assert "--connect" in run(installed.bin / "twist", "utp-forward", "--help")
 
 
 def test_uninstall_leaves_twisted(tmp_path, wheel):

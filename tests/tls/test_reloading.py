@@ -61,11 +61,11 @@ class Machines:
         self.client = SimulatedReactor(client, names={"localhost": ["10.0.0.2"], "other.test": ["10.0.0.2"]})
         self.server = SimulatedReactor(server)
 
-    def serve(self, keys: str) -> None:
+    def serve(self, keys: str, protocol: type[Protocol] = Greeting) -> None:
         """
         Listen on port 443.
         """
-        factory = Factory.forProtocol(Greeting)
+        factory = Factory.forProtocol(protocol)
         self.client.wait_for(serverFromString(self.server, f"utps:443:{keys}").listen(factory))
 
     def dial(self, host: str, keys: str) -> Reading:
@@ -76,6 +76,27 @@ class Machines:
         reading: Reading = self.client.wait_for(endpoint.connect(Factory.forProtocol(Reading)))
         self.client.advance(1)
         return reading
+
+
+class Producing(Reading):
+    """One that would like to go on writing."""
+
+    stopped = False
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+        transport.write(bytes(100_000))
+
+    def pauseProducing(self) -> None:
+        """Wait."""
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+
+    def stopProducing(self) -> None:
+        """There is nobody to write to."""
+        self.stopped = True
 
 
 @pytest.fixture
@@ -122,6 +143,16 @@ def test_not_trusted(machines: Machines, localhost: Any, issue: Any) -> None:
         reading = machines.dial(host, keys)
         assert reading.data == b""
         assert "verif" in repr(reading.reason.value).lower()
+
+
+def test_failure_with_a_producer(machines: Machines, localhost: Any) -> None:
+    """A handshake that fails ends the connection though producers are registered at both ends, which are told."""
+    machines.serve(key("privateKey", localhost.both), Producing)
+    endpoint = clientFromString(machines.client, "utps:localhost:443")
+    producing: Any = machines.client.wait_for(endpoint.connect(Factory.forProtocol(Producing)))
+    machines.client.advance(1)
+    assert producing.stopped
+    assert "certificate verify failed" in str(producing.reason.value)
 
 
 def test_renewed_files(machines: Machines, issue: Any) -> None:

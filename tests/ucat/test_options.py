@@ -1,0 +1,94 @@
+"""
+Which command lines are understood, and which endpoints do they describe?
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from twisted.internet.endpoints import clientFromString, serverFromString
+
+from twisted_utp import UTPConfig
+from twisted_utp.ucat.exits import Exit
+from twisted_utp.ucat.options import parse
+
+
+@pytest.mark.parametrize(
+    ("words", "endpoint"),
+    [
+        ("example.org 9000", "utp:host=example.org:port=9000"),
+        ("fe80::1%eth0 9000", r"utp:host=fe80\:\:1%eth0:port=9000"),
+        ("h 1 -s ::1 -p 7", r"utp:host=h:port=1:bindAddress=\:\:1:bindPort=7"),
+        ("h 1 --no-delay --mtu 900 --connect-timeout 2", "utp:host=h:port=1:mtu=900:timeout=2:noDelay=1"),
+        ("--no-pacing utp:h:1", "utp:h:1:pacing=0"),
+        ("--trace /a:b utps:h:1", r"utps:h:1:trace=/a\:b"),
+        ("tcp:h:1", "tcp:h:1"),
+        ("-l 9000", "utp:9000"),
+        ("-l -6 9000", "utp6:9000"),
+        ("-l 9000 -s 127.0.0.1 --backlog 5", "utp:9000:interface=127.0.0.1:backlog=5"),
+        ("-l utp:9000:interface=127.0.0.1", "utp:9000:interface=127.0.0.1"),
+        ("-l tcp:9000", "tcp:9000"),
+    ],
+)
+def test_endpoint(words: str, endpoint: str) -> None:
+    """Host, port and settings become one endpoint string, which Twisted understands."""
+    options = parse(words.split())
+    assert options.endpoint == endpoint
+    if not endpoint.startswith("tcp"):
+        (serverFromString if options.listen else clientFromString)(None, endpoint)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "whom to connect to is missing"),
+        ("h", "expected HOST and PORT, or an endpoint string"),
+        ("h 1 2", "expected HOST and PORT, or an endpoint string"),
+        ("-l", "expected one PORT, or an endpoint string, to listen on"),
+        ("-l h 1", "expected one PORT, or an endpoint string, to listen on"),
+        ("-k h 1", "--keep: only with --listen"),
+        ("-6 h 1", "--ipv6: only with --listen; give an IPv6 address, or a name that has one"),
+        ("-l 1 -p 2", "--source-port: only without --listen"),
+        ("-l 1 --connect-timeout 2", "--connect-timeout: only without --listen"),
+        ("h 1 --backlog 2", "--backlog: only with --listen"),
+        ("tcp:h:1 --mtu 900", "--mtu: only for utp:, utp6: and utps: endpoints"),
+        ("utp:h:1 -s 1.2.3.4", "--source: write it into the endpoint string, as bindAddress=1.2.3.4"),
+        ("h 1 -e x -d", "--no-stdin: with --exec standard input is not read anyway"),
+        ("h 1 --target-delay 9", "argument --target-delay: 9.0: expected 0.005 to 1.0 seconds"),
+        ("h 1 --mtu many", "argument --mtu: 'many': expected 150 to 65507 bytes"),
+        ("h 1 --congestion reno", "argument --congestion: 'reno': expected one of"),
+        ("h 1 --stat json", "unrecognized arguments: --stat json"),
+    ],
+)
+def test_mistakes(words: str, message: str, capsys: Any) -> None:
+    """One line that says what is wrong, and exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        parse(words.split())
+    assert caught.value.code == Exit.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ucat: {message}")
+    assert line.endswith("; see ucat --help")
+
+
+def test_every_setting_is_an_option(capsys: Any) -> None:
+    """Each with a description that makes sense without the source."""
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = capsys.readouterr().out
+    settings = " ".join(text.partition("transport settings")[2].partition("examples:")[0].split())
+    for field in fields(UTPConfig):
+        option = f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+        _, found, description = settings.partition(f" {option} ")
+        assert found, option
+        assert len(description.partition(" --")[0]) > 20, option
+    assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False"))
+
+
+def test_help_fits(capsys: Any, monkeypatch: Any) -> None:
+    """It fits a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse(["-h"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 82

@@ -1,0 +1,141 @@
+"""
+What is said about a connection: while it lasts, when it is over, and to programs?
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from twisted_utp.proto.stats import ConnectionStats
+from twisted_utp.ucat.exits import Exit, exit_name
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+class Account:
+    """
+    One connection, or the attempt to have one.
+
+    @ivar role: C{"client"} or C{"server"}.
+    @ivar peer: who it is with, L{None} before it is.
+    @ivar taken: bytes read from standard input, or from the command, and handed to the transport.
+    @ivar received: bytes from the peer.
+    @ivar code: the exit code that it means.
+    @ivar cause: why it failed, empty when it did not.
+    """
+
+    def __init__(self, seconds: Callable[[], float], role: str, total: int | None = None) -> None:
+        """
+        @param seconds: a clock.
+        @param role: see the class.
+        @param total: how many bytes will be sent, if that is known.
+        """
+        self.peer: str | None = None
+        self.total = total
+        self.taken = self.received = 0
+        self.code: int = Exit.DONE
+        self.cause = ""
+        self.role = role
+        self._seconds = seconds
+        self._began = seconds()
+        self._ended: float | None = None
+        self._transport: Any = None
+
+    def connected(self, transport: Any, peer: str) -> None:
+        """
+        The clock starts.
+        """
+        self.peer = peer
+        self._transport = transport
+        self._began = self._seconds()
+
+    def ended(self) -> None:
+        """
+        The clock stops.
+        """
+        if self._ended is None:
+            self._ended = self._seconds()
+
+    def fail(self, code: int, cause: str) -> None:
+        """
+        It went wrong.  The first cause is the one that counts.
+        """
+        if self.code == Exit.DONE:
+            self.code, self.cause = code, cause
+
+    @property
+    def seconds(self) -> float:
+        """
+        How long it has taken.
+        """
+        return (self._seconds() if self._ended is None else self._ended) - self._began
+
+    @property
+    def sent(self) -> int:
+        """
+        Bytes that have left; C{taken}, where the transport cannot tell.
+        """
+        stats = self.transport_stats()
+        return self.taken if stats is None else max(self.taken - stats.bytes_unsent, 0)
+
+    def transport_stats(self) -> ConnectionStats | None:
+        """
+        What the transport counts, if it is uTP.
+        """
+        # A TLS transport passes the question on to the one below.
+        stats = getattr(self._transport, "stats", None)
+        found = stats() if callable(stats) else None
+        return found if isinstance(found, ConnectionStats) else None
+
+    def path(self) -> str:
+        """
+        How the way there is: round trip, queueing delay, what was sent again.
+        """
+        stats = self.transport_stats()
+        if stats is None:
+            return ""
+        trip, queue = stats.rtt / 1000, stats.queuing_delay / 1000
+        return f"RTT {trip:.1f} ms, queue {queue:.1f} ms, {stats.packets_retransmitted} resent"
+
+    def summary(self) -> str:
+        """
+        One line for people.
+        """
+        amount, seconds = self.sent + self.received, self.seconds
+        rate = f" ({size(amount / seconds)}/s)" if seconds > 0 and amount else ""
+        path = self.path()
+        text = f"sent {size(self.sent)}, received {size(self.received)} in {seconds:.1f} s{rate}"
+        return f"{text}; {path}" if path else text
+
+    def as_json(self) -> str:
+        """
+        One line for programs.
+        """
+        stats = self.transport_stats()
+        return json.dumps(
+            {
+                "role": self.role,
+                "peer": self.peer,
+                "result": exit_name(self.code),
+                "exit_code": int(self.code),
+                "cause": self.cause,
+                "seconds": round(self.seconds, 6),
+                "sent": self.sent,
+                "received": self.received,
+                "transport": None if stats is None else asdict(stats),
+            }
+        )
+
+
+def size(nbytes: float) -> str:
+    """
+    With a decimal unit.
+    """
+    for unit in _UNITS:
+        if nbytes < 1000 or unit == _UNITS[-1]:
+            break
+        nbytes /= 1000
+    return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.3g} {unit}"
