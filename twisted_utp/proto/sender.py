@@ -162,6 +162,13 @@ class Sender:
         self.max_span = MAX_SPAN
         self._confirms_itself = True
 
+    def on_handshake_rtt(self, rtt: int, now: int) -> None:
+        """
+        The SYN was answered after C{rtt} µs: the first window is spread over them.
+        """
+        self.rtt.on_sample(rtt)
+        self._follow_window(now)
+
     def next_flight(self, now: int, max_packets: int) -> Flight | None:
         """
         What to send next: packets to repeat before new ones.  What this returns counts as sent.
@@ -544,10 +551,11 @@ class Sender:
         if self.rtt.minimum < MIN_PACED_RTT:
             self.pacer.release()
         else:
-            congestion = self.congestion
-            self.pacer.set_window(
-                congestion.cwnd, self.rtt.smoothed, self.mss, slow_start=congestion.in_slow_start, now=now
-            )
+            congestion, rtt = self.congestion, self.rtt
+            # The latest round trip tells that a queue is gone long before the smoothed one does; until then pacing,
+            # not the window, would hold a small window back.
+            spread = min(rtt.smoothed, rtt.latest)
+            self.pacer.set_window(congestion.cwnd, spread, self.mss, slow_start=congestion.in_slow_start, now=now)
 
     # --- Loss ------------------------------------------------------------------------------------------------
 
