@@ -54,7 +54,7 @@ def test_target() -> None:
 
 @pytest.mark.parametrize(("base", "gain"), [(1_000, 1 / 16), (20_000, 1 / 6), (50_000, 1 / 3), (200_000, 1.0)])
 def test_gain(base: int, gain: float) -> None:
-    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)) in a slow start with a queue, later twice that, of 3000 bytes."""
+    """The draft's GAIN, 1 / min(16, ceil(2 * TARGET / base)), in slow start; later twice that, of 3000 bytes."""
     controller = ledbatpp()
     sample = AckSample(MSS, 1 << 30, base, base, base, 10_000, False, False)
     controller.on_ack(now=1, sample=sample)

@@ -12,7 +12,8 @@ from twisted_utp.proto.congestion.base import AckSample
 
 class Rounds:
     """
-    Round trips, one after the other; each lasts as long as the smoothed round trip, or the latest one, says when it ends.
+    Round trips, one after the other; each lasts as long as the smoothed round trip, or the latest one, says when it
+    ends.
 
     @ivar count: how many have ended.
     @ivar shortest: smallest queueing delay of the last whole round, µs; L{None} when it had no sample.

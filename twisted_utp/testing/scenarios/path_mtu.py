@@ -13,6 +13,9 @@ from twisted_utp.testing.queues import DropTail
 from twisted_utp.testing.scenarios.scenario import Outcome, Scenario
 
 RTT = 0.05
+STALL = 5 * RTT
+"""A lost probe's payload comes a round trip later, and those include our own queue of 60 ms."""
+
 HEADERS = 28
 """IPv4's and UDP's, bytes."""
 
@@ -50,7 +53,7 @@ def path_mtu(controller: str, mtu: int = 900, seconds: float = 10) -> Outcome:
     used = transfer.received * 8 / seconds / 10e6
     return Outcome(
         f"first byte after {first / RTT:.1f} RTT, longest wait {gap / RTT:.1f} RTT, {found} of {mtu - HEADERS} bytes",
-        first <= 3 * RTT and gap <= 3 * RTT and 0 <= mtu - HEADERS - found <= MTU_SEARCH_STOP,
+        first <= 3 * RTT and gap <= STALL and 0 <= mtu - HEADERS - found <= MTU_SEARCH_STOP,
         {"first": first, "gap": gap, "short": mtu - HEADERS - found, "used": used},
     )
 
@@ -60,7 +63,7 @@ SCENARIOS = [
         f"mtu-{mtu}",
         f"path MTU {mtu}, no ICMP, 50 ms",
         libutp,
-        "first byte <= 3 RTT, no stall (> 3 RTT), within 16 bytes",
+        "first byte <= 3 RTT, no stall (5 RTT), within 16 bytes",
         partial(path_mtu, mtu=mtu),
         ("ledbat++",),
     )
