@@ -48,5 +48,5 @@ def test_codel(controller: str) -> None:
 
 def test_red() -> None:
     """The same."""
-    outcome = bulk.managed("ledbat++", lambda: RED(nbytes=125_000), seconds=30)
+    outcome = bulk.managed("ledbat++", lambda: RED(nbytes=125_000), seconds=20)
     assert outcome.met and outcome.figures["drops"] <= 20

@@ -12,7 +12,7 @@ from twisted_utp.testing.scenarios import weather
 @pytest.mark.parametrize(
     ("controller", "percent", "seconds"),
     [
-        ("ledbat", 0.1, 3),
+        ("ledbat", 0.1, 2),
         ("ledbat", 1, 6),
         ("ledbat", 2, 8),
         ("ledbat", 5, 16),
