@@ -54,14 +54,14 @@ def test_target() -> None:
 
 @pytest.mark.parametrize(("base", "gain"), [(1_000, 1 / 16), (20_000, 1 / 6), (50_000, 1 / 3), (200_000, 1.0)])
 def test_gain(base: int, gain: float) -> None:
-    """The draft's GAIN: 1 / min(16, ceil(2 * TARGET / base)) in a slow start with a queue, times 3000 bytes later."""
+    """The draft's GAIN, 1 / min(16, ceil(2 * TARGET / base)), in slow start; later twice that, of 3000 bytes."""
     controller = ledbatpp()
     sample = AckSample(MSS, 1 << 30, base, base, base, 10_000, False, False)
     controller.on_ack(now=1, sample=sample)
     assert controller.cwnd == pytest.approx((10 + gain) * MSS)
     controller = ledbatpp(10.0 * MSS)
     controller.on_ack(now=1, sample=sample)
-    assert controller.cwnd == pytest.approx(10 * MSS + 3000 * gain / 10)
+    assert controller.cwnd == pytest.approx(10 * MSS + 3000 * min(2 * gain, 1) / 10)
 
 
 def test_first_slow_start() -> None:
@@ -85,7 +85,7 @@ def test_growth_is_constant_below_the_target() -> None:
         controller.effective_target = float(effective)
         controller.on_ack(now=1, sample=AckSample(MSS, 1 << 30, RTT, RTT, RTT, delay, False, False))
         changes.append(controller.cwnd - 100 * MSS)
-    assert changes[0] == changes[1] == pytest.approx(10)
+    assert changes[0] == changes[1] == pytest.approx(20)
     assert changes[2] == pytest.approx(2 * changes[3]) == pytest.approx(30)
 
 
@@ -93,7 +93,7 @@ def test_decrease() -> None:
     """120 ms of queue in a round trip of 170 ms: 60 ms of it are too much, and half of them go, but for the growth."""
     controller = ledbatpp(100.0 * MSS)
     controller.on_ack(now=1, sample=AckSample(MSS, 1 << 30, 170_000, 170_000, RTT, 120_000, False, False))
-    assert controller.cwnd - 100 * MSS == pytest.approx((1000 - 50 * MSS * 60 / 170) / 100)
+    assert controller.cwnd - 100 * MSS == pytest.approx((2000 - 50 * MSS * 60 / 170) / 100)
 
 
 def test_first_slowdown() -> None:

@@ -22,6 +22,13 @@ def test_a_round_lasts_a_round_trip() -> None:
     assert (rounds.count, rounds.duration) == (1, RTT)
 
 
+def test_a_queue_that_has_gone_makes_rounds_short() -> None:
+    """The smoothed round trip has it for long; the latest tells."""
+    rounds = Rounds()
+    sample = AckSample(1000, 0, 10 * RTT, RTT, RTT, 0, False, False)
+    assert [rounds.on_ack(1 + at, sample) for at in (0, 49_999, 50_000)] == [False, False, True]
+
+
 def test_shortest_and_longest() -> None:
     """The extremes of the last whole round; the longest counts the present one as well."""
     rounds = Rounds()

@@ -887,6 +887,16 @@ def test_before_the_first_round_trip_nothing_is_paced() -> None:
     assert len(Bench(pacing=True, rtt=0, cwnd=1000).write(1000)) == 10
 
 
+def test_pacing_follows_a_queue_that_has_gone() -> None:
+    """The round trip falls from ten times to what it was: the window goes out in the latest one, not the smoothed."""
+    bench = Bench(pacing=True, cwnd=10_000.0, rtt=10 * RTT)
+    bench.write(10_000)
+    bench.now += RTT
+    bench.ack(1)
+    assert bench.sender.rtt.smoothed > 8 * RTT
+    assert bench.sender.pacer.rate == pytest.approx(1.25 * 10_000 / (RTT / 1e6))
+
+
 def test_a_full_window_waits_for_acks_not_for_the_pacer() -> None:
     """When cwnd is what holds, no pacing timer wakes us in vain."""
     bench = paced()

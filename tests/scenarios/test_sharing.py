@@ -9,26 +9,29 @@ import pytest
 from twisted_utp.testing.scenarios import sharing
 
 
-def test_latecomer() -> None:
-    """One that comes five seconds later gets its half (libutp: everything)."""
-    assert sharing.latecomer("ledbat++", settle=50, seconds=20).met
+@pytest.mark.parametrize("later", [5, 30])
+def test_latecomer(later: float) -> None:
+    """One that comes later has its half after ten slowdowns (libutp: everything)."""
+    outcome = sharing.latecomer("ledbat++", later=later, rate=2, seconds=20)
+    assert outcome.met and outcome.figures["queue"] <= 120
 
 
-def test_many() -> None:
-    """Four flows: Jain's index is 0.95 or more, and the queue stays near the target."""
-    figures = sharing.many("ledbat++", count=3, settle=30, seconds=10).figures
-    assert figures["jain"] >= 0.95 and figures["queue"] <= 80
+@pytest.mark.parametrize("count", [2, 4])
+def test_many(count: int) -> None:
+    """Jain's index is 0.95 or more, and the queue stays near the target."""
+    outcome = sharing.many("ledbat++", count=count, settle=18, seconds=10, rate=2)
+    assert outcome.met and outcome.figures["queue"] <= 100
 
 
 def test_round_trips() -> None:
     """20 ms against 200 ms: no more than 3 : 1."""
-    assert sharing.rtt_fairness("ledbat++", settle=20, seconds=30).met
+    assert sharing.rtt_fairness("ledbat++", settle=15, seconds=20, rate=4).met
 
 
 @pytest.mark.parametrize("lie", ["delay", "window", "acks"])
 def test_liar(lie: str) -> None:
-    """A receiver that lies gets no more than half as much again as its share."""
-    assert sharing.liar("ledbat++", lie=lie, settle=10, seconds=15).figures["share"] <= 0.6
+    """A receiver that lies gets no more than a fifth above its share."""
+    assert sharing.liar("ledbat++", lie=lie, settle=12, seconds=15, rate=3).met
 
 
 def test_jain() -> None:

@@ -362,7 +362,7 @@ class Connection:
         self.receiver.next_seq = packet.seq_nr
         self._note_extension_bits(packet)
         if self._handshake.attempts == 1:
-            self.sender.rtt.on_sample(received_at - self._last_sent_at)
+            self.sender.on_handshake_rtt(received_at - self._last_sent_at, now)
         self.timers.clear(Timer.CONNECT)
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))

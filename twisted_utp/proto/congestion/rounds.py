@@ -12,7 +12,8 @@ from twisted_utp.proto.congestion.base import AckSample
 
 class Rounds:
     """
-    Round trips, one after the other; each lasts as long as the smoothed round trip says when it ends.
+    Round trips, one after the other; each lasts as long as the smoothed round trip, or the latest one, says when it
+    ends.
 
     @ivar count: how many have ended.
     @ivar shortest: smallest queueing delay of the last whole round, µs; L{None} when it had no sample.
@@ -48,7 +49,9 @@ class Rounds:
         if delay is not None:
             self._lowest = delay if self._lowest is None else min(self._lowest, delay)
             self._highest = delay if self._highest is None else max(self._highest, delay)
-        if now - self.since < sample.rtt or now == self.since:
+        # The latest one is shorter when a queue has just gone.
+        rtt = min(sample.rtt, sample.latest_rtt or sample.rtt)
+        if now - self.since < rtt or now == self.since:
             return False
         self.count += 1
         self.duration = now - self.since

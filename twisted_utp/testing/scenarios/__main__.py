@@ -1,7 +1,7 @@
 """
 Which scenarios meet their goals?  Prints the table::
 
-    python -m twisted_utp.testing.scenarios [-c CONTROLLER] [-l] [NAME ...]
+    python -m twisted_utp.testing.scenarios [-c CONTROLLER] [-l] [--rst] [NAME ...]
 """
 
 from __future__ import annotations
@@ -13,7 +13,28 @@ from collections.abc import Sequence
 from twisted_utp.proto.congestion.base import congestion_controller_names
 from twisted_utp.testing.scenarios.scenario import Scenario, all_scenarios
 
+HEADINGS = ("scenario", "controller", "ours now", "libutp measured", "goal", "")
 ROW = "| {} | {} | {} | {} | {} | {} |"
+RST_TITLE = """.. list-table::
+   :header-rows: 1
+   :widths: 26 9 25 15 20 5
+"""
+
+
+def _print_markdown(*cells: str) -> None:
+    print(ROW.format(*cells), flush=True)
+    if cells == HEADINGS:
+        print(ROW.format(*["---"] * len(cells)))
+
+
+def _print_rst(*cells: str) -> None:
+    """
+    A row of a list-table of reStructuredText, after the table's head when it is the first.
+    """
+    if cells == HEADINGS:
+        print(RST_TITLE)
+    for number, cell in enumerate(cells):
+        print(f"   {'-' if number else '*'} - {cell}".replace("   - -", "     -"), flush=True)
 
 
 def choose(names: Sequence[str]) -> list[Scenario]:
@@ -37,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="beginning of a scenario's name; all by default")
     parser.add_argument("-c", "--congestion", action="append", choices=congestion_controller_names())
     parser.add_argument("-l", "--list", action="store_true", help="print the names only")
+    parser.add_argument("--rst", action="store_true", help="print reStructuredText, for the documentation")
     options = parser.parse_args(arguments)
     try:
         scenarios = choose(options.names)
@@ -46,16 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for scenario in scenarios:
             print(f"{scenario.name:<16} {scenario.title}")
         return 0
-    print(ROW.format("scenario", "controller", "ours now", "libutp measured", "goal", ""))
-    print(ROW.format(*["---"] * 6))
+    print_row = _print_rst if options.rst else _print_markdown
+    print_row(*HEADINGS)
     missed = 0
     for scenario in scenarios:
         for controller in options.congestion or scenario.controllers:
             outcome = scenario.run(controller)
             missed += not outcome.met
             met = "met" if outcome.met else "**missed**"
-            row = ROW.format(scenario.title, controller, outcome.text, scenario.libutp, scenario.goal, met)
-            print(row, flush=True)
+            print_row(scenario.title, controller, outcome.text, scenario.libutp, scenario.goal, met)
     return 1 if missed else 0
 
 

@@ -4,7 +4,10 @@ How well does one flow alone fill a link, and how long a queue does it make?
 
 from __future__ import annotations
 
-from twisted_utp.testing.queues import CoDel
+from collections.abc import Callable
+from functools import partial
+
+from twisted_utp.testing.queues import RED, CoDel, Queue
 from twisted_utp.testing.scenarios.scenario import Outcome, Scenario
 from twisted_utp.testing.scenarios.stage import MEGABYTE, Solo
 
@@ -27,12 +30,12 @@ def deep_buffer(controller: str, seconds: float = 60) -> Outcome:
     )
 
 
-def ramp(controller: str) -> Outcome:
+def ramp(controller: str, seconds: float = 4) -> Outcome:
     """
     100 Mb/s, 100 ms: how soon is the link full?
     """
     solo = Solo(controller, rate=100, rtt=100)
-    solo.run_for(4)
+    solo.run_for(seconds)
     at = solo.meter.reaches(11 * MEGABYTE, over=0.5)
     figure = at if at is not None else float("inf")
     return Outcome(f"11 MB/s after {figure:.2f} s", figure <= 3, {"seconds": figure})
@@ -63,11 +66,11 @@ def shallow_buffer(controller: str, seconds: float = 60) -> Outcome:
     return Outcome(f"{used:.1%}, {solo.drops} drops", used >= 0.93, {"used": used, "drops": solo.drops})
 
 
-def codel(controller: str, seconds: float = 60) -> Outcome:
+def managed(controller: str, kind: Callable[[], Queue] = CoDel, seconds: float = 60) -> Outcome:
     """
-    10 Mb/s, 50 ms, CoDel.
+    10 Mb/s, 50 ms, a queue that drops early.
     """
-    solo = Solo(controller, rate=10, rtt=50, queue=CoDel())
+    solo = Solo(controller, rate=10, rtt=50, queue=kind())
     solo.run_for(seconds)
     used = solo.utilisation(0, seconds)
     return Outcome(f"{used:.1%}, {solo.drops} drops", used >= 0.93, {"used": used, "drops": solo.drops})
@@ -84,5 +87,6 @@ SCENARIOS = [
     Scenario("ramp", "100 Mb/s, 100 ms: ramp", "2.1 MB/s at 10 s", ">= 11 MB/s within 3 s", ramp),
     Scenario("long-path", "100 Mb/s, 350 ms", "1.2 MB/s at 60 s", ">= 10 MB/s within 15 s", long_path),
     Scenario("shallow-buffer", "10 Mb/s, 50 ms, 50 ms buffer", "90.5 % payload, 108 drops", ">= 93 %", shallow_buffer),
-    Scenario("codel", "10 Mb/s, 50 ms, CoDel", "-", ">= 93 %", codel),
+    Scenario("codel", "10 Mb/s, 50 ms, CoDel", "-", ">= 93 %", managed),
+    Scenario("red", "10 Mb/s, 50 ms, RED", "-", ">= 93 %", partial(managed, kind=partial(RED, nbytes=62_500 * 2))),
 ]

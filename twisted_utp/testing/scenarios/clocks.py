@@ -5,6 +5,7 @@ What do clocks that disagree cost?
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 
 from twisted_utp.testing.scenarios.scenario import Outcome, Scenario
 from twisted_utp.testing.scenarios.stage import Solo
@@ -26,11 +27,11 @@ def drift(controller: str, ppm: float = 200, seconds: float = 3600) -> Outcome:
     )
 
 
-def step(controller: str, milliseconds: int = 500, seconds: float = 60) -> Outcome:
+def step(controller: str, milliseconds: int = 500, seconds: float = 60, rate: float = 10) -> Outcome:
     """
-    10 Mb/s, 50 ms; the receiver's clock (or for a step back, the sender's) jumps ahead.
+    50 ms; the receiver's clock (or for a step back, the sender's) jumps ahead.
     """
-    solo = Solo(controller, rate=10, rtt=50, buffer=500)
+    solo = Solo(controller, rate=rate, rtt=50, buffer=500)
     solo.run_for(seconds / 2)
     host = solo.flow.receiver.host if milliseconds > 0 else solo.flow.sender.host
     host.clock.step(abs(milliseconds) * 1000)
@@ -43,26 +44,36 @@ def step(controller: str, milliseconds: int = 500, seconds: float = 60) -> Outco
     )
 
 
-def wrap(controller: str, seconds: float = 30) -> Outcome:
+def wrap(controller: str, seconds: float = 30, rate: float = 10) -> Outcome:
     """
-    10 Mb/s, 50 ms; the receiver's 32-bit timestamps wrap on the way.
+    50 ms; the receiver's 32-bit timestamps wrap on the way, and so do the 16-bit sequence numbers.
     """
     offset = WRAP - 1_000_000_000 - round(seconds * 1e6 / 2)
-    solo = Solo(controller, rate=10, rtt=50, buffer=500, clock={"offset": offset})
+    packets = rate * 1e6 / 8 * seconds / 1500
+    for seed in count(1):
+        solo = Solo(controller, rate=rate, rtt=50, buffer=500, clock={"offset": offset}, seed=seed)
+        solo.run_for(0.01)
+        if _next_seq(solo) > (1 << 16) - packets / 2:
+            break  # the random beginning is near the end
     solo.run_for(seconds)
     used = solo.utilisation(seconds / 2 - 5, seconds)
     return Outcome(
         f"{used:.1%}, {solo.stats.packets_lost} lost",
-        used >= 0.95 and not solo.stats.packets_lost,
-        {"used": used, "lost": solo.stats.packets_lost},
+        used >= 0.95 and not solo.stats.packets_lost and _next_seq(solo) > 1 << 16,
+        {"used": used, "lost": solo.stats.packets_lost, "next_seq": _next_seq(solo)},
     )
+
+
+def _next_seq(solo: Solo) -> int:
+    assert solo.flow.source is not None
+    return solo.flow.source.connection.sender.next_seq
 
 
 SCENARIOS = [
     *[
         Scenario(
             f"drift{ppm:+d}",
-            f"clock drift of {ppm:+d} ppm for an hour",
+            f"clock drift of {ppm:+d} ppm for an hour (ten wraps of seq_nr), 2 Mb/s",
             "-",
             ">= 95 %, nothing lost",
             partial(drift, ppm=ppm),
@@ -73,7 +84,7 @@ SCENARIOS = [
     *[
         Scenario(
             f"step{ms:+d}",
-            f"a clock step of {ms:+d} ms",
+            f"a clock step of {ms:+d} ms, 10 Mb/s",
             "-",
             ">= 95 %, nothing lost",
             partial(step, milliseconds=ms),
@@ -81,5 +92,7 @@ SCENARIOS = [
         )
         for ms in (500, -500)
     ],
-    Scenario("wrap", "timestamps wrap", "-", ">= 95 %, nothing lost", wrap, ("ledbat++",)),
+    Scenario(
+        "wrap", "timestamps and sequence numbers wrap, 10 Mb/s", "-", ">= 95 %, nothing lost", wrap, ("ledbat++",)
+    ),
 ]

@@ -48,7 +48,7 @@ def all_scenarios() -> list[Scenario]:
     """
     In the order of the table.
     """
-    from twisted_utp.testing.scenarios import bulk, clocks, repair, sharing, tcp, weather
+    from twisted_utp.testing.scenarios import bulk, clocks, path_mtu, repair, sharing, tcp, weather
 
     return [
         *bulk.SCENARIOS,
@@ -56,5 +56,6 @@ def all_scenarios() -> list[Scenario]:
         *sharing.SCENARIOS,
         *tcp.SCENARIOS,
         *repair.SCENARIOS,
+        *path_mtu.SCENARIOS,
         *clocks.SCENARIOS,
     ]
