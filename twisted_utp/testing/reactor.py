@@ -9,6 +9,7 @@ all run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from errno import EADDRINUSE, EADDRNOTAVAIL
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -90,7 +91,9 @@ class SimulatedUDPPort:
         try:
             self._port = host.bind(self._receive, self._requested, address=self._own_address())
         except (AddressInUse, ValueError) as reason:
-            raise error.CannotListenError(self.interface, self._requested, reason) from None
+            # Applications look at the number, as real sockets have one.
+            number = EADDRINUSE if isinstance(reason, AddressInUse) else EADDRNOTAVAIL
+            raise error.CannotListenError(self.interface, self._requested, OSError(number, str(reason))) from None
         self.reactor._ports.append(self)
         self.protocol.makeConnection(self)
 
