@@ -25,7 +25,7 @@ class Plain(CongestionController):
     def on_ack(self, *, now: int, sample: AckSample) -> None:
         """Nothing."""
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """Nothing."""
 
     def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:

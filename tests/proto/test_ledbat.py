@@ -290,6 +290,18 @@ def test_loss_without_a_queue_cuts_less(delay: int, share: float) -> None:
     assert controller.cwnd == pytest.approx(share * before)
 
 
+@pytest.mark.parametrize(
+    ("min_rtt", "lost", "share"), [(500, 13, 0.5), (500, 12, 0.8), (3_000, 50, 0.8), (500, 0, 0.8)]
+)
+def test_a_short_path_overflows_without_a_queue(min_rtt: int, lost: int, share: float) -> None:
+    """More than an eighth of a flight, where a round trip is shorter than what counts as queue: a full buffer."""
+    controller = ledbat(100.0 * MSS)
+    now = rounds(controller, 2, 0, app_limited=True, min_rtt=min_rtt)
+    before = controller.cwnd
+    controller.on_loss(now=now, bytes_in_flight=100 * MSS, bytes_lost=lost * MSS)
+    assert controller.cwnd == pytest.approx(share * before)
+
+
 def test_loss_below_the_target_lowers_it() -> None:
     """A buffer that overflows at 40 ms: 20 ms are aimed for, and the target comes back within minutes."""
     controller = ledbat(100.0 * MSS)

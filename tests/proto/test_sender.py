@@ -45,7 +45,7 @@ class Recorder(CongestionController):
         """Note it."""
         self.samples.append(sample)
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """Note it."""
         self.told.append("loss")
 
@@ -1033,3 +1033,52 @@ def test_the_pace_does_not_follow_a_late_packet() -> None:
     bench.now += 400_000
     bench.ack(2)
     assert bench.sender.pacer.rate * 0.1 >= 2 * MSS
+
+
+def test_the_first_repeated_packet_needs_no_window() -> None:
+    """A cut window may be full of what is lost as well and not known to be (RFC 6937): one leaves for each ack."""
+    bench = Bench(cwnd=10 * MSS)
+    bench.write(1000)
+    bench.now += RTT
+    for _ in range(3):
+        bench.ack(0)
+    bench.recorder.cwnd = 5.0 * MSS
+    assert offsets(bench.flush()) == [0]
+    assert bench.flush() == []
+    bench.now += RTT
+    bench.ack(1)  # only then is it known that the others, sent before, are lost
+    assert offsets(bench.flush()) == [1, 2, 3, 4, 5]
+
+
+def test_a_probe_in_recovery_repeats_the_first() -> None:
+    """What was repeated is lost too: the peer waits for that, and no new data will tell (RFC 9002 (6.2))."""
+    bench = Bench()
+    bench.write(1000)
+    bench.now += RTT
+    bench.ack(0, 9)
+    bench.now += RTT
+    bench.sender.find_losses(bench.now)
+    assert offsets(bench.flush()) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert bench.timer < 200_000
+    bench.sender.buffer.write(bytes(MSS))
+    assert offsets(bench.fire())[0] == 0
+    assert bench.recorder.told == ["loss"]
+    assert bench.sender.counters.tail_loss_probes == 1
+
+
+def test_a_probe_that_is_answered_with_nothing_new() -> None:
+    """Then the first packet is missing, and one such answer is enough."""
+    bench = Bench()
+    bench.write(1000)
+    assert offsets(bench.fire()) == [9]
+    bench.now += RTT
+    bench.ack(0)
+    assert offsets(bench.flush()) == [0]
+
+
+@pytest.mark.parametrize(("sack", "length", "expected"), [(None, 0, True), (0, 4, True), (0, 8, False), (1, 4, False)])
+def test_a_selective_ack_that_ends_too_early(sack: int | None, length: int, expected: bool) -> None:
+    """All zero, it says something only where more is on its way than it could name."""
+    bench = Bench()
+    bench.write(40 * MSS)
+    assert bench.sender.names_nothing(sack, length) is expected

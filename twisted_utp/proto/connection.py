@@ -458,7 +458,7 @@ class Connection:
             packet.sack or 0,
             packet.wnd_size,
             packet.timestamp_difference,
-            packet.type is PacketType.STATE and packet.sack is None,
+            packet.type is PacketType.STATE and self.sender.names_nothing(packet.sack, packet.sack_length),
             received_at,
         )
         self._on_ack(info, now)

@@ -48,7 +48,8 @@ class AckInfo:
     @ivar sack: selective ack, bit i for C{una + 1 + i}; 0 for none.
     @ivar wnd_size: the peer's free receive buffer, bytes.
     @ivar timestamp_difference: the peer's measurement of our packets' one-way delay.
-    @ivar may_be_duplicate: a STATE without selective ack, so it counts as duplicate ack when it brings nothing new.
+    @ivar may_be_duplicate: a STATE that names no packet past a gap, so it counts as duplicate ack when it brings
+        nothing new.
     @ivar received_at: µs.
     """
 
@@ -82,6 +83,7 @@ class Sender:
         "_blocked_at",
         "_early_byte",
         "_is_probe_due",
+        "_is_repeat_owed",
         "_last_sent_at",
         "_pacing",
         "_progress_at",
@@ -143,6 +145,9 @@ class Sender:
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
         self.is_probe_sent = False
+        # In a recovery one packet is repeated for each acknowledgement whatever the window (RFC 6937): a cut window
+        # is full of what was lost and is not known to be.
+        self._is_repeat_owed = False
         self._early_byte = early_byte
         self._pacing = pacing
         self._timers = timers
@@ -244,9 +249,10 @@ class Sender:
         assert flight is not None
         count = min(flight.count, max_packets)
         if flight.nbytes:
-            count = min(count, self._packets_allowed(now, flight.size, flight.nbytes))
+            count = min(count, self._packets_allowed(now, flight.size, flight.nbytes) or self._is_repeat_owed)
         if not count:
             return None
+        self._is_repeat_owed = False
         if flight.seq < self._timeout_end and flight.transmissions:
             self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
@@ -373,18 +379,25 @@ class Sender:
         """
         Send something that makes the peer answer (RFC 8985 (7.3)): new data when there is some, else the last
         packet again.  Neither window counts; it is one packet.
+
+        RFC 8985 has no probes in a recovery, and waits for the timeout when what was repeated is lost as well.  Then
+        it is the first packet that the peer waits for, so that is repeated once more, as QUIC would (RFC 9002 (6.2)).
         """
         self._is_probe_due = False
         self.is_probe_sent = True
         self._restarted_at = now
         board = self.board
+        in_recovery = self.recovery.in_recovery(board)
         room = self.peer_window - board.outstanding_bytes
-        if self.buffer.nbytes and room >= self.mss and self.next_seq - board.una < self.max_span:
+        if not in_recovery and self.buffer.nbytes and room >= self.mss and self.next_seq - board.una < self.max_span:
             return self._cut(now, min(self.mss, self.buffer.nbytes), self.mss)
-        flight = board.last_in_flight()
+        flight = next(board.in_flight(), None) if in_recovery else board.last_in_flight()
         if flight is None:
             return None
-        flight = board.isolate_last(flight)
+        if in_recovery:
+            board.isolate_first(flight)
+        else:
+            flight = board.isolate_last(flight)
         self._on_mtu_probe_lost(flight, now)
         board.resend(flight, 1, now)
         flight.is_probe = True
@@ -488,7 +501,7 @@ class Sender:
             self.congestion.on_spurious_loss(now=now)
             self.counters.spurious_losses += 1
         if acked.probed and not self.recovery.in_recovery(board):
-            self._cut_window(now)
+            self._cut_window(now, self.mss)
         self.find_losses(now)
         self._follow_window(now)
         return True
@@ -515,6 +528,7 @@ class Sender:
         self._progress_at = self._acked_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
+        self._is_repeat_owed = self.recovery.in_recovery(self.board)
         self.counters.acked_bytes += acked.nbytes
 
     @staticmethod
@@ -549,16 +563,33 @@ class Sender:
             in_recovery=self.recovery.in_recovery(self.board),
         )
 
+    def names_nothing(self, sack: int | None, sack_length: int) -> bool:
+        """
+        Is there no selective ack, or one that ends before what may have arrived?
+
+        One without a bit that reaches far enough is no information: some peers always send it.  libutp's four bytes,
+        all zero while hundreds of packets are on their way, mean that something beyond them has arrived.
+        """
+        return sack is None or (not sack and self.next_seq - self.board.una > 8 * sack_length + 1)
+
     def _on_duplicate_ack(self, now: int) -> None:
+        """
+        The first packet is missing where others have arrived that nobody can name: after the third such answer, or
+        the first to a tail-loss probe.  Once it is repeated and acknowledged, its time tells of the others (RFC 8985).
+        """
         board = self.board
         self.counters.duplicate_acks += 1
-        if self.recovery.on_duplicate_ack() and not board.sacked_packets:
-            oldest = next(board.in_flight(), None)
-            if oldest is not None and oldest.seq == board.una:
-                board.isolate_first(oldest)
-                if self.trace is not None:
-                    self.trace.lost(now, [oldest], "duplicate_acks")
-                self._declare_lost([oldest], now)
+        if not (self.recovery.on_duplicate_ack() or self.is_probe_sent) or board.sacked_packets:
+            return
+        oldest = next(board.in_flight(), None)
+        if oldest is None or oldest.seq != board.una:
+            return
+        if oldest.transmissions > 1 and now - oldest.sent_at < self.rtt.minimum:
+            return
+        board.isolate_first(oldest)
+        if self.trace is not None:
+            self.trace.lost(now, [oldest], "duplicate_acks")
+        self._declare_lost([oldest], now)
 
     def _follow_window(self, now: int) -> None:
         if not self._pacing:
@@ -594,7 +625,7 @@ class Sender:
         congested = [flight for flight in lost if not flight.padding]  # a lost MTU probe is no congestion
         start = recovery.recovery_end if recovery.in_recovery(board) else board.una
         if any(flight.seq >= start for flight in congested):
-            self._cut_window(now)
+            self._cut_window(now, sum(flight.nbytes for flight in congested))
         packets = 0
         for flight in lost:
             board.mark_lost(flight)
@@ -626,9 +657,10 @@ class Sender:
             self._on_mtu(now)
         return True
 
-    def _cut_window(self, now: int) -> None:
-        self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes)
+    def _cut_window(self, now: int, bytes_lost: int) -> None:
+        self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
+        self._is_repeat_owed = True
         self.counters.window_cuts += 1
         self._follow_window(now)
 
@@ -662,7 +694,6 @@ class Sender:
             and self.is_confirmed
             and self.peer_window > 0
             and not self.board.lost_packets
-            and not self.recovery.in_recovery(self.board)
         )
 
     def is_stalled(self, now: int, limit: int) -> bool:

@@ -54,7 +54,7 @@ class Reno(CongestionController):
         else:
             self.cwnd += self.mss * sample.bytes_acked / self.cwnd
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         RFC 5681 (3.2).
         """

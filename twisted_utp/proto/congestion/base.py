@@ -64,9 +64,12 @@ class CongestionController(ABC):
         """
 
     @abstractmethod
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         Packets were lost.  Called at most once per round trip.
+
+        @param bytes_in_flight: with those that were lost.
+        @param bytes_lost: what is known to be lost so far.
         """
 
     @abstractmethod

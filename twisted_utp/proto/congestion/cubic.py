@@ -89,7 +89,7 @@ class Cubic(CongestionController):
         if self._css_rounds > HYSTART_ROUNDS:
             self.ssthresh = self.cwnd
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         RFC 9438 (4.6), (4.7).
         """

@@ -27,7 +27,7 @@ class FixedWindow(CongestionController):
         Nothing changes.
         """
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         Nothing changes.
         """

@@ -27,6 +27,7 @@ from twisted_utp.proto.constants import (
     MIN_EFFECTIVE_TARGET,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
+    OVERFLOW_SHARE,
     SLOW_START_EXIT,
     TARGET_RECOVERY_TIME,
 )
@@ -179,13 +180,13 @@ class Ledbat(CongestionController):
 
     # --- Loss --------------------------------------------------------------------------------------------------
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         Halve (RFC 6817 (2.4.2)), unless nothing speaks of congestion.
         """
         self._before_loss = (self.cwnd, self.ssthresh, self.effective_target)
         longest = self.rounds.longest
-        if longest is not None and longest <= NO_QUEUE:
+        if longest is not None and longest <= NO_QUEUE and not self._has_overflowed(bytes_in_flight, bytes_lost):
             self.settled = max(self.settled, self.cwnd)
             self._cut_to(self.cwnd * CUT_WITHOUT_QUEUE)
             return
@@ -198,6 +199,14 @@ class Ledbat(CongestionController):
         if longest is None or longest <= 2 * self.target_delay:
             self.settled = self.cwnd  # the buffer overflowed at our window; far above the target it is others' doing
         self._empty_rounds = 0
+
+    def _has_overflowed(self, bytes_in_flight: int, bytes_lost: int) -> bool:
+        """
+        On a path that is shorter than any queue we would notice, a buffer holds whole windows in less time than that:
+        on a machine or a LAN it is mostly the peer's socket.  It loses the end of a flight, not a packet here and
+        there.
+        """
+        return 0 < self.rounds.path < NO_QUEUE and bytes_lost > max(bytes_in_flight * OVERFLOW_SHARE, 2 * self.mss)
 
     def _cut_to(self, cwnd: float) -> None:
         self.cwnd = min(self.cwnd, max(cwnd, float(MIN_WINDOW_PACKETS * self.mss)))

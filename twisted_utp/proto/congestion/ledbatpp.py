@@ -75,15 +75,15 @@ class LedbatPlusPlus(Ledbat):
 
     # --- Slowdowns ---------------------------------------------------------------------------------------------
 
-    def on_loss(self, *, now: int, bytes_in_flight: int) -> None:
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
         In a slowdown the window to return to is cut, not the two packets.
         """
         if not self._slowdown_began:
-            super().on_loss(now=now, bytes_in_flight=bytes_in_flight)
+            super().on_loss(now=now, bytes_in_flight=bytes_in_flight, bytes_lost=bytes_lost)
             return
         cwnd, self.cwnd = self.cwnd, max(self.ssthresh, self.cwnd)
-        super().on_loss(now=now, bytes_in_flight=bytes_in_flight)
+        super().on_loss(now=now, bytes_in_flight=bytes_in_flight, bytes_lost=bytes_lost)
         self.cwnd = min(cwnd, self.ssthresh)
 
     def _begin_slowdown(self, now: int, sample: AckSample) -> None:

@@ -18,15 +18,28 @@ class Rounds:
     @ivar count: how many have ended.
     @ivar shortest: smallest queueing delay of the last whole round, µs; L{None} when it had no sample.
     @ivar duration: of the last whole round, µs.
+    @ivar path: the shortest round trip there was, µs.
     @ivar longest_before: largest queueing delay of the last whole round, µs.
     @ivar since: when the present round began, µs.
     """
 
-    __slots__ = ("_acked", "_highest", "_lowest", "_rate", "count", "duration", "longest_before", "shortest", "since")
+    __slots__ = (
+        "_acked",
+        "_highest",
+        "_lowest",
+        "_rate",
+        "count",
+        "duration",
+        "longest_before",
+        "path",
+        "shortest",
+        "since",
+    )
 
     def __init__(self) -> None:
         self.count = 0
         self.duration = 0
+        self.path = 0
         self.shortest: int | None = None
         self.longest_before: int | None = None
         self.since = 0
@@ -54,6 +67,7 @@ class Rounds:
         if now - self.since < rtt or now == self.since:
             return False
         self.count += 1
+        self.path = sample.min_rtt
         self.duration = now - self.since
         self._rate = self._acked / self.duration
         self.shortest, self.longest_before = self._lowest, self._highest
