@@ -94,6 +94,16 @@ def test_a_dial_ends_at_once(exchange: type[Exchange], obstacle: Obstacle, reaso
     assert counted(peer) == (0, 1, 0)
 
 
+def test_a_punching_dial_goes_on(exchange: type[Exchange]) -> None:
+    """The peer's NAT has no way in until the peer dials as well, and may say so (BEP 55)."""
+    peer = exchange()
+    connection = peer.mux.connect(peer.address, now=peer.now, is_punching=True)
+    (syn,) = peer.mux.poll_transmits(now=peer.now)
+    give_back(peer, syn.payload, PORT_CLOSED)
+    assert connection.state is State.SYN_SENT
+    assert peer.events == []
+
+
 def test_any_syn_of_the_dial_counts(exchange: type[Exchange]) -> None:
     """Later SYNs come from other connection ids; the first may be the one that is answered."""
     peer = exchange()
