@@ -166,6 +166,7 @@ CUT_WITHOUT_QUEUE = 0.8  # TCP Veno's; RFC 6817's half where a queue was seen
 # More of a flight than this lost at once is an overflow even where no queue is seen, on paths too short to see one.
 # Random loss of 5 % hardly ever takes as much; with a half, a peer's full socket buffer passed for a noisy radio.
 OVERFLOW_SHARE = 0.125
+OVERFLOW_PACKETS = 8  # at least, since an eighth of a small window is a packet or two
 # Round trips without a standing queue after which the window may grow exponentially beyond what it ever was.  Fewer
 # would take the place of a LEDBAT++ flow that only steps back for a moment (about four round trips).
 EMPTY_ROUNDS_TO_EXPLORE = 5

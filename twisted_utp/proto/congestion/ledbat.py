@@ -27,6 +27,7 @@ from twisted_utp.proto.constants import (
     MIN_EFFECTIVE_TARGET,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
+    OVERFLOW_PACKETS,
     OVERFLOW_SHARE,
     SLOW_START_EXIT,
     TARGET_RECOVERY_TIME,
@@ -206,7 +207,9 @@ class Ledbat(CongestionController):
         on a machine or a LAN it is mostly the peer's socket.  It loses the end of a flight, not a packet here and
         there.
         """
-        return 0 < self.rounds.path < NO_QUEUE and bytes_lost > max(bytes_in_flight * OVERFLOW_SHARE, 2 * self.mss)
+        return 0 < self.rounds.path < NO_QUEUE and bytes_lost > max(
+            bytes_in_flight * OVERFLOW_SHARE, OVERFLOW_PACKETS * self.mss
+        )
 
     def _cut_to(self, cwnd: float) -> None:
         self.cwnd = min(self.cwnd, max(cwnd, float(MIN_WINDOW_PACKETS * self.mss)))
