@@ -568,7 +568,7 @@ def test_reader_that_is_paused_gets_nothing() -> None:
 
 
 def test_our_keepalive() -> None:
-    """After 29 s of silence a STATE with ack_nr - 1, as libutp's, and every 29 s from then on."""
+    """After 29 s of silence a STATE with ack_nr - 1, as libutp's, and as often from then on."""
     peer = connected()
     peer.data(b"x")
     ack = peer.expect(STATE)
@@ -576,7 +576,7 @@ def test_our_keepalive() -> None:
     for _ in range(3):
         keepalive = peer.expect(STATE, within=30)
         assert keepalive.ack_nr == ack.ack_nr - 1 and keepalive.seq_nr == ack.seq_nr
-        assert peer.simulator.now - since == 29_000_000
+        assert 28_000_000 < peer.simulator.now - since <= 29_000_000  # with those of other connections
         since = peer.simulator.now
 
 

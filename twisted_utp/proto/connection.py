@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     EXTENSION_BITS_SIGNATURE_MASK,
     FIN_WAIT_TIMEOUT,
     HEADER_SIZE,
+    KEEPALIVE_SHARE,
     LINGER_RTOS,
     MAX_LINGER,
     MAX_SACK_BYTES,
@@ -705,7 +706,7 @@ class Connection:
         """
         self._last_sent_at = now
         if self._keepalive and self.state is not State.LINGERING:
-            self.timers.set(Timer.KEEPALIVE, now + self._keepalive)
+            self._arm_keepalive(now)
 
     def _tell_writable(self) -> None:
         if self._was_full and self.sender.buffer.nbytes <= self.config.send_buffer // 2:
@@ -770,10 +771,9 @@ class Connection:
         self._end(Input.GIVE_UP, reason, now)
 
     def _arm_keepalive(self, now: int) -> None:
-        if self._keepalive:
-            self.timers.set(Timer.KEEPALIVE, now + self._keepalive)
-        else:
-            self.timers.clear(Timer.KEEPALIVE)
+        interval = self._keepalive
+        at = now + interval
+        self.timers.set(Timer.KEEPALIVE, at - at % (interval // KEEPALIVE_SHARE or 1) if interval else NEVER)
 
     def _send_keepalive(self, now: int) -> None:
         self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto import rebinding
@@ -288,12 +288,15 @@ class Multiplexer:
         # One connection may fill a call when it is alone; several share it.
         share = max(max_transmits // max(len(ready), 1), 1)
         while ready and len(transmits) < max_transmits:
-            connection = next(iter(ready))
-            del ready[connection]
-            limit = min(len(transmits) + share, max_transmits)
-            if connection.poll_transmits(transmits, limit, max_segments, max_bytes, now):
-                ready[connection] = None
-            self.reschedule(connection)
+            # Several at once: to find the first key, a dict looks at each place whose key was deleted.
+            for connection in list(islice(ready, max_transmits - len(transmits))):
+                if len(transmits) >= max_transmits:
+                    break
+                del ready[connection]
+                limit = min(len(transmits) + share, max_transmits)
+                if connection.poll_transmits(transmits, limit, max_segments, max_bytes, now):
+                    ready[connection] = None
+                self.reschedule(connection)
         self._count_sent(transmits)
         return transmits
 
