@@ -107,7 +107,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         @param config: settings of connections that have none of their own.
         @param clock: the time in µs, monotonic; that of a reactor in virtual time, which has C{microseconds}, or
             else L{monotonic_us}.
-        @param rng: for connection ids; predictable ones are for tests.
+        @param rng: for connection ids; predictable ones are for tests.  Without it the system's, or the
+            C{random} of a simulated reactor.
         @param tracer: told what the core does; it replaces the traces that settings and the environment ask for.
         @param other: see L{share_with}.
         """
@@ -117,7 +118,9 @@ class UTPProtocol(Settable, DatagramProtocol):
         self.clock: Callable[[], int] = clock
         self.other = other
         self.closes_when_idle = closes_when_idle
-        self.multiplexer = Multiplexer(config, rng=rng if rng is not None else SystemRandom(), tracer=tracer)
+        # On a SimulatedReactor the same must happen again, so what is random comes from there.
+        rng = rng or getattr(reactor, "random", None) or SystemRandom()
+        self.multiplexer = Multiplexer(config, rng=rng, tracer=tracer)
         self._tracing = PortTracing(tracer, self._unix_epoch)
         self.multiplexer.tracer = self._tracing.tracer_for(self.multiplexer.config)
         self._accept_policy: PeerPolicy | None = None

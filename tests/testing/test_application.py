@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.client import Agent, readBody
@@ -180,6 +180,21 @@ def test_same_seed_same_application() -> None:
         server.listen(Factory.forProtocol(Echo))
         sender = Sender(100_000)
         client.connect(Factory.forProtocol(lambda: sender), "10.0.0.2", 9000)  # type: ignore[arg-type]
+        machines.client.wait_for(sender.echoed)
+        return machines.log.entries
+
+    assert run(3) == run(3) != run(4)
+
+
+def test_same_seed_same_endpoints() -> None:
+    """The same through endpoint strings, where nobody passes any randomness: byte for byte."""
+
+    def run(seed: int) -> list[Any]:
+        machines = Machines(seed, loss=0.02, rate=10_000_000)
+        machines.server.wait_for(serverFromString(machines.server, "utp:9000").listen(Factory.forProtocol(Echo)))
+        sender = Sender(100_000)
+        endpoint = clientFromString(machines.client, "utp:10.0.0.2:9000")
+        endpoint.connect(Factory.forProtocol(lambda: sender))  # type: ignore[arg-type]
         machines.client.wait_for(sender.echoed)
         return machines.log.entries
 
