@@ -721,6 +721,10 @@ class Connection:
         Serve every deadline that is due.
         """
         timers = self.timers
+        if timers.expire(Timer.KEEPALIVE, now):
+            self._send_keepalive(now)
+            if timers.next() > now:
+                return  # windows and losses have not changed: an idle connection costs this alone
         if timers.expire(Timer.CONNECT, now):
             self._on_connect_timer(now)
         if timers.expire(Timer.LINGER, now):
@@ -734,8 +738,6 @@ class Connection:
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
             elif not self.sender.on_retransmission_timer(now, user_timeout):
                 self._give_up(now)
-        if timers.expire(Timer.KEEPALIVE, now):
-            self._send_keepalive(now)
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
             self._mux.mark_ready(self)
@@ -764,8 +766,7 @@ class Connection:
 
     def _give_up(self, now: int) -> None:
         """
-        Nobody answers.  When only our FIN is missing its acknowledgement and the peer had finished before, nothing
-        is lost: it has just left without saying so.
+        Nobody answers.  When only our FIN lacks its acknowledgement and the peer had finished, it has just left.
         """
         reason = LossReason.DONE if only_fin_is_missing(self) else LossReason.TIMED_OUT
         self._end(Input.GIVE_UP, reason, now)
