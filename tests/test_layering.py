@@ -185,3 +185,11 @@ def test_core_stdlib_is_stdlib():
     The list above names no module that another distribution provides.
     """
     assert sys.stdlib_module_names >= PROTO_STDLIB
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_nothing_that_windows_lacks(path: Path) -> None:
+    """The plain path works on any reactor, so nothing is loaded that only Unix has."""
+    unix_only = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+    tree = ast.parse(path.read_text())
+    assert not {name.partition(".")[0] for name in imports(tree, inside_functions=True)} & unix_only
