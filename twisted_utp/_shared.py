@@ -2,11 +2,13 @@
 Which L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} of this process holds a given UDP port?
 
 Endpoints that name the same port and interface share its socket: those that listen there, those that dial from
-there, and connections that are left over after C{stopListening}.
+there, and connections that are left over after C{stopListening}.  Those that dial from no port in particular share
+one as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import fields
 from ipaddress import ip_address
 from typing import Any
@@ -24,6 +26,7 @@ _DUAL_STACK = "::"
 _WILDCARDS = ("0.0.0.0", _DUAL_STACK)
 
 _protocols: WeakKeyDictionary[Any, dict[Key, UTPProtocol]] = WeakKeyDictionary()
+_dialling: WeakKeyDictionary[Any, dict[tuple[str, UTPConfig], UTPProtocol]] = WeakKeyDictionary()
 
 
 def protocol_to_listen(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
@@ -45,16 +48,24 @@ def protocol_to_listen(reactor: Any, interface: str, port: int, config: UTPConfi
 
 def protocol_to_connect(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
     """
-    A protocol to dial out from: one of its own on an ephemeral port, or a shared one on a given port.
+    A protocol to dial out from: one on a given port, or on an ephemeral one that all dials with the same settings
+    share while any of their connections lasts.  A socket for each would cost more than the connection, and thousands
+    of dials as many descriptors and NAT mappings.
 
     @raise CannotListenError: when the kernel says no.
     """
     if port:
         found = _find(reactor, interface, port)
         return found if found is not None else _open(reactor, interface, port, config)
+    dialling = _dialling.setdefault(reactor, {})
+    key = (_host(interface), config)
+    found = dialling.get(key)
+    if found is not None and not found.is_closing and len(found.multiplexer) < config.max_connections:
+        return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     listen_udp(reactor, 0, protocol, interface)
-    return protocol
+    dialling[key] = protocol
+    return _forget_when_closed(protocol, dialling, key)
 
 
 def closing_protocol(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
@@ -86,10 +97,13 @@ def _register(reactor: Any, interface: str, protocol: UTPProtocol) -> UTPProtoco
     registered = _registered(reactor)
     key = (_host(interface), protocol.getHost().port)
     registered[key] = protocol
+    return _forget_when_closed(protocol, registered, key)
 
+
+def _forget_when_closed(protocol: UTPProtocol, known: dict[Any, UTPProtocol], key: Hashable) -> UTPProtocol:
     def forget(_: object) -> None:
-        if registered.get(key) is protocol:
-            del registered[key]
+        if known.get(key) is protocol:
+            del known[key]
 
     protocol.when_closed().addCallback(forget)
     return protocol

@@ -116,7 +116,7 @@ class UTPServerEndpoint:
 @implementer(IStreamClientEndpoint)
 class UTPClientEndpoint:
     """
-    Connects to a UDP port, from one of its own or from a given one.
+    Connects to a UDP port, from a given one or from an ephemeral one that all who dial share.
     """
 
     _protocol: UTPProtocol | None = None

@@ -59,8 +59,8 @@ CHURN = Measure(
     f"connect, send one byte, close: {AT_ONCE} at a time, and one at a time",
     """A burst of connections, each replaced as soon as its client hears of its end (libutp's: of the server's FIN;
     aioquic's: as it begins to close; what either does for politeness after that is not waited for).  Ours dials as an
-    endpoint string does, each connection from a UDP port of its own, and also all from one port as BitTorrent does
-    (libutp always does).  The byte of each must have arrived.""",
+    endpoint string does, from an ephemeral port as long as any connection on it lasts, and also all from one port that
+    stays, as BitTorrent does (libutp always does).  The byte of each must have arrived.""",
     (Column("connections/s"), Column("client CPU, µs each"), Column("server CPU, µs each")),
     _cases,
     (

@@ -11,7 +11,7 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.protocol import DatagramProtocol
 
-from twisted_utp import UTPProtocol
+from twisted_utp import UTPConfig, UTPProtocol
 from twisted_utp.proto.packet import STUN_MAGIC_COOKIE
 
 
@@ -79,6 +79,28 @@ def test_dialling_string_shares(machines: Any) -> None:
     client = machines.result(dial.connect(machines.Building()))
     assert client.transport.getHost().port == 7000 and client.transport.getTcpNoDelay()
     assert len(machines.client.getReaders()) == 1 and own.listening
+
+
+def test_dials_share_an_ephemeral_port(machines: Any) -> None:
+    """One socket for all that dial with the same settings, as long as one of them is connected."""
+    machines.listen()
+    first, second, other = machines.connect(), machines.connect(), machines.connect(config=UTPConfig(no_delay=True))
+    ports = [protocol.transport.getHost().port for protocol in (first, second, other)]
+    assert ports[0] == ports[1] != ports[2]
+    assert len(machines.client.getReaders()) == 2
+    for protocol in (first, second, other):
+        protocol.transport.loseConnection()
+    machines.advance(60)
+    assert machines.client.getReaders() == []
+    assert machines.connect().transport.getHost().port != ports[0]
+
+
+def test_full_ports_are_not_dialled_from(machines: Any) -> None:
+    """maxConnections= is a limit of each port; dialling goes on from another."""
+    machines.listen()
+    config = UTPConfig(max_connections=1)
+    first, second = machines.connect(config=config), machines.connect(config=config)
+    assert first.transport.getHost().port != second.transport.getHost().port
 
 
 def test_second_protocol_from_the_start(machines: Any) -> None:

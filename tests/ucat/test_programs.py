@@ -228,8 +228,8 @@ def test_unreadable_input(ucat: Any, listening: Any) -> None:
 def test_signals(ucat: Any, listening: Any, number: signal.Signals) -> None:
     """It tells the peer, says so, and ends with 128 and the number."""
     server = listening(stdin=subprocess.PIPE)
-    client = ucat("127.0.0.1", server.port(), stdin=subprocess.PIPE)
-    server.wait_for("connection from")
+    client = ucat("-v", "127.0.0.1", server.port(), stdin=subprocess.PIPE)
+    client.wait_for("connected to")  # the server knows of it earlier
     client.process.send_signal(number)
     assert client.process.wait(30) == 128 + number
     assert f"ended by {number.name}; what was sent may be incomplete" in client.errors()
