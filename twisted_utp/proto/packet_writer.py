@@ -14,10 +14,10 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     TIMESTAMP_MASK,
 )
-from twisted_utp.proto.packet import Packet, PacketType, encode_extensions, encode_packet, padding
+from twisted_utp.proto.packet import HEADER, Packet, PacketType, encode_extensions, encode_packet, padding
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
-from twisted_utp.proto.train import TrainHeader, encode_train
+from twisted_utp.proto.train import STATE_TYPE, TrainHeader, encode_train
 from twisted_utp.proto.values import Address, Transmit
 
 
@@ -137,14 +137,23 @@ class PacketWriter:
         @param seq: our next seq_nr, unwrapped.
         """
         self.keepalives += 1
-        return self.packet(PacketType.STATE, seq, now, ack=self._receiver.next_seq - 2).payload
+        receiver = self._receiver
+        return HEADER.pack(
+            STATE_TYPE,
+            0,
+            self.send_id,
+            now & TIMESTAMP_MASK,
+            self.reply_micro,
+            receiver.advertise(),
+            seq & SEQ_MASK,
+            receiver.next_seq - 2 & SEQ_MASK,
+        )
 
-    def packet(self, type: PacketType, seq: int, now: int, ack: int | None = None, close_reason: int = 0) -> Transmit:
+    def packet(self, type: PacketType, seq: int, now: int, close_reason: int = 0) -> Transmit:
         """
         One packet without payload.
 
         @param seq: its seq_nr, unwrapped.
-        @param ack: another ack_nr than what has arrived; then there is no selective ack either.
         """
         receiver = self._receiver
         packet = Packet(
@@ -154,10 +163,10 @@ class PacketWriter:
             self.reply_micro,
             receiver.advertise(),
             seq & SEQ_MASK,
-            (receiver.next_seq - 1 if ack is None else ack) & SEQ_MASK,
+            receiver.next_seq - 1 & SEQ_MASK,
             close_reason=close_reason,
         )
-        selective = receiver.selective_ack(self.sack_limit) if ack is None else None
+        selective = receiver.selective_ack(self.sack_limit)
         if selective is not None:
             packet.sack, packet.sack_length = selective
             self.ack_extension_bytes += 2 + selective[1]
