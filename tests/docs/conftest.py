@@ -1,9 +1,9 @@
 """
 Which commands and snippets do the README and the documentation have, and how are they run?
 
-A page is a session: its blocks run in order, in one directory, and what a block leaves running runs until the page ends,
-or until its UDP port is wanted again.  Comments above a block, which no reader of the built pages sees, say what the
-block alone cannot:
+A page is a session: its blocks run in order, in one directory, and what a block leaves running runs until the page
+ends, or until its UDP port is wanted again.  Comments above a block, which no reader of the built pages sees, say what
+the block alone cannot:
 
   - C{.. not run: REASON}: one of few reasons, and nothing else;
   - C{.. until: PATTERN}: it stays in the background once it has printed such a line;
