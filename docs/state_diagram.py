@@ -87,7 +87,8 @@ def _arrow(before: State, what: Input, following: State) -> str:
         start, end = (x1 + WIDTH // 2, y1 + HEIGHT), (x2 + WIDTH // 2, y2)
     x, y = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2 - 4
     line = f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" marker-end="url(#tip)"/>'
-    return f'{line}\n<text class="label" x="{x}" y="{y}">{escape(LABELS[what])}</text>'
+    label = f'x="{x}" y="{y}">{escape(LABELS[what])}</text>'
+    return f'{line}\n<text class="label halo" {label}\n<text class="label" {label}'
 
 
 def as_svg() -> str:
@@ -106,8 +107,8 @@ def as_svg() -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
             f'width="{width}" height="{height}">',
-            "<style>text { font: 14px sans-serif; text-anchor: middle } .label { font-size: 12px; fill: #444;",
-            "paint-order: stroke; stroke: white; stroke-width: 4px } rect { fill: #eef4fa; stroke: #456 }",
+            "<style>text { font: 14px sans-serif; text-anchor: middle } .label { font-size: 12px; fill: #444 }",
+            ".halo { stroke: white; stroke-width: 4px } rect { fill: #eef4fa; stroke: #456 }",
             "line { stroke: #456; stroke-width: 1.5 }</style>",
             '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"',
             'orient="auto"><path d="M0 0L10 5L0 10z" fill="#456"/></marker></defs>',

@@ -25,6 +25,9 @@ TWISTED = "https://docs.twisted.org/en/stable/api/"
 BUILTINS = {"None": "constants.html#None", "True": "constants.html#True", "False": "constants.html#False"}
 TWISTED_MODULES = ("twisted.application.service", "twisted.internet.error", "twisted.internet.interfaces")
 
+# It has not read zope.interface, so it does not know that what derives from Twisted's interfaces is one.
+NOT_OURS = "is not an interface"
+
 logger = logging.getLogger(__name__)
 
 
@@ -94,6 +97,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     output, _ = running.communicate()
     for line in output.splitlines():
+        if line.endswith(NOT_OURS):
+            continue
         logger.warning("pydoctor: %s", line)
     if running.returncode and exception is None:
         logger.warning("pydoctor exited with %d", running.returncode)

@@ -21,6 +21,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -73,7 +74,7 @@ PORT_NUMBER = re.compile(r"\b\d{4,5}\b")
 INSTALLING = re.compile(r"^\(?(cd \S+|python3 -m venv \S+|(\S+/)?(python3? -m )?pip install .*|npm install\)?)$")
 USAGE = re.compile(r"\s\[[-A-Z]")
 PORTS = re.compile(r"(?<![\w.-])(9000|9001|8080|8443|2222|6881|3000)(?![\w.]*\w)")
-ELSEWHERE = re.compile(r"\b(192\.0\.2\.\d+|(backup|rendezvous|server)\.example)\b")
+ELSEWHERE = re.compile(r"\b(192\.0\.2\.\d+|(backup|rendezvous)\.example)\b")
 
 
 @dataclass
@@ -158,7 +159,7 @@ class Ignored(Directive):
 
     optional_arguments = 9
     final_argument_whitespace = True
-    option_spec = {"caption": directives.unchanged, "maxdepth": directives.unchanged}
+    option_spec = dict.fromkeys(("caption", "language", "maxdepth"), directives.unchanged)
     has_content = True
 
     def run(self) -> list[nodes.Node]:
@@ -171,6 +172,7 @@ class Ignored(Directive):
 directives.register_directive("code-block", CodeBlock)
 directives.register_directive("toctree", Ignored)
 directives.register_directive("include", Ignored)
+directives.register_directive("literalinclude", Ignored)
 
 
 def _unknown_role(name: str, raw: str, text: str, *rest: Any, **more: Any) -> Any:
@@ -216,6 +218,7 @@ class Running:
     def __init__(self, command: str, cwd: Path, environment: dict[str, str]) -> None:
         self.command = command
         self.output: list[str] = []
+        self.ports: set[str] = set()
         self._changed = threading.Condition()
         self._is_complete = False
         self._process = subprocess.Popen(
@@ -242,17 +245,23 @@ class Running:
             self._is_complete = True
             self._changed.notify_all()
 
+    def has_line(self, pattern: str) -> bool:
+        """
+        Has it printed such a line?
+        """
+        return any(re.search(pattern, line) for line in self.output)
+
     def wait_for_line(self, pattern: str) -> None:
         """
         Wait until it has printed such a line.
         """
 
         def known() -> bool:
-            return self._is_complete or any(re.search(pattern, line) for line in self.output)
+            return self._is_complete or self.has_line(pattern)
 
         with self._changed:
             assert self._changed.wait_for(known, DEADLINE), self.account(f"printed no {pattern!r}")
-            found = any(re.search(pattern, line) for line in self.output)
+            found = self.has_line(pattern)
         assert found, self.account(f"ended before it printed {pattern!r}")
 
     def wait(self) -> None:
@@ -317,6 +326,7 @@ class Session:
         self.folder = folder
         self.last: Running | None = None
         self._background: list[Running] = []
+        self._of_block: list[Running] = []
         self._ports: dict[str, str] = {}
         self._ssh_port = ssh_port
         self._programs = 0
@@ -335,6 +345,7 @@ class Session:
         """
         if block.marked("not run"):
             return
+        self._of_block = []
         if block.kind == "sh":
             self._run_shell(block)
         elif block.kind == "python":
@@ -342,8 +353,8 @@ class Session:
         elif block.marks:
             self._compare(block)
         for pattern in block.marked("prints"):
-            assert self.last is not None
-            self.last.wait_for_line(pattern)
+            printing = [one for one in self._of_block if one.has_line(pattern)]
+            (printing or self._of_block)[0].wait_for_line(pattern)
         for command in block.marked("and then"):
             self._run_command(self._here(command), None)
 
@@ -398,28 +409,29 @@ class Session:
         text = text.replace("tcp:localhost:22", f"tcp:127.0.0.1:{self._ssh_port}")
         return PORTS.sub(lambda found: self._ports.setdefault(found[0], str(free_port())), text)
 
-    def _run_command(self, command: str, until: str | None) -> None:
+    def _run_command(self, command: str, until: str | None, ports: frozenset[str] = frozenset()) -> None:
         ready = until
         for pattern, printed in SERVERS.items():
             if ready is None and pattern.search(command):
                 ready = printed
         command = re.sub(r"(^|[/ ])ucat (?=(.* )?-l )", r"\1ucat -v ", command)
-        if ready is None:
-            self.last = self._start(command)
-            self._background.append(self.last)
-            self.last.wait()
-            return
-        self._make_room(set(LISTENING.findall(command)))
+        listening = ports | set(LISTENING.findall(command))
+        self._make_room(listening)
         self.last = self._start(command)
+        self.last.ports = listening
         self._background.append(self.last)
-        self.last.wait_for_line(ready)
+        self._of_block.append(self.last)
+        if ready is None:
+            self.last.wait()
+        else:
+            self.last.wait_for_line(ready)
 
     def _make_room(self, wanted: set[str]) -> None:
         """
         End what listens on one of these ports.  A ucat that serves one connection ends by itself, and well.
         """
         for running in self._background:
-            if not running.ended and wanted.intersection(LISTENING.findall(running.command)):
+            if not running.ended and wanted & running.ports:
                 if "ucat" in running.command and " -k" not in running.command:
                     running.wait()
                 else:
@@ -441,9 +453,8 @@ class Session:
         if block.caption:
             return  # a command that comes later runs it
         command = f"{shlex.quote(sys.executable)} {shlex.quote(str(GIVEN / 'logged.py'))} {program.name}"
-        if block.marked("until"):
-            self._make_room(set(PORT_NUMBER.findall(text)))
-        self._run_command(command, (block.marked("until") or [None])[0])
+        ports = frozenset(PORT_NUMBER.findall(text)) if "listen" in text else frozenset()
+        self._run_command(command, (block.marked("until") or [None])[0], ports)
 
     def _complete(self, given: str, snippet: str) -> str:
         frame = self._here((GIVEN / f"{given}.py").read_text("utf-8"))
@@ -459,7 +470,8 @@ class Session:
         """
         assert self.last is not None, f"{block.where}: nothing has run yet"
         for line in block.text.splitlines():
-            pattern = re.sub(r"\d+(?:\\\.\d+)?", r"[\\d.]+", re.escape(line.strip()))
+            pattern = re.sub(r"[0-9a-f]{32,}", "[0-9a-f]+", re.escape(line.strip()))
+            pattern = re.sub(r"(?<![-\[\w])\d+(?:\\\.\d+)*", r"[\\d.]+", pattern)
             self.last.wait_for_line(rf"^\s*{pattern}\s*$")
 
 
@@ -510,8 +522,9 @@ def session(tmp_path: Path, credentials: dict[str, bytes]) -> Iterator[Session]:
     """
     A session in a folder that has what the pages speak of.
     """
-    for name in ("README.rst", "benchmarks", "docs", "examples", "tests", "twisted_utp"):
+    for name in ("README.rst", "benchmarks", "examples", "tests", "twisted_utp"):
         (tmp_path / name).symlink_to(CHECKOUT / name)
+    shutil.copytree(CHECKOUT / "docs", tmp_path / "docs")
     (tmp_path / "venv").symlink_to(Path(sys.executable).parent.parent)
     (tmp_path / "file").write_bytes(bytes(range(256)) * 4000)
     (tmp_path / "photos").mkdir()
@@ -533,6 +546,14 @@ def extras() -> set[str]:
     setup = configparser.ConfigParser()
     setup.read(CHECKOUT / "setup.cfg")
     return set(setup["options.extras_require"])
+
+
+@pytest.fixture
+def tree(page: str) -> nodes.document:
+    """
+    A page, parsed.
+    """
+    return parse(page)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 REASONS = {
     "installs the package: .ci/run runs it",
-    "needs root: tests/kernel runs the same",
+    "needs root",
+    "runs all tests",
     "needs a quarter of an hour: tests/scenarios runs the same",
     "needs another program",
 }
