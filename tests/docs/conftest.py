@@ -28,7 +28,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -52,6 +52,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 GIVEN = Path(__file__).resolve().parent / "given"
 PAGES = [
     "README.rst",
+    "CHANGELOG.rst",
     *sorted(path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "docs").rglob("*.rst")),
 ]
 DEADLINE = 30.0
@@ -538,6 +539,29 @@ def session(tmp_path: Path, credentials: dict[str, bytes]) -> Iterator[Session]:
         session.close()
 
 
+@pytest.fixture
+def run_page(session: Session) -> Callable[[str], None]:
+    """
+    Runs the blocks of a page.
+    """
+
+    def run(page: str) -> None:
+        for block in blocks_of(page):
+            try:
+                session.run(block)
+            except AssertionError as error:
+                raise AssertionError(f"{block.where}\n{error}") from None
+
+    return run
+
+
+def has_something_to_run(page: str) -> bool:
+    """
+    Has it commands or snippets?
+    """
+    return any(block.kind in ("sh", "python") and not block.marked("not run") for block in blocks_of(page))
+
+
 @pytest.fixture(scope="session")
 def extras() -> set[str]:
     """
@@ -566,7 +590,14 @@ def blocks(page: str) -> list[Block]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
-    A test that takes a C{page} is run for each of them.
+    A test that takes a page of some kind is run for each of them.
     """
-    if "page" in metafunc.fixturenames:
-        metafunc.parametrize("page", PAGES)
+    to_follow = re.compile("README|tutorial|howto/")
+    kinds = {
+        "page": PAGES,
+        "howto_page": [page for page in PAGES if to_follow.search(page)],
+        "reference_page": [page for page in PAGES if not to_follow.search(page) and has_something_to_run(page)],
+    }
+    for name, pages in kinds.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, pages)

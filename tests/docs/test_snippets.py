@@ -1,5 +1,7 @@
 """
 Is every command and every snippet of the README and the documentation run, and does it do what the page says?
+
+The README, the tutorial and the how-to pages are run by C{test_howto.py}, so that two processors can share the work.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ REASONS = {
     "installs the package: .ci/run runs it",
     "needs root",
     "runs all tests",
-    "needs a quarter of an hour: tests/scenarios runs the same",
     "needs another program",
 }
 
@@ -30,13 +31,8 @@ def test_every_block_is_run_or_says_why_not(blocks: list[Any]) -> None:
             assert not has_await or block.marked("given"), f"{block.where}: await outside of a function, nothing given"
 
 
-def test_blocks_run(blocks: list[Any], session: Any) -> None:
+def test_reference_pages_do_what_they_say(reference_page: str, run_page: Any) -> None:
     """
-    One after the other, as somebody who reads the page would.
+    One block after the other, as somebody who reads the page would.
     """
-    for block in blocks:
-        try:
-            session.run(block)
-        except AssertionError as error:
-            raise AssertionError(f"{block.where}\n{error}") from None
-    session.close()
+    run_page(reference_page)

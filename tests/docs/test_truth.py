@@ -167,3 +167,59 @@ def test_settings_are_the_codes() -> None:
         value = getattr(config, name)
         if value is not None:
             assert number(re.split(r"[,(]", default)[0].strip()) == value, name
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """
+    All rows of a page's tables, by their first cell; of two with the same, the first.
+    """
+    name = CHECKOUT / "docs" / page
+    found: dict[str, list[str]] = {}
+    table = re.compile(r"^=+(?:  +=+)+$\n(.*?\n)^=+(?:  +=+)+$\n(.*?\n)^=+(?:  +=+)+$", re.MULTILINE | re.DOTALL)
+    for match in table.finditer(name.read_text("utf-8")):
+        columns = [one.span() for one in re.finditer("=+", match[0].splitlines()[0])]
+        for line in match[2].splitlines():
+            head, *cells = [line[start:end].strip() for start, end in columns]
+            found.setdefault(head, cells)
+    return found
+
+
+def test_comparison_has_the_figures_of_the_performance_page() -> None:
+    """
+    What the comparison says about costs was measured, and is what was measured last.
+    """
+    measured = rows_of("performance.rst")
+    compared = {head: cells for head, cells in rows_of("comparison.rst").items() if head in measured}
+    assert len(compared) > 5, "the two pages' rows have other names"
+    for head, cells in compared.items():
+        assert cells == measured[head][: len(cells)], head
+
+
+@pytest.mark.parametrize(
+    ("manual", "command"),
+    [
+        ("docs/ucat.rst", ("-m", "twisted_utp.ucat", "--help")),
+        ("docs/forward.rst", ("-m", "twisted", "utp-forward", "--help")),
+        ("docs/lab.rst", ("benchmarks/lab.py", "--help")),
+    ],
+)
+def test_options_exist(manual: str, command: tuple[str, ...], start_python: Any) -> None:
+    """
+    The options that the page of a program speaks of are the program's.
+    """
+    program = start_python(*command, cwd=CHECKOUT)
+    program.wait_for_exit()
+    usage = "\n".join(program.output)
+    text = re.sub(
+        r"^\.\. code-block.*?^(?=\S)", "", (CHECKOUT / manual).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    for option in set(re.findall(r"``(--[a-z][\w-]*)", text)):
+        assert re.search(rf"(?:^|[\s,/]){option}\b", usage), (option, usage)
+
+
+def test_modules_that_are_run_exist(tree: Any) -> None:
+    """
+    What C{python -m} is said to run is there.
+    """
+    for found in re.finditer(r"python -m (twisted_utp[\w.]*)", tree.astext()):
+        assert importlib.util.find_spec(found[1]) is not None, found[0]
