@@ -6,11 +6,11 @@ message counts only if its quote is of one that is on its way now: with our conn
 acknowledged, and the time at which we sent it (RFC 5927 (4.1): "the ICMP payload should be checked"; the timestamp is
 what TCP does not have, and makes 64 bits to be guessed).  Then
 
-- "too big" ends an MTU probe at once instead of after three losses, and names the next size to try;
-- "unreachable" ends an attempt to connect, as it does a TCP one on Linux;
-- "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network, and on-path
-  boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927 (5.2): hard
-  errors are treated as soft ones).  libutp ends the connection.
+  - "too big" ends an MTU probe at once instead of after three losses, and names the next size to try;
+  - "unreachable" ends an attempt to connect, as it does a TCP one on Linux;
+  - "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network, and on-path
+    boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927 (5.2): hard
+    errors are treated as soft ones).  libutp ends the connection.
 """
 
 from __future__ import annotations
