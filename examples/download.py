@@ -1,13 +1,14 @@
 """
-Fetch a file from a web server over uTP, without ever holding more than a buffer of it::
+Fetch a file from a web server over uTP, with a line of progress, without ever holding more than a buffer of it::
 
-    twist web --listen utp:8080 --path .
+    twist web --listen utp:8080 --path .      (or examples/file_server.py)
     python examples/download.py utp:127.0.0.1:8080 /README.rst -o README.copy
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,20 +42,28 @@ class ToFile(Protocol):
     Writes a response's body to a file.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], length: Any) -> None:
         self.finished: Deferred[int] = Deferred()
         self._file = file
+        self._length = length if isinstance(length, int) else 0  # some servers do not say
+        self._shown = -1
 
     def dataReceived(self, data: bytes) -> None:
         """
         A piece of the body.
         """
         self._file.write(data)
+        percent = 100 * self._file.tell() // self._length if self._length else -1
+        if percent > self._shown:
+            self._shown = percent
+            print(f"\r{percent:3} % of {self._length} bytes", end="", file=sys.stderr, flush=True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
         The body's end: complete only if HTTP says so.
         """
+        if self._shown >= 0:
+            print(file=sys.stderr)
         if reason.check(ResponseDone):
             self.finished.callback(self._file.tell())
         else:
@@ -71,7 +80,7 @@ async def main(reactor: Any, options: argparse.Namespace) -> None:
     if response.code != 200:
         raise SystemExit(f"{options.path}: {response.code} {response.phrase.decode()}")
     with options.output.open("wb") as file:
-        body = ToFile(file)
+        body = ToFile(file, response.length)
         response.deliverBody(body)
         length = await body.finished
     rate = length / 1e6 / (reactor.seconds() - started)

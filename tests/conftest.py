@@ -4,6 +4,7 @@ How does a test run another program and wait for what it prints, without ever sl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -28,7 +29,9 @@ class Program:
     @ivar output: all lines it has printed so far, standard error included.
     """
 
-    def __init__(self, argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], stdin: int, pass_fds: Sequence[int]
+    ) -> None:
         self.argv = list(argv)
         self.output: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -36,7 +39,8 @@ class Program:
             self.argv,
             cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
+            pass_fds=pass_fds,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -89,6 +93,21 @@ class Program:
             raise AssertionError(self._account(f"exited with {got}, not {code}"))
         return got
 
+    def say(self, line: str) -> None:
+        """
+        Type a line.  For programs started with C{stdin=subprocess.PIPE}.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def hang_up(self) -> None:
+        """
+        End its standard input.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def interrupt(self) -> None:
         """
         Ask it to end, as Ctrl-C or a service's stop would.
@@ -101,6 +120,9 @@ class Program:
         """
         self._process.kill()
         self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # what it did not read
+                self._process.stdin.close()
 
     def _account(self, what: str) -> str:
         output = "\n".join(self.output[-60:])
@@ -113,12 +135,18 @@ Start = Callable[..., Program]
 @pytest.fixture
 def start() -> Iterator[Start]:
     """
-    C{start(*argv, cwd=None, env={})} runs a program that does not outlive the test.
+    C{start(*argv, cwd=None, env={}, stdin=DEVNULL, pass_fds=())} runs a program that does not outlive the test.
     """
     programs: list[Program] = []
 
-    def start_program(*argv: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Program:
-        program = Program([str(word) for word in argv], cwd=cwd, env=env or {})
+    def start_program(
+        *argv: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
+    ) -> Program:
+        program = Program([str(word) for word in argv], cwd=cwd, env=env or {}, stdin=stdin, pass_fds=pass_fds)
         programs.append(program)
         return program
 

@@ -2,7 +2,7 @@
 Do Twisted's own programs work over C{utp:} when only a string is changed?
 
 The programs run as subprocesses, as their users run them.  TLS around our endpoints is examples/tls_over_utp.py, which
-tests/test_examples.py runs.
+tests/examples/ runs.
 """
 
 from __future__ import annotations

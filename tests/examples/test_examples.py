@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import socket
 import struct
 import sys
 from pathlib import Path
@@ -19,32 +18,22 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
 LISTEN = "utp:0:interface=127.0.0.1"
-TESTED = {
-    "bittorrent_leech.py", "bittorrent_seed.py", "download.py", "echo_client.py", "echo_server.py", "metrics.rpy",
-    "service.tac",
-    "shared_dht_port.py", "simulate_and_plot.py", "tls_over_utp.py", "web_over_utp.py",
-}  # fmt: skip
-
-
-@pytest.fixture
-def free_port() -> int:
-    """
-    A UDP port that nobody had a moment ago.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_every_example_is_tested():
     """
-    A new example needs a test here.
+    A new example needs a test here, and a line in the examples' README.
     """
-    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".rpy", ".tac")} == TESTED
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    index = (EXAMPLES / "README.rst").read_text("utf-8")
+    names = [path.name for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".rpy", ".tac", ".service", ".socket")
+             and path.parent.name != "bittorrent"]  # fmt: skip
+    assert len(names) > 20
+    assert [name for name in names if f'"{name}"' not in tests] == []
+    assert [name for name in names if name not in index and name != "utp-echo.socket"] == []
 
 
 def test_echo(start_python):
