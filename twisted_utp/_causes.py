@@ -77,7 +77,12 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind
         "name not found",
         "check its spelling, or give an address",
     ),
-    (error.ConnectionRefusedError, Kind.REFUSED, "refused", "is anybody listening there, on this port, by UDP?"),
+    (
+        error.ConnectionRefusedError,
+        Kind.REFUSED,
+        "refused",
+        "is anybody listening there, on this port and with this protocol?",
+    ),
     (
         UTPConnectionTimedOut,
         Kind.TIMED_OUT,

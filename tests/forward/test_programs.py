@@ -5,6 +5,7 @@ Does C{twist utp-forward} carry TCP over uTP, between real programs?
 from __future__ import annotations
 
 import hashlib
+import queue
 import re
 import socket
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from twisted_utp import __version__
+
 TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
 ANY = "0:interface=127.0.0.1"
 PORT = r"listening on 127\.0\.0\.1:(\d+), "
@@ -24,12 +27,15 @@ TEXT = "--log-format=text"
 class Answering(threading.Thread):
     """
     A TCP server that, once a client has closed its side, sends back the digest of all it got, and the bytes again.
+
+    @ivar outcomes: C{"answered"} or C{"reset"} for each client, as soon as it is known.
     """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
+        self.outcomes: queue.Queue[str] = queue.Queue()
         self.start()
 
     def run(self) -> None:
@@ -42,8 +48,13 @@ class Answering(threading.Thread):
             except OSError:
                 return
             with client:
-                data = b"".join(iter(lambda c=client: c.recv(1 << 20), b""))
-                client.sendall(hashlib.sha256(data).digest() + data)
+                try:
+                    data = b"".join(iter(lambda c=client: c.recv(1 << 20), b""))
+                    client.sendall(hashlib.sha256(data).digest() + data)
+                except ConnectionResetError:
+                    self.outcomes.put("reset")
+                else:
+                    self.outcomes.put("answered")
 
 
 @pytest.fixture
@@ -67,7 +78,10 @@ def exchange(port: int, data: bytes) -> bytes:
 
 
 def test_tcp_over_utp(start: Any, answering: Answering) -> None:
-    """TCP, uTP, TCP: 8 MB arrive there and come back after a half close; the log has totals; it stops cleanly."""
+    """TCP, uTP, TCP: 8 MB arrive there and come back after a half close; the log has totals; it stops cleanly.
+
+    Only the connection that is cut in the end looks broken off, and does so at both of its ends.
+    """
     inner = start(TWIST, TEXT, "utp-forward", "--listen", f"utp:{ANY}", "--connect", f"tcp:127.0.0.1:{answering.port}")
     port = inner.wait_for_line(PORT)[1]
     outer = start(TWIST, TEXT, "utp-forward", "-l", f"tcp:{ANY}", "-c", f"utp:127.0.0.1:{port}", "--grace=1")
@@ -85,6 +99,7 @@ def test_tcp_over_utp(start: Any, answering: Answering) -> None:
         idle.settimeout(10)
         with pytest.raises(ConnectionResetError):
             assert idle.recv(1) == b"cut, not closed"
+    assert [answering.outcomes.get(timeout=10) for _ in range(2)] == ["answered", "reset"]
 
 
 def test_twistd(start: Any, answering: Answering, tmp_path: Path) -> None:
@@ -122,23 +137,69 @@ def test_mistakes(start: Any, arguments: list[str], message: str) -> None:
     assert re.search(message, line)
 
 
-def test_port_in_use(start: Any) -> None:
+@pytest.mark.parametrize(("scheme", "kind"), [("tcp", socket.SOCK_STREAM), ("utp", socket.SOCK_DGRAM)])
+def test_port_in_use(start: Any, scheme: str, kind: socket.SocketKind) -> None:
     """One line with a remedy."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
         port = taken.getsockname()[1]
-        program = start(TWIST, "utp-forward", "-l", f"tcp:{port}:interface=127.0.0.1", "-c", "utp:h:1")
+        program = start(TWIST, "utp-forward", "-l", f"{scheme}:{port}:interface=127.0.0.1", "-c", "utp:h:1")
         program.wait_for_exit(code=1)
     lines = [line for line in program.output if line.startswith("utp-forward:")]
     assert lines == [
-        f"utp-forward: --listen tcp:{port}:interface=127.0.0.1: cannot listen on 127.0.0.1:{port}: "
+        f"utp-forward: --listen {scheme}:{port}:interface=127.0.0.1: cannot listen on 127.0.0.1:{port}: "
         "address already in use; end the program that has it, or choose another port"
     ]
     assert not any("Traceback" in line for line in program.output)
 
 
+@pytest.mark.parametrize(
+    ("connect", "line"),
+    [
+        ("utp:nowhere.invalid:9", "not carried on: name not found; check its spelling, or give an address"),
+        ("tcp:127.0.0.1:{free}", "not carried on: refused; is anybody listening there, on this port and with this"),
+        ("utp:127.0.0.1:{silent}", "not carried on: no answer in time; is the other side running, and do the fire"),
+    ],
+)
+def test_not_carried_on(start: Any, connect: str, line: str) -> None:
+    """The client is broken off; one line in the log has the cause and a remedy; the next client is served as well."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound,  # it has the port, but does not listen
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+    ):
+        for one in (bound, silent):
+            one.bind(("127.0.0.1", 0))
+        where = connect.format(free=bound.getsockname()[1], silent=silent.getsockname()[1])
+        program = start(TWIST, TEXT, "utp-forward", "-l", f"tcp:{ANY}", "-c", where, "--connect-timeout=0.3")
+        port = int(program.wait_for_line(PORT)[1])
+        for number in (1, 2):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                with pytest.raises(ConnectionResetError):
+                    assert client.recv(1) == b"broken off, not closed"
+                program.wait_for_line(f"#{number} .*: {re.escape(line)}")
+    program.interrupt()
+    program.wait_for_line("stopped: 2 connections, 2 failed")
+    program.wait_for_exit(code=None)
+    assert not any("Traceback" in line for line in program.output)
+
+
 def test_help(start: Any) -> None:
-    """It has examples, and fits a terminal."""
+    """It says what must be given, has examples and exit codes, and fits a terminal."""
     program = start(TWIST, "utp-forward", "--help")
     program.wait_for_exit()
-    assert any("--connect utp:backup.example:9000" in line for line in program.output)
-    assert max(map(len, program.output)) <= 90
+    assert program.output[0] == "Usage: twist utp-forward --listen ENDPOINT --connect ENDPOINT [options]"
+    text = "\n".join(program.output)
+    for wanted in ("--connect utp:backup.example:9000", "[default: 1000]", "Exit codes: 64 wrong usage"):
+        assert wanted in text, wanted
+    assert max(map(len, program.output)) <= 80
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version(start: Any, option: str) -> None:
+    """Ours, and what matters besides."""
+    program = start(TWIST, "utp-forward", option)
+    program.wait_for_exit()
+    (line,) = program.output
+    assert re.fullmatch(rf"utp-forward {re.escape(__version__)} \(twisted-utp; Twisted \S+, Python \S+\)", line)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from twisted.internet.endpoints import quoteStringArgument
 
 LISTENING = r"listening on 127\.0\.0\.1:(\d+)"
@@ -64,6 +65,27 @@ def test_forward(start: Any, localhost: Any) -> None:
         assert client.recv(100) == b""
     inner.wait_for_line("#1 .*: done after .* s, 8 bytes there, 6 bytes back")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output
+
+
+def test_forward_that_does_not_trust(start: Any, localhost: Any) -> None:
+    """Each side's log has one line that says what to do; the client is broken off, and the service hears nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        files = f"privateKey={quoteStringArgument(str(localhost.both))}"
+        there = f"tcp:127.0.0.1:{service.getsockname()[1]}"
+        inner = start(TWIST, TEXT, "utp-forward", "-l", f"utps:0:{files}:interface=127.0.0.1", "-c", there)
+        port = inner.wait_for_line(LISTENING)[1]
+        across = f"utps:127.0.0.1:{port}:hostname=localhost"
+        outer = start(TWIST, TEXT, "utp-forward", "-l", "tcp:0:interface=127.0.0.1", "-c", across)
+        port = int(outer.wait_for_line(LISTENING)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                client.sendall(b"secret")
+            with pytest.raises(ConnectionResetError):
+                assert client.recv(1) == b"broken off, not closed"
+        trust = "the certificate is not trusted; trust it, or who signed it, with trustRoots=FILE after"
+        outer.wait_for_line(f"#1 .*: there: {trust} .* s, 6 bytes there, 0 bytes back")
+        inner.wait_for_line(r"#1 .*: here: the peer does not trust our certificate; it needs trustRoots=FILE after")
+    assert not any("Traceback" in line for line in inner.output + outer.output), inner.output + outer.output
 
 
 def test_ucat(start: Any, localhost: Any, tmp_path: Path) -> None:

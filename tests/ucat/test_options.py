@@ -83,7 +83,9 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         _, found, description = settings.partition(f" {option} ")
         assert found, option
         assert len(description.partition(" --")[0]) > 20, option
-    assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False"))
+    assert "cubic, fixed, ledbat, ledbat++. [default: ledbat++]" in settings
+    assert "[default: found out]" in settings
+    assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))
 
 
 def test_help_fits(capsys: Any, monkeypatch: Any) -> None:

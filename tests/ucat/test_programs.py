@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+UCAT = Path(sys.executable).parent / "ucat"
 DATA = hashlib.shake_256(b"ucat").digest(5_000_003)
 
 
@@ -185,6 +186,25 @@ def test_refused(ucat: Any, listening: Any) -> None:
     assert (first.process.wait(30), server.process.wait(30)) == (0, 0)
 
 
+@pytest.mark.parametrize("where", [("nowhere.invalid", "9"), ("tcp:nowhere.invalid:9",)])
+def test_name_not_found(ucat: Any, where: tuple[str, ...]) -> None:
+    """One line, with a remedy, for any kind of endpoint."""
+    failed = ucat(*where)
+    failed.end(3)
+    assert failed.errors() == f"ucat: {':'.join(where)}: name not found; check its spelling, or give an address\n"
+
+
+def test_refused_by_another_protocol(ucat: Any) -> None:
+    """What is said does not presume uTP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:  # it has the port, but does not listen
+        bound.bind(("127.0.0.1", 0))
+        where = f"tcp:127.0.0.1:{bound.getsockname()[1]}"
+        failed = ucat(where)
+        failed.end(4)
+    remedy = "is anybody listening there, on this port and with this protocol?"
+    assert failed.errors() == f"ucat: {where}: refused; {remedy}\n"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_full_disk(ucat: Any, listening: Any) -> None:
     """The receiver says so, and the sender does not take it for success."""
@@ -213,6 +233,18 @@ def test_broken_pipe(ucat: Any, listening: Any) -> None:
     assert "whoever read our standard output has gone" in receiver.errors()
 
 
+def test_head(ucat: Any, listening: Any) -> None:
+    """In a pipeline that wants only the beginning it ends at once, without a traceback."""
+    server = listening("-e", "yes")
+    shell = f"{UCAT} 127.0.0.1 {server.port()} | head -c 1; exit ${{PIPESTATUS[0]}}"
+    receiver = ucat("-c", shell, program=("bash",))
+    assert receiver.end(141) == b"y"
+    (line,) = receiver.errors().splitlines()[:-1]
+    assert line == "ucat: whoever read our standard output has gone; the peer was told to stop"
+    assert receiver.errors().splitlines()[-1].startswith("ucat: sent 0 B, received")
+    server.end(6)
+
+
 def test_unreadable_input(ucat: Any, listening: Any) -> None:
     """What cannot be read is no empty stream."""
     server = listening()
@@ -224,7 +256,7 @@ def test_unreadable_input(ucat: Any, listening: Any) -> None:
     assert "cannot read standard input: bad file descriptor" in failed.errors()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals(ucat: Any, listening: Any, number: signal.Signals) -> None:
     """It tells the peer, says so, and ends with 128 and the number."""
     server = listening(stdin=subprocess.PIPE)

@@ -4,11 +4,14 @@ Which options does C{twist utp-forward} take?
 
 from __future__ import annotations
 
+import platform
 import sys
 from typing import Any, NoReturn
 
+from twisted.copyright import version as twisted_version
 from twisted.python import usage
 
+from twisted_utp import __version__
 from twisted_utp.forward.limits import DEFAULT_CONNECT_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_CONNECTIONS, Limits
 
 # sysexits.h, which twist itself uses.
@@ -25,9 +28,14 @@ traffic.  Where the service is, and where its users are:
 
   ssh -p 2222 localhost       or rsync, restic, ... through the same port
 
-Each connection is logged with its totals.  Ctrl-C, or SIGTERM, stops it once
-its connections have ended, or after the grace period.  uTP does not encrypt:
-what is not encrypted already belongs into utps:.
+How gently it sends is part of the string of the side that sends, for example
+utp:backup.example:9000:targetDelay=0.025 (25 ms of queueing delay).  uTP does
+not encrypt: what is not encrypted already belongs into utps:.
+
+Each connection is logged with its totals, or with what went wrong and what to
+do about it.  Ctrl-C, or SIGTERM, stops it once its connections have ended, or
+after the grace period.  Exit codes: 64 wrong usage, 1 cannot listen.  The
+documentation is in docs/forward.rst.
 """
 
 
@@ -53,7 +61,6 @@ def _number(name: str, kind: type[int] | type[float], low: float, high: float, u
             fail(f"--{name} {text}: expected {low} to {high} {unit}")
         return value
 
-    convert.coerceDoc = f"{low} to {high} {unit}."  # type: ignore[attr-defined]
     return convert
 
 
@@ -62,8 +69,6 @@ class Options(usage.Options):
     The command line.
     """
 
-    synopsis = "[--option=value ...]"
-
     longdesc = """Accepts connections on one endpoint and carries each to another. Any two endpoint strings will do:
 tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taught."""
 
@@ -71,22 +76,41 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
         ["listen", "l", None, "Endpoint to accept connections on, tcp:2222 for example."],
         ["connect", "c", None, "Endpoint to carry them to, utp:backup.example:9000 for example."],
         [
-            "max-connections", None, DEFAULT_MAX_CONNECTIONS, "Connections at a time; further ones are refused:",
+            "max-connections", None, DEFAULT_MAX_CONNECTIONS,
+            "Connections at a time, 1 to 1000000; further ones are refused.",
             _number("max-connections", int, 1, 1_000_000, "connections"),
         ],
         [
-            "connect-timeout", None, DEFAULT_CONNECT_TIMEOUT, "How long the far side may take to accept:",
+            "connect-timeout", None, DEFAULT_CONNECT_TIMEOUT,
+            "Seconds that the far side may take to accept, 0.1 to 3600.",
             _number("connect-timeout", float, 0.1, 3600, "seconds"),
         ],
         [
-            "idle-timeout", None, 0.0, "Silence in both directions after which a connection is cut, 0 for never:",
+            "idle-timeout", None, 0.0,
+            "Seconds of silence in both directions after which a connection is cut; 0: never.",
             _number("idle-timeout", float, 0, 1_000_000, "seconds"),
         ],
         [
-            "grace", None, DEFAULT_GRACE, "How long connections may still take after Ctrl-C:",
+            "grace", None, DEFAULT_GRACE,
+            "Seconds that connections may still take after Ctrl-C, 0 to 86400.",
             _number("grace", float, 0, 86_400, "seconds"),
         ],
     ]  # fmt: skip
+
+    def getSynopsis(self) -> str:
+        """
+        What must be given; Twisted's own would begin with C{twist}'s options.
+        """
+        return "Usage: twist utp-forward --listen ENDPOINT --connect ENDPOINT [options]"
+
+    def opt_version(self) -> NoReturn:
+        """
+        Which version this is.
+        """
+        print(f"utp-forward {__version__} (twisted-utp; Twisted {twisted_version}, Python {platform.python_version()})")
+        raise SystemExit
+
+    opt_V = opt_version
 
     def getUsage(self, width: int | None = None) -> str:
         """

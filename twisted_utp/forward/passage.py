@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_utp._causes import cause_of
+from twisted_utp._causes import Kind, cause_of
 from twisted_utp.forward.ends import End, EndFactory
 from twisted_utp.forward.limits import Limits
 
@@ -104,7 +104,9 @@ class Passage:
             other.close()
         else:
             side = "there" if end is self.far else "here"
-            self._fail(f"{side}: {cause_of(reason.value).what}")
+            cause = cause_of(reason.value)
+            # What to do after a reset is for the peers, who were told.
+            self._fail(f"{side}: {cause.what if cause.kind is Kind.RESET else cause}")
             other.cut()
         if self._dialling is not None:
             self._dialling.cancel()

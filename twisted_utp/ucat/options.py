@@ -104,7 +104,7 @@ def _add_data_options(parser: ArgumentParser) -> None:
         "-e", "--exec", metavar="COMMAND",
         help="connect the input and output of a shell command to the peer, instead of ours",
     )  # fmt: skip
-    add("-d", "--no-stdin", action="store_true", help="send nothing, as with </dev/null")
+    add("-d", "--no-stdin", action="store_true", help="send nothing, as with < /dev/null")
     add(
         "--no-shutdown", action="store_true",
         help="when standard input ends, keep our side open until the peer closes its own",
@@ -114,7 +114,7 @@ def _add_data_options(parser: ArgumentParser) -> None:
 def _add_address_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("-6", "--ipv6", action="store_true", help="with -l PORT: listen on IPv6")
-    add("-s", "--source", metavar="ADDRESS", help="our address")
+    add("-s", "--source", metavar="ADDRESS", help="our address, when this machine has several")
     add("-p", "--source-port", metavar="PORT", help="our UDP port, when connecting")
 
 

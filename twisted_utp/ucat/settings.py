@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted_utp._settings import parse_settings, setting_keys
 from twisted_utp.proto.config import RANGES, UTPConfig
+from twisted_utp.proto.congestion.base import congestion_controller_names
 
 # Where argparse keeps them.
 _PREFIX = "setting_"
@@ -25,6 +26,9 @@ _PREFIX = "setting_"
 LISTENING_ONLY, DIALLING_ONLY = ("backlog",), ("timeout",)
 
 _CLAUSE_END = re.compile(r"(?<=[a-z)])[.;] ")
+
+# Where the value would not tell: what ledbat++ takes it for, and None.
+_DEFAULTS = {"target_delay": "0.1; ledbat++: 0.06", "mtu": "found out", "linger": "0, for ever"}
 
 _METAVARS = {"seconds": "SECONDS", "bytes": "BYTES", "connections": "N"}
 
@@ -71,14 +75,19 @@ def _add_option(add: Callable[..., Action], field: Field[Any], key: str, descrip
         add(option, dest=where, action="store_const", const="0" if field.default else "1", help=description)
         return
     description = _sentence(description)
+    if field.name == "congestion":
+        description = f"How the sending rate is found: {', '.join(congestion_controller_names())}."
+    if field.name in LISTENING_ONLY:
+        description = f"With -l: {description[0].lower()}{description[1:]}"
     allowed = RANGES.get(field.name)
     if allowed is not None:
         metavar = _METAVARS[allowed["unit"].split()[0]]
         description += f" [{allowed['low']} to {allowed['high']}]"
     else:
         metavar = "DIR" if field.name == "trace" else "NAME"
-    if field.default not in (None, ""):
-        description += f" [default: {field.default}]"
+    default = _DEFAULTS.get(field.name, field.default)
+    if default != "":
+        description += f" [default: {default}]"
     add(option, dest=where, metavar=metavar, type=_checked(key), help=description)
 
 
