@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.bottleneck.forwarding import Uploads
 from benchmarks.bottleneck.narrow import HEADERS, NARROW, Case, Passage
 from benchmarks.bottleneck.path import ETHERNET
 from benchmarks.bottleneck.sharing import Seen, Setting, Span
@@ -161,6 +162,39 @@ def _pings(seen: Seen) -> list[Claim]:
         )
         for span, name in names.items()
     ]
+
+
+def judge_forward(uploads: Uploads) -> list[Claim]:
+    """
+    What a call next to an upload gains by C{twist utp-forward}, and what the upload pays.
+    """
+    told = forward_figures(uploads)
+    claims = [
+        Claim(
+            f"UDP ping beside an upload {how}",
+            "",
+            f"{told[f'ping_{span}_50'] * 1e3:.1f} ms, 95th percentile {told[f'ping_{span}_95'] * 1e3:.1f} ms, "
+            f"{told[f'rate_{span}'] * 8 / 1e6:.1f} Mb/s",
+            None,
+        )
+        for how, span in (("by TCP", "tcp"), ("forwarded by uTP", "utp"))
+    ]
+    paid = told["rate_utp"] / told["rate_tcp"]
+    return [*claims, Claim("the same upload, forwarded", ">= 0.95 x TCP's rate", f"{paid:.3f}", paid >= 0.95)]
+
+
+def forward_figures(uploads: Uploads) -> dict[str, float]:
+    """
+    The numbers, for machines to read: seconds, and bytes/s.
+    """
+    return {
+        **{f"rate_{span}": uploads.rate(span) for span in ("tcp", "utp")},
+        **{
+            f"ping_{span}_{percent}": uploads.seen.ping(span, percent / 100, settle=SETTLE)
+            for span in ("idle", "tcp", "utp")
+            for percent in (50, 95)
+        },
+    }
 
 
 def judge_narrow(case: Case, passage: Passage) -> list[Claim]:

@@ -14,11 +14,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.bottleneck import narrow, sharing
+from benchmarks.bottleneck import forwarding, narrow, sharing
 from benchmarks.bottleneck.claims import (
     Claim,
     figures,
     format_claims,
+    forward_figures,
+    judge_forward,
     judge_late,
     judge_narrow,
     judge_sharing,
@@ -29,7 +31,7 @@ from benchmarks.bottleneck.picture import draw
 from benchmarks.child import MeasurementFailed
 from twisted_utp.udp.offload import SWITCH
 
-EXPERIMENTS = ("sharing", "late", "narrow")
+EXPERIMENTS = ("sharing", "late", "narrow", "forward")
 
 # A transfer through a narrow link: a few of them show all there is to see.
 _NARROW_SECONDS = 5.0
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     usual = sharing.Setting()
     parser = argparse.ArgumentParser(description="uTP beside kernel TCP behind a bottleneck of network namespaces.")
-    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of TCP's transfer (default 30; all: 5 x)")
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of TCP's transfer (default 30; all: 7 x)")
     parser.add_argument("--rate", type=float, default=usual.rate / 1e6, help="of the bottleneck, Mb/s (default 20)")
     parser.add_argument("--buffer", type=float, default=usual.buffer * 1e3, help="of the bottleneck, ms (default 500)")
     parser.add_argument("--delay", type=float, default=0, help="of the path in each direction, ms (default 0)")
@@ -116,4 +118,8 @@ def _run(options: argparse.Namespace) -> tuple[list[Claim], dict[str, Any]]:
             )
             claims += judge_narrow(case, passage)
             account["narrow"][case.name] = asdict(passage)
+    if "forward" in options.only:
+        uploads = forwarding.run(setting)
+        claims += judge_forward(uploads)
+        account["forward"] = forward_figures(uploads)
     return claims, account

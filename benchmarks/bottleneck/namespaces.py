@@ -68,6 +68,7 @@ class Namespace:
 
     @ivar name: what messages call it.
     @ivar pid: the process that holds it, for C{ip link ... netns}.
+    @ivar enter: what runs a command in it, when it stands before the command.
     """
 
     def __init__(self, name: str) -> None:
@@ -76,7 +77,7 @@ class Namespace:
             ["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         self.pid = self._holder.pid
-        self._enter = ["nsenter", f"--net=/proc/{self.pid}/ns/net"]
+        self.enter = ["nsenter", f"--net=/proc/{self.pid}/ns/net"]
 
     def __enter__(self) -> Namespace:
         try:
@@ -121,7 +122,7 @@ class Namespace:
         @raise NotPossible: it failed.
         """
         words = [str(word) for word in argv]
-        ran = subprocess.run([*self._enter, *words], capture_output=True, text=True, timeout=_LONGEST_COMMAND)
+        ran = subprocess.run([*self.enter, *words], capture_output=True, text=True, timeout=_LONGEST_COMMAND)
         if ran.returncode:
             raise NotPossible(f"{self.name}: {' '.join(words)}: {ran.stderr.strip()}")
         return ran.stdout
@@ -142,5 +143,5 @@ class Namespace:
         """
         Start one of our programs in it.
         """
-        argv = [*self._enter, sys.executable, "-m", module, *map(str, arguments)]
+        argv = [*self.enter, sys.executable, "-m", module, *map(str, arguments)]
         return Child(argv, environment)

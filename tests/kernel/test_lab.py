@@ -28,6 +28,7 @@ RUNS = {
     "offload": ["--only", "sharing"],
     "plain": ["--only", "sharing", "--plain"],
     "narrow": ["--only", "narrow", "--seconds", "2"],
+    "forward": ["--only", "forward"],
 }
 SHORT = ["--seconds", "2.5", "--rate", "10", "--buffer", "200"]
 NOT_POSSIBLE = 3
@@ -114,6 +115,15 @@ def test_tcp_is_real(lab, run):
     """
     seen = lab[run]["sharing"]
     assert seen["ping_tcp_95"] > 1.5 * seen["ping_utp_50"]
+
+
+def test_forwarded_upload(lab):
+    """
+    TCP carried by C{twist utp-forward} leaves the neighbour's ping alone, and is not much slower for it.
+    """
+    seen = lab["forward"]["forward"]
+    assert seen["ping_utp_50"] < 0.6 * seen["ping_tcp_50"]
+    assert seen["rate_utp"] > 0.6 * seen["rate_tcp"]
 
 
 def test_narrow_links(lab):
