@@ -80,7 +80,9 @@ def run(setting: Setting, key: str = "") -> Uploads:
             (path.receiver, f"utp:{_ACROSS}", f"tcp:{RECEIVER}:{port}"),
             (path.sender, f"tcp:{_NEAR}", across),
         ):
-            running.enter_context(_forward(host, listen, connect, setting.offload)).wait()
+            forwarder = _forward(host, listen, connect, setting.offload)
+            running.enter_context(forwarder)
+            forwarder.wait()
         straight = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", RECEIVER, port))
         through = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", SENDER, _NEAR))
         echoing = echo.expect("listening")["port"]
