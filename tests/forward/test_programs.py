@@ -116,6 +116,9 @@ def test_twistd(start: Any, answering: Answering, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--listn", "tcp:0"], r"^utp-forward: option --listn not recognized; twist utp-forward --help shows"),
+        (["-l", "tcp:0", "-c", "tcp:h:1", "more"], r"^utp-forward: wrong number of arguments; twist utp-forward --"),
+        (["--grace"], r"^utp-forward: option --grace requires argument; twist utp-forward --help shows"),
         (["--listen", "tcp:0"], r"^utp-forward: --connect ENDPOINT is missing; twist utp-forward --help shows"),
         (
             ["--listen", "utp:99999", "--connect", "tcp:h:1"],

@@ -14,6 +14,8 @@ from twisted.python import usage
 from twisted_utp import __version__
 from twisted_utp.forward.limits import DEFAULT_CONNECT_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_CONNECTIONS, Limits
 
+_SEE_HELP = "twist utp-forward --help shows how it is used"
+
 # sysexits.h, which twist itself uses.
 EX_USAGE = 64
 
@@ -97,6 +99,16 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
         ],
     ]  # fmt: skip
 
+    def parseOptions(self, options: Any = None) -> None:
+        """
+        What is wrong, in one line: C{twist} would print the whole help below it.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            text = str(error).rstrip(".")
+            fail(f"{text[:1].lower()}{text[1:]}; {_SEE_HELP}")
+
     def getSynopsis(self) -> str:
         """
         What must be given; Twisted's own would begin with C{twist}'s options.
@@ -125,7 +137,7 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
         """
         for name in ("listen", "connect"):
             if not self[name]:
-                fail(f"--{name} ENDPOINT is missing; twist utp-forward --help shows how it is used")
+                fail(f"--{name} ENDPOINT is missing; {_SEE_HELP}")
 
     def limits(self) -> Limits:
         """
