@@ -23,7 +23,6 @@ from twisted_utp.ucat.options import parse
         ("h 1 -s ::1 -p 7", r"utp:host=h:port=1:bindAddress=\:\:1:bindPort=7"),
         ("h 1 --no-delay --mtu 900 --connect-timeout 2", "utp:host=h:port=1:mtu=900:timeout=2:noDelay=1"),
         ("--no-pacing utp:h:1", "utp:h:1:pacing=0"),
-        ("--trace /a:b utps:h:1", r"utps:h:1:trace=/a\:b"),
         ("tcp:h:1", "tcp:h:1"),
         ("-l 9000", "utp:9000"),
         ("-l -6 9000", "utp6:9000"),
@@ -38,6 +37,13 @@ def test_endpoint(words: str, endpoint: str) -> None:
     assert options.endpoint == endpoint
     if not endpoint.startswith("tcp"):
         (serverFromString if options.listen else clientFromString)(None, endpoint)
+
+
+def test_colons_are_escaped(tmp_path: Any) -> None:
+    """In the name of a directory, which is made, too."""
+    folder = tmp_path / "a:b"
+    assert parse(["--trace", str(folder), "utps:h:1"]).endpoint == rf"utps:h:1:trace={tmp_path}/a\:b"
+    assert folder.is_dir()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,16 @@ def test_mistakes(words: str, message: str, capsys: Any) -> None:
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"ucat: {message}")
     assert line.endswith("; see ucat --help")
+
+
+def test_traces_that_cannot_be_written(tmp_path: Any, capsys: Any) -> None:
+    """Who asks for a trace is told at once that there will be none."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as caught:
+        parse(["h", "1", "--trace", str(tmp_path / "file" / "traces")])
+    assert caught.value.code == Exit.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"ucat: --trace {tmp_path}/file/traces: not a directory; see ucat --help"
 
 
 def test_every_setting_is_an_option(capsys: Any) -> None:

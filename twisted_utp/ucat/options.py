@@ -4,6 +4,7 @@ Which options does ucat take, and which endpoint do they describe?
 
 from __future__ import annotations
 
+import os
 import platform
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
         parser.error("--keep: only with --listen")
     try:
         options.endpoint = _endpoint(options)
+        _check_traces(given_settings(options).get("trace"))
     except ValueError as error:
         parser.error(str(error))
     return options
@@ -153,6 +155,22 @@ def _endpoint(options: Namespace) -> str:
         return _extended(options, where[0], settings)
     string = _listening(options, where) if options.listen else _dialling(options, where)
     return string + _as_keys(settings)
+
+
+def _check_traces(directory: str | None) -> None:
+    """
+    A transport goes on without traces that it cannot write; but who has asked for them wants to know.
+
+    @raise ValueError: there cannot be such a directory, or it cannot be written.
+    """
+    if not directory:
+        return
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--trace {directory}: {(error.strerror or str(error)).lower()}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ValueError(f"--trace {directory}: permission denied")
 
 
 def _extended(options: Namespace, string: str, settings: dict[str, str]) -> str:
