@@ -112,7 +112,6 @@ class UTPTransport(Settable):
         self._no_delay = connection.config.no_delay
         self._keepalive = connection.config.keepalive > 0
         self._log_prefix = self._make_log_prefix(protocol)
-        self._log_context = {log.ILogContext: {"system": self._log_prefix}}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._log_prefix} {self._host.host}:{self._host.port}>"
@@ -254,8 +253,9 @@ class UTPTransport(Settable):
         if self.disconnected:
             return None
         try:
-            # As log.callWithContext, but for the copying of dictionaries, which takes longer than the call.
-            context.call(self._log_context, what, *args)
+            # As log.callWithContext, but for the copying of dictionaries, which takes longer than the call.  Made
+            # here, since it would be a tenth of what an idle connection takes.
+            context.call({log.ILogContext: {"system": self._log_prefix}}, what, *args)
         except Exception:
             failure = Failure()
             _log.failure("{prefix}: unhandled error, the connection is dropped", failure, prefix=self._log_prefix)
