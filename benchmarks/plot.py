@@ -50,5 +50,7 @@ def _draw_measure(axis: Any, measure: Measure, rows: list[Row]) -> None:
     if values:
         axis.set_xscale("log")
         axis.set_xlim(min(values) / 3, max(values) * 4)
-    axis.set_title(f"{measure.title} ({column})", fontsize=8)
+        axis.minorticks_off()  # on a short axis their labels run into each other
+        axis.set_xlabel("logarithmic", fontsize=6, loc="right")
+    axis.set_title(f"{measure.title}\n({column})", fontsize=8)
     axis.tick_params(labelsize=7)
