@@ -65,6 +65,7 @@ class Connection:
     @ivar incoming: the peer opened it.
     @ivar state: see L{State}.
     @ivar recv_id: the connection id on packets to us; C{send_id} on packets from us.
+    @ivar last_sent_at: when something of it last left, µs.
     @ivar peer_is_ours: the peer showed our extension bits.
     @ivar peer_extension_bits: the peer's capability bits as it sent them, L{None} when it sent none.
     @ivar close_code: libtorrent's close reason, to go with our FIN or RESET; C{peer_close_code} came with the peer's.
@@ -82,7 +83,6 @@ class Connection:
         "_handshake",
         "_is_done",
         "_keepalive",
-        "_last_sent_at",
         "_mux",
         "_packets_invalid",
         "_peer_repeats",
@@ -94,6 +94,7 @@ class Connection:
         "close_code",
         "config",
         "incoming",
+        "last_sent_at",
         "packets_received",
         "peer_close_code",
         "peer_extension_bits",
@@ -151,7 +152,7 @@ class Connection:
         self._was_full = False
         self._is_done = False
         self.peer_close_code = self.close_code = 0
-        self._last_sent_at = 0
+        self.last_sent_at = 0
         self._acks_sent = 0
         self.bytes_received = 0
         self.packets_received = 0
@@ -305,7 +306,7 @@ class Connection:
             self.recv_id = self._mux.another_id(self)
             self.send_id = self.recv_id + 1 & SEQ_MASK
         self._mux.send_control(self, handshake.syn(self.recv_id, self.receiver.advertise(), now), now)
-        self._last_sent_at = now
+        self.last_sent_at = now
         self.timers.set(Timer.CONNECT, handshake.next_syn_at(now))
         self._mux.reschedule(self)
 
@@ -344,7 +345,7 @@ class Connection:
         window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
         payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
         self._mux.send_answer(self, payload, now)
-        self._last_sent_at = now
+        self.last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
         bits = packet.extension_bits
@@ -363,7 +364,7 @@ class Connection:
         self.receiver.next_seq = packet.seq_nr
         self._note_extension_bits(packet)
         if self._handshake.attempts == 1:
-            self.sender.on_handshake_rtt(received_at - self._last_sent_at, now)
+            self.sender.on_handshake_rtt(received_at - self.last_sent_at, now)
         self.timers.clear(Timer.CONNECT)
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))
@@ -665,7 +666,7 @@ class Connection:
                 transmits.append(self._fin(flight, now))
             else:
                 transmits.append(self._train(flight, now))
-            self.note_sent(now)
+            self.last_sent_at = now
         return False
 
     def _train(self, flight: Flight, now: int) -> Transmit:
@@ -698,15 +699,7 @@ class Connection:
                 self.trace.state_sent(now, seq)
         self._acks_sent += len(seqs)
         self.ack_pending = self._peer_repeats = False
-        self.note_sent(now)
-
-    def note_sent(self, now: int) -> None:
-        """
-        Something left: the next keepalive is due so much later.
-        """
-        self._last_sent_at = now
-        if self._keepalive and self.state is not State.LINGERING:
-            self._arm_keepalive(now)
+        self.last_sent_at = now
 
     def _tell_writable(self) -> None:
         if self._was_full and self.sender.buffer.nbytes <= self.config.send_buffer // 2:
@@ -722,7 +715,7 @@ class Connection:
         """
         timers = self.timers
         if timers.expire(Timer.KEEPALIVE, now):
-            self._send_keepalive(now)
+            self._on_keepalive_timer(now)
             if timers.next() > now:
                 return  # windows and losses have not changed: an idle connection costs this alone
         if timers.expire(Timer.CONNECT, now):
@@ -772,13 +765,19 @@ class Connection:
         self._end(Input.GIVE_UP, reason, now)
 
     def _arm_keepalive(self, now: int) -> None:
-        interval = self._keepalive
-        at = now + interval
-        self.timers.set(Timer.KEEPALIVE, at - at % (interval // KEEPALIVE_SHARE or 1) if interval else NEVER)
+        at = self._keepalive_at(now)
+        self.timers.set(Timer.KEEPALIVE, at if self._keepalive else NEVER)
 
-    def _send_keepalive(self, now: int) -> None:
-        self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)
-        self.note_sent(now)
+    def _keepalive_at(self, last_sent: int) -> int:
+        at = last_sent + self._keepalive
+        return at - at % (self._keepalive // KEEPALIVE_SHARE or 1)
+
+    def _on_keepalive_timer(self, now: int) -> None:
+        # What was sent meanwhile has not moved the timer: it would have to be moved at each packet.
+        if self._keepalive_at(self.last_sent_at) <= now:
+            self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)
+            self.last_sent_at = now
+        self._arm_keepalive(self.last_sent_at)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

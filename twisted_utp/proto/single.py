@@ -60,7 +60,7 @@ def next_single(connection: Connection, now: int) -> Transmit | None:
     if not data:
         return None
     connection.ack_pending = False
-    connection.note_sent(now)
+    connection.last_sent_at = now
     writer = connection.writer
     header = HEADER.pack(
         DATA_TYPE,
