@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from twisted_utp.proto.states import TRANSITIONS, Input, State
+from twisted_utp.proto.states import GUARDS, TRANSITIONS, Input, State
 
 DOCS = Path(__file__).resolve().parent
 
@@ -57,7 +57,7 @@ def arrows() -> list[tuple[State, Input, State]]:
 
 def as_text() -> str:
     """
-    A paragraph for each state: what it means, and what leads where.
+    A paragraph for each state: what it means, what leads where, and which timer ends it when nothing comes any more.
     """
     lines = []
     for state in State:
@@ -65,6 +65,8 @@ def as_text() -> str:
         for before, what, following in arrows():
             if before is state:
                 lines.append(f"    {what.value:<58} -> {following.name}")
+        if GUARDS[state]:
+            lines.append(f"    timer: {' or '.join(timer.name for timer in sorted(GUARDS[state]))}")
         lines.append("")
     sudden = ", ".join(what.value for what in ENDS)
     return "\n".join([*lines, f"From every state: {sudden} -> CLOSED", ""])

@@ -20,6 +20,7 @@ from twisted_utp.proto.events import ConnectionLost, DataReceived, Event
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_packet
 from twisted_utp.proto.values import Address, Datagram
+from twisted_utp.testing.guards import unguarded
 
 START = 7_000_000_000  # µs; beyond 2^32, and not a round number of wraps
 PEER: Address = ("192.0.2.1", 6881)
@@ -28,6 +29,12 @@ RTT = 20_000
 # What the scripted peer is called when it dials, and its first sequence number.
 SYN_ID = 700
 SYN_SEQ = 1000
+
+
+def check_guards(mux: Multiplexer) -> None:
+    """After each turn of the wheel: no connection could wait for ever (L{twisted_utp.testing.guards})."""
+    for connection in mux._connections.values():
+        assert unguarded(connection) is None
 
 
 class Exchange:
@@ -161,6 +168,7 @@ class Exchange:
                 assert transmit.address == self.address
                 packets += [decode_packet(data) for data in transmit.segments()]
         self.collect()
+        check_guards(self.mux)
         return packets
 
     def collect(self) -> None:
@@ -295,6 +303,7 @@ class Wire:
                     for data in transmit.segments():
                         self._send(side, data)
             self.events[side] += mux.poll_events()
+            check_guards(mux)
 
     def _send(self, side: int, data: bytes) -> None:
         packet = decode_packet(data)

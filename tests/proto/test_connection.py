@@ -908,6 +908,28 @@ def test_late_acks_of_the_fin_are_told_once(exchange: type[Exchange]) -> None:
     assert len(peer.lost) == 1
 
 
+@pytest.mark.parametrize("how", ["lagging", "cumulative"])
+def test_fin_named_before_it_is_acknowledged(exchange: type[Exchange], how: str) -> None:
+    """A selective ack that names our FIN does not keep the cumulative one that follows from ending the connection."""
+    peer = exchange()
+    connection = peer.accept()
+    connection.write(b"bye", now=peer.now)
+    connection.close(now=peer.now)
+    fin = peer.flush()[-1].seq_nr
+    if how == "lagging":
+        peer.state(ack=fin - 1)
+        peer.state(ack=fin - 2, sack=[fin])
+    else:
+        peer.state(ack=fin - 2, sack=[fin])
+        peer.state(ack=fin - 1)
+    peer.state(ack=fin)
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]
+    peer.fin(ack=fin)
+    assert state_of(connection) is State.LINGERING
+    peer.wait(MAX_LINGER)
+    assert len(peer.mux) == 0 and peer.mux.poll_timeout() is None
+
+
 def test_nothing_past_the_fin(exchange: type[Exchange]) -> None:
     """Data past the peer's FIN is not valid (protocol.md 6); repeated FINs are acknowledged."""
     peer = exchange()

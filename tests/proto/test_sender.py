@@ -4,6 +4,8 @@ What may leave when, and what becomes of it?
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
@@ -1082,3 +1084,44 @@ def test_a_selective_ack_that_ends_too_early(sack: int | None, length: int, expe
     bench = Bench()
     bench.write(40 * MSS)
     assert bench.sender.names_nothing(sack, length) is expected
+
+
+# --- Every acknowledgement that moves una ---------------------------------------------------------------------
+
+
+def test_una_over_what_was_selectively_acknowledged_is_progress() -> None:
+    """An acknowledgement may name nothing new and still be the one that everything waits for."""
+    bench = Bench()
+    bench.write(300)
+    bench.eof()
+    assert bench.ack(0, 1, 2, 3)
+    assert bench.ack(1)  # the peer takes its time, or lies
+    assert bench.sender.board.una == FIRST + 1
+    assert bench.ack(4)
+    assert bench.sender.board.una == FIRST + 4
+    assert not bench.ack(4)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_progress_is_what_moves_the_board(seed: int) -> None:
+    """Of any acknowledgement, honest or not, C{on_ack} says whether the board has changed; what is left has a timer."""
+    rng, bench = Random(seed), Bench()
+    bench.write(rng.randrange(1, 2000))
+    bench.eof()
+    board = bench.sender.board
+    for _ in range(60):
+        bench.now += rng.choice((1, 1000, 50_000))
+        una = board.una - FIRST + rng.choice((-3, -2, -1, 0, 0, 0, 1, 2))
+        una = min(una, bench.sender.next_seq - FIRST)
+        named = rng.sample(range(una + 1, una + 8), rng.randrange(4))
+        before = board.una, board.sacked_packets
+        assert bench.ack(una, *named) == ((board.una, board.sacked_packets) != before)
+        bench.flush()
+        assert not board.flights or board.flights[0].seq == board.una
+        assert bool(board.flights) == bench.timers.is_armed(Timer.RETRANSMISSION)
+        if rng.random() < 0.2 and board.flights:
+            bench.fire()
+    if board.una < bench.sender.next_seq:
+        assert bench.ack(bench.sender.next_seq - FIRST)
+    bench.flush()
+    assert not board.flights and not bench.timers.is_armed(Timer.RETRANSMISSION)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_utp.proto.states import TRANSITIONS, Input, State
+from twisted_utp.proto.states import GUARDS, TRANSITIONS, Input, State
 
 STARTS = {State.SYN_SENT, State.SYN_RECEIVED}
 ENDING = {Input.RESET, Input.ABORT, Input.GIVE_UP}
@@ -103,3 +103,9 @@ def test_fin_is_sent_and_acknowledged_once() -> None:
             assert not any(Input.FIN_SENT in TRANSITIONS[after] for after in later), state
         if Input.FIN_ACKED in row:
             assert state in (State.FIN_WAIT_1, State.CLOSING)
+
+
+def test_no_state_is_without_a_timer() -> None:
+    """Whatever does not come, each state ends; what connections really do is compared with it in each test."""
+    assert set(GUARDS) == set(State)
+    assert {state for state in State if not GUARDS[state]} == {State.CLOSED}

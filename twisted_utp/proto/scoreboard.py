@@ -252,7 +252,9 @@ class Scoreboard:
             self._acknowledge_below(una, acked, too_soon)
         if sack:
             shift = una + 1 - self.una
-            mask = sack << shift if shift >= 0 else sack >> -shift
+            # Bit 0 is our una, which only an older acknowledgement than the last could name: had it arrived, the last
+            # would have acknowledged it.  Whoever says so is believed when his ack_nr says it too.
+            mask = sack << shift if shift > 0 else sack >> -shift & ~1
             fresh = mask & ~self._sacked
             # Nothing beyond what was sent: a lie, or bits of padding.
             fresh &= (1 << (self.flights[-1].end - self.una)) - 1 if self.flights else 0

@@ -470,7 +470,7 @@ class Sender:
         """
         Take an acknowledgement whose ack_nr was found valid.
 
-        @return: something was acknowledged that had not been.
+        @return: something was acknowledged that had not been, or C{una} moved over what had been selectively.
         """
         board, rtt = self.board, self.rtt
         before = board.flight_bytes
@@ -479,7 +479,7 @@ class Sender:
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
         if info.una >= una_before:
             self._on_window(info.wnd_size)
-        if not acked.packets:
+        if not acked.packets and board.una == una_before:
             # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
             if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
                 self._on_duplicate_ack(now)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from twisted_utp.proto.timers import Timer
+
 
 class State(Enum):
     """
@@ -60,3 +62,22 @@ TRANSITIONS: Mapping[State, Mapping[Input, State]] = {
     State.LINGERING: {Input.EXPIRED: State.CLOSED, **_ENDS},
     State.CLOSED: {},
 }
+
+GUARDS: Mapping[State, frozenset[Timer]] = {
+    State.SYN_SENT: frozenset((Timer.CONNECT,)),
+    State.SYN_RECEIVED: frozenset((Timer.CONNECT,)),
+    State.ESTABLISHED: frozenset((Timer.KEEPALIVE,)),
+    State.FIN_WAIT_1: frozenset((Timer.RETRANSMISSION,)),
+    State.FIN_WAIT_2: frozenset((Timer.KEEPALIVE, Timer.LINGER)),
+    State.CLOSE_WAIT: frozenset((Timer.KEEPALIVE,)),
+    State.CLOSING: frozenset((Timer.RETRANSMISSION,)),
+    State.LINGERING: frozenset((Timer.LINGER,)),
+    State.CLOSED: frozenset(),
+}
+"""
+What ends each state when nothing comes any more: one of these timers is armed at any time.
+
+There are two exceptions, both of the user's making: a keepalive that is switched off, and a reader that is paused while
+the last bytes wait for him.  Whatever the state, what is in flight has its retransmission timer as well.  A test
+compares this table with what connections do (L{twisted_utp.testing.guards}).
+"""

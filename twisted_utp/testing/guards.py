@@ -1,0 +1,62 @@
+"""
+Is there anything that could wait for ever?
+
+A connection that waits for its peer without a timer never ends when the peer says nothing more, and its user never
+hears of it.  L{unguarded} may be asked of any connection, between any two turns of its port's wheel.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.states import GUARDS, State
+from twisted_utp.proto.timers import NEVER, Timer
+
+
+def unguarded(connection: Connection) -> str | None:
+    """
+    Why might it wait for ever?
+
+    @return: the reason; L{None} when there is none, or when it is still to have its turn to send.
+    """
+    state, timers = connection.state, connection.timers
+    if state is State.CLOSED:
+        return None if timers.next() == NEVER else "CLOSED, and a timer runs"
+    if connection in connection._mux._ready:
+        return None
+    if not _is_scheduled(connection):
+        return f"{state.name}: its port does not know its next deadline"
+    if connection.ack_pending:
+        return f"{state.name}: an acknowledgement waits for nothing"
+    if not any(timers.is_armed(timer) for timer in GUARDS[state]) and not _is_excused(connection):
+        return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
+    return _unguarded_bytes(connection)
+
+
+def _is_excused(connection: Connection) -> bool:
+    """
+    Does its user want it so?
+    """
+    if connection.state is State.LINGERING:
+        return not connection.is_done  # a reader that is paused
+    return Timer.KEEPALIVE in GUARDS[connection.state] and not connection._keepalive
+
+
+def _unguarded_bytes(connection: Connection) -> str | None:
+    sender, timers = connection.sender, connection.timers
+    if connection.state in (State.SYN_SENT, State.LINGERING) or not sender.is_confirmed:
+        return None  # nothing leaves yet, or any more
+    if sender.board.flights:
+        is_waiting = timers.is_armed(Timer.RETRANSMISSION)
+        return None if is_waiting else f"{connection.state.name}: what is in flight has no timer"
+    if not sender.buffer.nbytes and (not sender.eof_queued or sender.fin_seq is not None):
+        return None
+    is_waiting = timers.is_armed(Timer.RETRANSMISSION) or timers.is_armed(Timer.PACING)
+    return None if is_waiting else f"{connection.state.name}: what waits to be sent has no timer"
+
+
+def _is_scheduled(connection: Connection) -> bool:
+    due = connection.timers.next()
+    if due == NEVER:
+        return True
+    at = connection.scheduled_at
+    return at <= due and any(entry[0] == at and entry[2] is connection for entry in connection._mux._deadlines)
