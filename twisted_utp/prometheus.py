@@ -38,6 +38,7 @@ _COUNTERS = {
     "resets_sent": "RESETs sent to strangers",
     "malformed": "Datagrams that looked like uTP and were not well-formed",
     "not_utp": "Datagrams of other protocols",
+    "truncated": "Datagrams and ICMP messages that arrived incomplete, and were dropped",
     "read_calls": "System calls that received something",
     "write_calls": "System calls that sent something",
 }

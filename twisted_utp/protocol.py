@@ -258,7 +258,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         See L{IUTPListeningPort.stats <twisted_utp.interfaces.IUTPListeningPort.stats>}.
         """
         port = self._port
-        return self.multiplexer.snapshot(reads=getattr(port, "reads", None), writes=getattr(port, "writes", None))
+        return self.multiplexer.snapshot(
+            reads=getattr(port, "reads", None),
+            writes=getattr(port, "writes", None),
+            truncated=getattr(port, "truncated", 0),
+        )
 
     def change_settings(self, **changes: Any) -> None:
         """

@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from benchmarks.peers.account import Account, obey, report
-from twisted_utp.udp.offload import ANCILLARY_SPACE, SOL_UDP, UDP_GRO, offload, segment_message, segment_size
+from twisted_utp.udp.offload import CONTROL_SPACE, offload, segment_message, segment_size
+from twisted_utp.udp.options import SOL_UDP, UDP_GRO
 
 BUFFER = 4 * 1024 * 1024
 READ_SIZE = 65_536
@@ -77,7 +78,7 @@ class Relay:
     def _read(self, ready: socket.socket) -> None:
         for _ in range(READS_IN_A_ROW):
             try:
-                data, messages, _, source = ready.recvmsg(READ_SIZE, ANCILLARY_SPACE)
+                data, messages, _, source = ready.recvmsg(READ_SIZE, CONTROL_SPACE)
             except OSError:
                 return  # nothing more; or a message that a port is closed
             due = time.monotonic() + self._delay

@@ -194,6 +194,98 @@ async def test_adopted_by_the_reactor() -> None:
             assert outside.fileno() >= 0
 
 
+# Level, option, value: what an earlier owner may have wanted.
+EARLIER_OWNERS = {
+    "nothing": (),
+    "systemd": ((1, 29, 1), (0, 8, 1)),  # Timestamping=, PassPacketInfo=
+    "talkative": ((1, 35, 1), (1, 40, 1), (1, 75, 1), (0, 12, 1), (0, 13, 1), (0, 20, 1), (0, 7, 1)),
+    "merges": ((17, 104, 1),),
+    "cuts": ((17, 103, 100),),
+    "corks": ((17, 1, 1), (1, 11, 1)),
+    "IPsec": ((17, 100, 2),),
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="these options are Linux's")
+@pytest.mark.parametrize("offload", ["1", "0"])
+@pytest.mark.parametrize("owner", EARLIER_OWNERS)
+@pytest.mark.parametrize("adopts", ["string", "reactor"])
+@asynchronous
+async def test_adopted_from_anybody(monkeypatch: pytest.MonkeyPatch, offload: str, owner: str, adopts: str) -> None:
+    """Whatever an earlier owner has set on the socket, streams in both directions are what was sent."""
+    from twisted_utp import UTPProtocol
+
+    monkeypatch.setenv("TWISTED_UTP_OFFLOAD", offload)
+    outside = bound()
+    for option in EARLIER_OWNERS[owner]:
+        outside.setsockopt(*option)
+    address, number = outside.getsockname()
+    protocol = UTPProtocol(reactor)
+    if adopts == "string":
+        port = await serverFromString(reactor, f"utp:fd={outside.detach()}").listen(ECHO)
+    else:
+        udp = reactor.adoptDatagramPort(outside.fileno(), socket.AF_INET, protocol, maxPacketSize=65535)
+        outside.close()
+        port = protocol.listen(ECHO)
+    asking = await ask(f"utp:{address}:{number}", b"".join(index.to_bytes(4, "big") for index in range(500_000)))
+    assert port.stats().truncated == 0
+    await hang_up(asking)
+    await port.stopListening()
+    if adopts == "reactor":
+        await udp.stopListening()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="these options are Linux's")
+@pytest.mark.parametrize("offload", ["1", "0"])
+@asynchronous
+async def test_what_waits_in_an_adopted_socket(monkeypatch: pytest.MonkeyPatch, offload: str) -> None:
+    """Datagrams that were merged for an earlier owner come apart again, also when we merge none."""
+    monkeypatch.setenv("TWISTED_UTP_OFFLOAD", offload)
+    arrived: list[bytes] = []
+
+    class Node(DatagramProtocol):
+        def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+            arrived.append(datagram)
+
+    outside = bound()
+    try:
+        outside.setsockopt(17, 104, 1)
+    except OSError:
+        return  # this kernel merges nothing
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(17, 103, 4)
+        sender.sendto(b"one.two.tri.", outside.getsockname())
+    outside.setsockopt(17, 104, 0)
+    port = await serverFromString(reactor, f"utp:fd={outside.detach()}").listen(ECHO)
+    port.protocol.share_with(Node())
+    await until(lambda: arrived)
+    assert arrived == [b"one.", b"two.", b"tri."]
+    port.protocol.stop_sharing()
+    await port.stopListening()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="extension headers are asked for as on Linux")
+@asynchronous
+async def test_control_messages_without_room() -> None:
+    """What arrives with more of them than there is room for is dropped and counted; the others arrive."""
+    port = await listen(r"utp:0:interface=\:\:1")
+    inner = port.protocol.transport.socket
+    inner.setsockopt(socket.IPPROTO_IPV6, 58, 1)  # IPV6_RECVDSTOPTS, from somebody who shares the socket
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        options = bytes([0, 99]) + (b"\x1e\xfd" + bytes(253)) * 3 + b"\x1e\x1f" + bytes(31)  # 800 bytes, for nobody
+        try:
+            sender.setsockopt(socket.IPPROTO_IPV6, 59, options)  # IPV6_DSTOPTS
+        except PermissionError:
+            await port.stopListening()
+            pytest.skip("it takes more rights to send extension headers")
+        sender.sendto(bytes(20), ("::1", port.getHost().port))
+    await until(lambda: port.stats().truncated)
+    asking = await ask(rf"utp:\:\:1:{port.getHost().port}")
+    assert port.stats().truncated == 1
+    await hang_up(asking)
+    await port.stopListening()
+
+
 @asynchronous
 async def test_what_cannot_be_adopted() -> None:
     """A TCP socket, an unbound one and what is no socket are errors that say so."""
@@ -201,6 +293,10 @@ async def test_what_cannot_be_adopted() -> None:
         for descriptor in (stream.fileno(), unbound.fileno(), 99_999):
             with pytest.raises(ValueError, match=f"descriptor={descriptor}: expected a (bound UDP )?socket"):
                 await UTPServerEndpoint.adopting(reactor, descriptor).listen(ECHO)
+    with bound() as connected:
+        connected.connect(("127.0.0.1", 9))
+        with pytest.raises(ValueError, match="expected a socket that is not connected"):
+            await UTPServerEndpoint.adopting(reactor, connected.fileno()).listen(ECHO)
     with pytest.raises(ValueError, match="fd='three': expected the number"):
         serverFromString(reactor, "utp:fd=three")
     with pytest.raises(ValueError, match="systemd='0': expected .* systemd has passed none"):

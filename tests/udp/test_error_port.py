@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.test.reactormixins import ReactorBuilder
-from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.udp import DatagramTooBig, listen_udp, train_port
-from twisted_utp.udp.error_port import PatientSocket
 from twisted_utp.udp.error_queue import MAX_PENDING
 from twisted_utp.udp.offload import SWITCH
 
@@ -175,15 +173,15 @@ class FailingSocket:
 @pytest.mark.parametrize("dont_fragment", [False, True])
 def test_pending_errors_lose_nothing(code: int, count: int, dont_fragment: bool) -> None:
     """An error that belongs to an earlier datagram costs one more call, not the train."""
-    from twisted_utp.udp.offload_port import MAX_SEGMENTS, OffloadUDPPort
+    from twisted_utp.udp.offload_port import OffloadUDPPort
 
     port = OffloadUDPPort(0, Hearing(), "127.0.0.1", 65_535, None)
-    port.max_segments = MAX_SEGMENTS
+    port.cuts_trains = True
     call = Failing(code, code)
     port.socket = FailingSocket(call)
     train = Transmit(("127.0.0.1", 9), b"x" * count, 1, count, dont_fragment and count == 1)
     assert port.send([train], refuse) == []
-    assert (call.calls, port.writes, port.max_segments) == (3, 1, MAX_SEGMENTS)
+    assert (call.calls, port.writes, port._singly) == (3, 1, {})
 
 
 def test_errors_of_the_call_itself() -> None:
@@ -201,31 +199,10 @@ def test_errors_of_the_call_itself() -> None:
 
 def test_trains_on_a_path_that_has_become_narrower() -> None:
     """The kernel cuts no segments that it would have to fragment: they leave one by one; trains stay."""
-    from twisted_utp.udp.offload_port import MAX_SEGMENTS, OffloadUDPPort
+    from twisted_utp.udp.offload_port import OffloadUDPPort
 
     port = OffloadUDPPort(0, Hearing(), "127.0.0.1", 65_535, None)
-    port.max_segments = MAX_SEGMENTS
+    port.cuts_trains = True
     port.socket = FailingSocket(call := Failing(*[errno.EMSGSIZE] * (MAX_PENDING + 1)))
     assert port.send([Transmit(("127.0.0.1", 9), b"xyz", 1, 3)], refuse) == []
-    assert (call.calls, port.writes, port.max_segments) == (MAX_PENDING + 1 + 3, 3, MAX_SEGMENTS)
-
-
-class PatientSocketTests(SynchronousTestCase):
-    """
-    The socket that Twisted's own methods get.
-    """
-
-    def test_it_is_the_same_socket(self) -> None:
-        """Same descriptor, same settings, not blocking."""
-        created = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        descriptor = created.fileno()
-        patient = PatientSocket.in_place_of(created)
-        self.addCleanup(patient.close)
-        assert (patient.fileno(), patient.getblocking()) == (descriptor, False)
-        with pytest.raises(BlockingIOError):
-            patient.recvfrom(10)
-
-    def test_other_errors_are_raised(self) -> None:
-        """Only what may be somebody else's error is tried again."""
-        with PatientSocket(socket.AF_INET, socket.SOCK_DGRAM) as patient, pytest.raises(OSError, match="too long"):
-            patient.sendto(bytes(70_000), ("127.0.0.1", 9))
+    assert (call.calls, port.writes, port._singly) == (MAX_PENDING + 1 + 3, 3, {})

@@ -151,6 +151,25 @@ def test_our_own_interface() -> None:
     assert errors == Errors([], 1372)
 
 
+@pytest.mark.parametrize("flag", [socket.MSG_CTRUNC, socket.MSG_TRUNC])
+def test_truncated_messages(flag: int) -> None:
+    """What found no room is counted, and nothing is read from the rest."""
+    message = (0, 11, struct.pack("=IBBBBII", 111, 2, 3, 3, 0, 0, 0))
+    answers = [(b"x", [message], flag, ("127.0.0.1", 9)), (b"y", [message], 0, ("127.0.0.1", 9))]
+
+    class Queue:
+        def recvmsg(self, *arguments: Any) -> Any:
+            if not answers:
+                raise BlockingIOError
+            return answers.pop(0)
+
+        def getsockopt(self, *arguments: Any) -> int:
+            return 0
+
+    errors = read_errors(Queue())  # type: ignore[arg-type]
+    assert (errors.truncated, [returned.quoted for returned in errors.returned]) == (1, [b"y"])
+
+
 @pytest.mark.parametrize("name", [None, "", ()])
 def test_messages_without_an_address(name: Any) -> None:
     """Of a sort that we do not know: no use, no harm."""

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from twisted_utp.proto.values import Datagram, Transmit
 from twisted_utp.udp.offload import SWITCH, offload
-from twisted_utp.udp.offload_port import LOOK_AGAIN, MAX_SEGMENTS, OffloadUDPPort
+from twisted_utp.udp.offload_port import LOOK_AGAIN, MAX_SEGMENTS, MAX_SINGLY, SINGLY, OffloadUDPPort
 
 needs_kernel = pytest.mark.skipif(
     not (offload().gso and offload().gro), reason="this kernel neither cuts nor merges trains, or is told not to"
@@ -78,6 +78,7 @@ class Refusing:
         self._errors = list(errors)
         self._trains_only = trains_only
         self.singles = 0
+        self.trains = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -89,6 +90,7 @@ class Refusing:
 
     def sendmsg(self, *arguments: Any) -> int:
         """A train."""
+        self.trains += 1
         self._fail()
         return int(self._real.sendmsg(*arguments))
 
@@ -185,19 +187,39 @@ def test_datagrams_arrive_as_they_were_sent(ports: Ports, count: int) -> None:
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])
 def test_a_driver_that_cannot_cut(ports: Ports, code: int) -> None:
-    """It says so only when it should: the train goes out one by one, nothing is lost, and no further one is tried."""
+    """
+    It says so only when it should: the train goes out one by one, and nothing is lost.  The next ones to that host
+    are not tried whole, but after a while one is; other hosts' are.
+    """
     sender, receiver = ports
-    sender.max_segments = MAX_SEGMENTS
-    sender.socket = Refusing(sender.socket, code, trains_only=True)
+    sender.cuts_trains = True
+    sender.socket = refusing = Refusing(sender.socket, code, trains_only=True)
     sent = train(receiver)
     assert sender.send([sent], refuse) == []
-    assert sender.max_segments == 1
     arrived: list[bytes] = []
     while batch := received(receiver):
         arrived += singles(batch)
     assert arrived == sent.segments()
+    for _ in range(SINGLY):
+        assert sender.send([train(receiver, count=3)], refuse) == []
+    assert (refusing.trains, refusing.singles) == (1, 10 + 3 * SINGLY)
     assert sender.send([train(receiver, count=3)], refuse) == []
-    assert sender.socket.singles == 13
+    assert (refusing.trains, refusing.singles) == (2, 10 + 3 * SINGLY)
+
+
+def test_one_route_that_cannot_cut(ports: Ports) -> None:
+    """Trains to another host leave whole; and hosts that are refused are remembered up to a number."""
+    sender, receiver = ports
+    sender.cuts_trains = True
+    sender.socket = refusing = Refusing(sender.socket, errno.EINVAL, trains_only=True)
+    port = receiver.getHost().port
+    sender.send([Transmit(("127.0.0.9", port), b"xyz", 1, 3), Transmit(("127.0.0.1", port), b"xyz", 1, 3)], refuse)
+    assert refusing.trains >= 2 and sender._singly == {"127.0.0.9": SINGLY}
+    assert singles(received(receiver)) == [b"x", b"y", b"z"]
+    sender.socket = Refusing(sender.socket, *[errno.EINVAL] * (MAX_SINGLY + 10), trains_only=True)
+    for index in range(MAX_SINGLY + 10):
+        sender.send([Transmit((f"127.0.{1 + index // 250}.{1 + index % 250}", port), b"xy", 1, 2)], refuse)
+    assert len(sender._singly) == MAX_SINGLY
 
 
 def test_a_route_that_is_narrower_than_its_interface(ports: Ports) -> None:
@@ -206,15 +228,16 @@ def test_a_route_that_is_narrower_than_its_interface(ports: Ports) -> None:
     goes out one by one.  Later trains may go elsewhere, and are tried again.
     """
     sender, receiver = ports
-    sender.max_segments = MAX_SEGMENTS
-    sender.socket = Refusing(sender.socket, errno.EMSGSIZE, trains_only=True)
+    sender.cuts_trains = True
+    sender.socket = refusing = Refusing(sender.socket, errno.EMSGSIZE, trains_only=True)
     sent = train(receiver)
     assert sender.send([sent], refuse) == []
-    assert sender.max_segments == MAX_SEGMENTS
+    assert sender.send([sent], refuse) == []
+    assert refusing.trains >= 2 and sender._singly == {}
     arrived: list[bytes] = []
     while batch := received(receiver):
         arrived += singles(batch)
-    assert arrived == sent.segments()
+    assert arrived == 2 * sent.segments()
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
@@ -235,7 +258,7 @@ def test_a_full_socket_loses_nothing(ports: Ports, code: int) -> None:
 def test_a_socket_that_fills_amid_single_datagrams(ports: Ports) -> None:
     """When a train goes out one by one and the socket fills, the rest of it is handed back as a shorter train."""
     sender, receiver = ports
-    sender.max_segments = 1
+    sender.cuts_trains = False
     real = sender.socket
     sent = train(receiver, count=5, size=100, last=50)
     assert sender.send([Transmit(sent.address, sent.payload[:200], 100, 2)], refuse) == []

@@ -104,13 +104,14 @@ class Multiplexer:
     def __len__(self) -> int:
         return len(set(self._connections.values()))
 
-    def snapshot(self, *, reads: int | None = None, writes: int | None = None) -> PortStats:
+    def snapshot(self, *, reads: int | None = None, writes: int | None = None, truncated: int = 0) -> PortStats:
         """
         What the port has counted.
 
         @param reads: system calls that received something, when the owner knows; C{writes} that sent.
+        @param truncated: what the owner has dropped because it was incomplete.
         """
-        return port_snapshot(self.stats, self.gate.census, set(self._connections.values()), reads, writes)
+        return port_snapshot(self.stats, self.gate.census, set(self._connections.values()), reads, writes, truncated)
 
     def is_idle(self) -> bool:
         """

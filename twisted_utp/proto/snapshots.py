@@ -82,12 +82,18 @@ def note_ended(counters: PortCounters, connection: Connection) -> None:
 
 
 def port_snapshot(
-    counters: PortCounters, census: Census, connections: Iterable[Connection], reads: int | None, writes: int | None
+    counters: PortCounters,
+    census: Census,
+    connections: Iterable[Connection],
+    reads: int | None,
+    writes: int | None,
+    truncated: int,
 ) -> PortStats:
     """
     A port at this moment.
 
     @param reads: system calls that received, L{None} for one a datagram; C{writes} that sent.
+    @param truncated: see L{PortStats}.
     """
     known = {name: getattr(counters, name) for name in PortCounters.__slots__ if name in _PORT_FIELDS}
     known["sizes_received"] = _histogram(counters.sizes_received)
@@ -97,6 +103,7 @@ def port_snapshot(
         half_open=census.half_open,
         read_calls=counters.datagrams_received if reads is None else reads,
         write_calls=counters.datagrams_sent if writes is None else writes,
+        truncated=truncated,
         **_sums(counters, connections),
         **known,
     )

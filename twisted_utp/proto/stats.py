@@ -180,6 +180,8 @@ class PortStats:
     @ivar packets_retransmitted: datagrams sent again.
     @ivar overhead_connect: see L{ConnectionStats}, as the other four.
     @ivar read_calls: system calls that received something; C{write_calls} that sent something.
+    @ivar truncated: datagrams, and ICMP messages, that the system handed over incomplete: dropped, and not counted
+        as received.
     """
 
     connections: int
@@ -222,6 +224,7 @@ class PortStats:
     overhead_close: int
     read_calls: int
     write_calls: int
+    truncated: int
 
     @property
     def calls_per_datagram(self) -> float:

@@ -6,16 +6,14 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from typing import Any, cast
 
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
 
-from twisted_utp.udp.error_port import PlainErrorReportingPort
 from twisted_utp.udp.offload_port import OffloadUDPPort
-from twisted_utp.udp.opening import MAX_DATAGRAM, can_offload
+from twisted_utp.udp.opening import MAX_DATAGRAM, has_linux_sockets
+from twisted_utp.udp.options import clear_options, is_connected
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
@@ -23,18 +21,20 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 def adopt_udp(reactor: Any, descriptor: int, protocol: DatagramProtocol) -> IListeningPort:
     """
     Listen on a bound UDP socket.  The descriptor is duplicated: the caller's stays open and is the caller's to close.
+    Options that would harm us are cleared, see L{clear_options}.
 
-    @raise ValueError: when it is no bound UDP socket, IPv4 or IPv6.
+    @raise ValueError: when it is no bound UDP socket, IPv4 or IPv6, or is connected to one peer.
     """
     family = _family(descriptor)
-    kind = OffloadUDPPort if can_offload(reactor) else PlainErrorReportingPort
-    if not isinstance(reactor, PosixReactorBase) or not sys.platform.startswith("linux"):
+    if not has_linux_sockets(reactor):
         adopted = reactor.adoptDatagramPort(descriptor, family, protocol, maxPacketSize=MAX_DATAGRAM)
         return cast(IListeningPort, adopted)
     # What adoptDatagramPort does, for the ports that we open ourselves.
-    port: Any = kind._fromListeningDescriptor(reactor, descriptor, family, protocol, MAX_DATAGRAM)
+    port: Any = OffloadUDPPort._fromListeningDescriptor(reactor, descriptor, family, protocol, MAX_DATAGRAM)
+    clear_options(port._preexistingSocket)
     port._preexistingSocket = port.prepared(port._preexistingSocket)
     port.startListening()
+    port.read_waiting()
     return cast(IListeningPort, port)
 
 
@@ -44,7 +44,9 @@ def _family(descriptor: int) -> int:
     except OSError as error:
         raise ValueError(f"descriptor={descriptor!r}: expected a socket: {error}") from None
     with probe:
-        if probe.family not in _FAMILIES or probe.type != socket.SOCK_DGRAM or not probe.getsockname()[1]:
+        is_udp = probe.type == socket.SOCK_DGRAM and probe.proto in (0, socket.IPPROTO_UDP)
+        if probe.family not in _FAMILIES or not is_udp or not probe.getsockname()[1]:
             raise ValueError(f"descriptor={descriptor!r}: expected a bound UDP socket, not {probe!r}")
-        probe.setblocking(False)  # of the open file, which the duplicates share
+        if is_connected(probe):
+            raise ValueError(f"descriptor={descriptor!r}: expected a socket that is not connected, not {probe!r}")
         return probe.family

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted_utp.proto.values import Address, Obstacle, ReturnedDatagram
+from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF
 
 # <linux/in.h>, <linux/in6.h>, <linux/socket.h>; the socket module lacks names for them on most versions of Python, or
 # on other systems.
@@ -23,12 +24,11 @@ _IPPROTO_IPV6 = 41
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _MSG_ERRQUEUE = 0x2000
+_READ_ERRORS = _MSG_ERRQUEUE | getattr(socket, "MSG_DONTWAIT", 0)
 
 # <linux/errqueue.h>, struct sock_extended_err: errno, origin, type, code, padding, info, data.
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_LOCAL, _ORIGIN_ICMP, _ORIGIN_ICMP6 = 1, 2, 3
-# The address of whoever complains follows it, up to a sockaddr_in6.
-_ANCILLARY_SPACE = socket.CMSG_SPACE(_EXTENDED_ERROR.size + 28) if hasattr(socket, "CMSG_SPACE") else 0
 
 # RFC 792, RFC 1122 (3.2.2.1), RFC 4443 (3.1, 3.2): types, and the codes that speak of the port or its protocol.
 _ICMP_UNREACHABLE, _ICMP_PORT, _ICMP_PROTOCOL, _ICMP_TOO_BIG = 3, 3, 2, 4
@@ -65,10 +65,12 @@ class Errors:
     @ivar returned: datagrams that came back.
     @ivar interface_size: the largest UDP payload that goes out unfragmented through the interface for which the last
         datagram was too big; 0 when none was.
+    @ivar truncated: messages of which not everything found room; nothing is guessed from the rest.
     """
 
     returned: list[ReturnedDatagram] = field(default_factory=list)
     interface_size: int = 0
+    truncated: int = 0
 
 
 def report_errors(udp_socket: socket.socket) -> bool:
@@ -95,9 +97,12 @@ def read_errors(udp_socket: socket.socket) -> Errors:
     errors = Errors()
     for _ in range(_MAX_READS):
         try:
-            quoted, messages, _flags, sent_to = udp_socket.recvmsg(_QUOTED, _ANCILLARY_SPACE, _MSG_ERRQUEUE)
+            quoted, messages, flags, sent_to = udp_socket.recvmsg(_QUOTED, CONTROL_SPACE, _READ_ERRORS)
         except OSError:
             break
+        if flags & CUT_OFF:
+            errors.truncated += 1
+            continue
         for level, kind, data in messages:
             if (level, kind) in _ERROR_MESSAGES and len(data) >= _EXTENDED_ERROR.size:
                 _take(errors, quoted, sent_to, data)

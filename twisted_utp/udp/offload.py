@@ -14,10 +14,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
-# <linux/udp.h>; the socket module has no names for them.
-SOL_UDP = 17
-UDP_SEGMENT = 103
-UDP_GRO = 104
+from twisted_utp.udp.options import SOL_UDP, UDP_GRO, UDP_SEGMENT
 
 SWITCH = "TWISTED_UTP_OFFLOAD"
 """Environment variable: C{0} does without the kernel's help, for tests and for drivers that lie."""
@@ -25,8 +22,13 @@ SWITCH = "TWISTED_UTP_OFFLOAD"
 _UINT16 = struct.Struct("=H")
 _INT = struct.Struct("=i")
 
-# recvmsg's room for the one control message that we ask for.
-ANCILLARY_SPACE = socket.CMSG_SPACE(_INT.size) if hasattr(socket, "CMSG_SPACE") else 0
+# recvmsg's room for control messages.  We ask for one or two; others may be switched on by whoever shares the socket,
+# and all that Linux has for IPv4 and IPv6, but for extension headers, fit.  It is allocated for each call: up to this
+# size from the interpreter's own small blocks.
+CONTROL_SPACE = 512
+
+# recvmsg's flags that say that something is missing: of the datagram, of the control messages.
+CUT_OFF = socket.MSG_TRUNC | socket.MSG_CTRUNC if hasattr(socket, "MSG_CTRUNC") else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,6 @@ def segment_size(messages: list[tuple[int, int, bytes]]) -> int:
     How long each datagram in a received buffer is; 0 when there is only one.
     """
     for level, kind, data in messages:
-        if level == SOL_UDP and kind == UDP_GRO:
+        if level == SOL_UDP and kind == UDP_GRO and len(data) >= _INT.size:
             return int(_INT.unpack_from(data)[0])
     return 0

@@ -2,13 +2,15 @@
 How does a UDP port move many datagrams with one system call?
 
 It is Twisted's own UDP port in everything but reading and sending: it reads with C{recvmsg}, into which the kernel puts
-datagrams that arrived together, and sends a train with one C{sendmsg}.
+datagrams that arrived together, and sends a train with one C{sendmsg}.  Where the kernel does not help, it reads and
+sends single datagrams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from errno import EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
+from socket import MSG_DONTWAIT
 from typing import Any
 
 from zope.interface import implementer
@@ -18,7 +20,8 @@ from twisted_utp.udp.error_port import ErrorReportingPort
 from twisted_utp.udp.error_queue import MAX_PENDING, PENDING, peer_address
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
-from twisted_utp.udp.offload import ANCILLARY_SPACE, SOL_UDP, UDP_GRO, offload, segment_message, segment_size
+from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, offload, segment_message, segment_size
+from twisted_utp.udp.options import SOL_UDP, UDP_GRO
 
 # Linux takes 64 segments on every kernel that can cut trains at all (128 since 6.9).
 MAX_SEGMENTS = 64
@@ -43,8 +46,19 @@ SMALL = 512
 
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
 
-# What drivers that claim to cut trains, and cannot, answer when they should (quinn's experience).
+# What drivers that claim to cut trains, and cannot, answer when they should (quinn's experience); and the kernel, for
+# routes through IPsec, and for those whose MTU is less than a segment.
 _CANNOT_CUT = frozenset((EIO, EINVAL))
+
+# So many trains to a host then leave one by one before the next is tried whole, which costs one call if it is refused
+# again.  More is slower to notice that a route has changed.
+SINGLY = 256
+
+# Hosts for which that is remembered.  One that is forgotten is only tried again early.
+MAX_SINGLY = 256
+
+# Reads that empty an adopted socket, at most: as many datagrams as its buffer can hold, and a few.
+MAX_WAITING = 16_384
 
 
 @implementer(ITrainPort)
@@ -52,16 +66,19 @@ class OffloadUDPPort(ErrorReportingPort):
     """
     A UDP port for reactors that watch file descriptors, on Linux.
 
-    @ivar max_segments: see L{ITrainPort}; 1 once the driver has refused to cut a train.
+    @ivar max_segments: see L{ITrainPort}.
     @ivar max_bytes: see L{ITrainPort}.
+    @ivar cuts_trains: the kernel cuts them; else they leave one by one.
     @ivar reads: system calls that received something; C{writes} those that sent.
     """
 
+    max_segments = MAX_SEGMENTS
     max_bytes = MAX_BYTES
 
     def __init__(self, port: int, proto: Any, interface: str, maxPacketSize: int, reactor: Any) -> None:
         super().__init__(port, proto, interface, maxPacketSize, reactor)
-        self.max_segments = MAX_SEGMENTS if offload().gso else 1
+        self.cuts_trains = offload().gso
+        self._singly: dict[str, int] = {}  # hosts that get no trains, and for how many trains yet
         self._has_errors = False  # the error queue is worth a look, whatever else there is to read
         self.reads = 0
         self.writes = 0
@@ -76,19 +93,59 @@ class OffloadUDPPort(ErrorReportingPort):
             prepared.setsockopt(SOL_UDP, UDP_GRO, 1)
         return prepared
 
+    def read_waiting(self) -> None:
+        """
+        What has arrived for an earlier owner may have been merged for him.  When we do not merge, it has to be read
+        before that is switched off; the protocol gets it in the reactor's next turn.
+        """
+        if offload().gro:
+            return
+        try:
+            self.socket.setsockopt(SOL_UDP, UDP_GRO, 1)
+        except OSError:
+            return  # a kernel that merges nothing
+        waiting: list[Datagram] = []
+        for merges in (1, 0):
+            self.socket.setsockopt(SOL_UDP, UDP_GRO, merges)
+            for _ in range(MAX_WAITING):
+                read = self._receive(0)
+                if not read:
+                    break
+                waiting += read if merges else ()  # in that moment: nobody could tell whether it was merged
+        if waiting:
+            reactor: Any = self.reactor
+            reactor.callLater(0, self._deliver, waiting)
+
+    def _deliver(self, waiting: list[Datagram]) -> None:
+        if self.connected:
+            self.protocol.datagrams_received(waiting)
+
     # --- Reading -----------------------------------------------------------------------------------------------
 
     def doRead(self) -> None:
         """
         Read what is there, within reason, and hand it over at once.
         """
+        datagrams = self._receive(SMALL if self._alone > LOOK_AGAIN and self._alone % LOOK_AGAIN else 0)
+        self._alone = self._alone + 1 if len(datagrams) == 1 and len(datagrams[0].data) < SMALL else 0
+        # Some reactors wake us for errors as for datagrams.
+        if self.reports_errors and (self._has_errors or not datagrams):
+            self._has_errors = False
+            self.read_errors()
+        if datagrams:
+            self.protocol.datagrams_received(datagrams)
+
+    def _receive(self, enough: int) -> list[Datagram]:
+        """
+        @param enough: a datagram shorter than that is taken for the last.
+        """
         datagrams: list[Datagram] = []
         receive = self.socket.recvmsg
         room = MAX_READ_BYTES
-        enough = SMALL if self._alone > LOOK_AGAIN and self._alone % LOOK_AGAIN else 0
         for _ in range(MAX_READS):
             try:
-                data, messages, _flags, sender = receive(READ_SIZE, ANCILLARY_SPACE)
+                # Whether a call waits is a matter of the open file, so whoever shares it could change that.
+                data, messages, flags, sender = receive(READ_SIZE, CONTROL_SPACE, MSG_DONTWAIT)
             except OSError as error:
                 if error.errno == EINTR:
                     continue
@@ -97,18 +154,15 @@ class OffloadUDPPort(ErrorReportingPort):
                     break
                 self._has_errors = True
                 continue
+            if flags & CUT_OFF:
+                self.truncated += 1
+                continue
             datagrams.append(Datagram(data, peer_address(sender), segment_size(messages) if messages else 0))
             room -= len(data)
             if room <= 0 or len(data) < enough:
                 break
         self.reads += len(datagrams)
-        self._alone = self._alone + 1 if len(datagrams) == 1 and room > MAX_READ_BYTES - SMALL else 0
-        # Some reactors wake us for errors as for datagrams.
-        if self.reports_errors and (self._has_errors or not datagrams):
-            self._has_errors = False
-            self.read_errors()
-        if datagrams:
-            self.protocol.datagrams_received(datagrams)
+        return datagrams
 
     # --- Sending -----------------------------------------------------------------------------------------------
 
@@ -134,7 +188,7 @@ class OffloadUDPPort(ErrorReportingPort):
         """
         @return: the part of the train for which there was no room.
         """
-        if transmit.count > 1 and self.max_segments == 1:
+        if transmit.count > 1 and (not self.cuts_trains or (self._singly and self._leaves_singly(transmit))):
             return self._send_singles(transmit, failed)
         try:
             self._send_now(transmit)
@@ -148,11 +202,12 @@ class OffloadUDPPort(ErrorReportingPort):
     def _send_now(self, transmit: Transmit) -> None:
         if transmit.dont_fragment:
             with no_fragments(self.socket):
-                self.socket.sendto(transmit.payload, transmit.address)
+                self.socket.sendto(transmit.payload, MSG_DONTWAIT, transmit.address)
         elif transmit.count == 1:
-            self.socket.sendto(transmit.payload, transmit.address)
+            self.socket.sendto(transmit.payload, MSG_DONTWAIT, transmit.address)
         else:
-            self.socket.sendmsg([transmit.payload], segment_message(transmit.segment_size), 0, transmit.address)
+            cut = segment_message(transmit.segment_size)
+            self.socket.sendmsg([transmit.payload], cut, MSG_DONTWAIT, transmit.address)
         self.writes += 1
 
     def _send_again(self, transmit: Transmit, error: OSError, failed: SendFailed) -> Transmit | None:
@@ -173,7 +228,9 @@ class OffloadUDPPort(ErrorReportingPort):
         if error.errno in _NO_ROOM:
             return transmit
         if transmit.count > 1 and error.errno in _CANNOT_CUT:
-            self.max_segments = 1
+            self._singly[transmit.address[0]] = SINGLY
+            while len(self._singly) > MAX_SINGLY:
+                del self._singly[next(iter(self._singly))]
             return self._send_singles(transmit, failed)
         if transmit.count > 1 and error.errno == EMSGSIZE:
             # The path has become narrower than the segments: trains are never fragmented, single datagrams are.
@@ -183,6 +240,18 @@ class OffloadUDPPort(ErrorReportingPort):
         else:
             failed(transmit, error)
         return None
+
+    def _leaves_singly(self, transmit: Transmit) -> bool:
+        """
+        Has the kernel refused to cut a train to that host, not long ago?
+        """
+        host = transmit.address[0]
+        left = self._singly.get(host, 0)
+        if left > 1:
+            self._singly[host] = left - 1
+        elif left:
+            del self._singly[host]
+        return left > 0
 
     def _send_singles(self, transmit: Transmit, failed: SendFailed) -> Transmit | None:
         size, address = transmit.segment_size, transmit.address

@@ -11,13 +11,11 @@ from typing import Any, cast
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
-from twisted.internet.udp import Port as UDPPort
 
-from twisted_utp.udp.error_port import PlainErrorReportingPort
 from twisted_utp.udp.fragmentation import allow_fragments
 from twisted_utp.udp.interfaces import ITrainPort
-from twisted_utp.udp.offload import offload
-from twisted_utp.udp.offload_port import OffloadUDPPort
+from twisted_utp.udp.offload_port import MAX_WAITING, OffloadUDPPort
+from twisted_utp.udp.options import clear_options, is_connected, merges
 from twisted_utp.udp.plain import PlainTrainPort
 
 # With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
@@ -36,30 +34,26 @@ def listen_udp(reactor: Any, port: int, protocol: DatagramProtocol, interface: s
     @param interface: an IPv4 or IPv6 address of this machine; C{""} for all IPv4 ones.
     @raise CannotListenError: when it is taken, or not ours.
     """
-    if can_offload(reactor):
-        return _listening(OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor))
-    if isinstance(reactor, PosixReactorBase) and sys.platform.startswith("linux"):
-        return _listening(PlainErrorReportingPort(port, protocol, interface, MAX_DATAGRAM, reactor))
+    if has_linux_sockets(reactor):
+        opened = OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor)
+        opened.startListening()
+        return cast(IListeningPort, opened)
     return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
 
 
-def _listening(port: UDPPort) -> UDPPort:
-    port.startListening()
-    return port
-
-
-def can_offload(reactor: Any) -> bool:
+def has_linux_sockets(reactor: Any) -> bool:
     """
-    Does the kernel take and give trains here, and does the reactor watch real file descriptors?  Reactors for tests
-    provide C{IReactorFDSet} too, but have no sockets.
+    Does the reactor watch real file descriptors, on Linux?  Reactors for tests provide C{IReactorFDSet} too, but have
+    no sockets.
     """
-    able = offload()
-    return (able.gso or able.gro) and isinstance(reactor, PosixReactorBase)
+    return isinstance(reactor, PosixReactorBase) and sys.platform.startswith("linux")
 
 
 def train_port(transport: Any) -> ITrainPort:
     """
     The L{ITrainPort} for whatever datagram transport a reactor connected the protocol to.
+
+    @raise ValueError: when its socket is connected to one peer.
     """
     udp_socket = socket_of(transport)
     if udp_socket is not None:
@@ -67,7 +61,25 @@ def train_port(transport: Any) -> ITrainPort:
         allow_fragments(udp_socket)
     if ITrainPort.providedBy(transport):
         return transport
+    if udp_socket is not None:
+        if is_connected(udp_socket):
+            raise ValueError(f"{udp_socket!r}: expected a UDP socket that is not connected to one peer")
+        was_merging = merges(udp_socket)
+        clear_options(udp_socket)
+        if was_merging:
+            _drop_waiting(udp_socket)
     return PlainTrainPort(transport, udp_socket)
+
+
+def _drop_waiting(udp_socket: socket.socket) -> None:
+    """
+    Forget what has arrived: it may have been merged for an earlier owner, and Twisted's own port could not tell.
+    """
+    for _ in range(MAX_WAITING):
+        try:
+            udp_socket.recv(0, socket.MSG_DONTWAIT)
+        except OSError:
+            break
 
 
 def socket_of(port: object) -> socket.socket | None:

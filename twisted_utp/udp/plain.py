@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Transmit
-from twisted_utp.udp.error_port import ErrorReportingPort
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
 
@@ -79,17 +78,12 @@ class PlainTrainPort:
         except OSError as error:
             if error.errno in _NO_ROOM:
                 return _remainder(transmit, sent)
-            failed(transmit, self._too_big() if transmit.dont_fragment and error.errno == EMSGSIZE else error)
+            failed(transmit, DatagramTooBig() if transmit.dont_fragment and error.errno == EMSGSIZE else error)
         except MessageLengthError as error:
-            failed(transmit, self._too_big() if transmit.dont_fragment else error)
+            failed(transmit, DatagramTooBig() if transmit.dont_fragment else error)
         except ValueError as error:  # an address of the other family
             failed(transmit, error)
         return None
-
-    def _too_big(self) -> DatagramTooBig:
-        port = self._transport
-        reports = isinstance(port, ErrorReportingPort) and port.reports_errors
-        return DatagramTooBig(port.read_errors() if reports else 0)
 
     def full_address(self, address: Address) -> Address:
         """
