@@ -1271,6 +1271,76 @@ def test_giving_up_on_the_last_fin(exchange: type[Exchange]) -> None:
         assert [lost.reason for lost in peer.lost] == [reason]
 
 
+@pytest.mark.parametrize("linger", [0, 1])
+@pytest.mark.parametrize("first", ["we", "the peer"])
+def test_fin_that_is_never_acknowledged(exchange: type[Exchange], first: str, linger: int) -> None:
+    """KTorrent acknowledges everything but a FIN: the user hears so soon, and it is repeated behind his back."""
+    peer = exchange(UTPConfig(linger=linger))
+    connection = peer.dial()
+    if first == "the peer":
+        peer.fin()
+    connection.write(b"last words", now=peer.now)
+    connection.close(now=peer.now)
+    fin = peer.flush()[-1]
+    peer.state(ack=fin.seq_nr - 1)
+    if first == "we":
+        peer.now += 20_000
+        peer.fin(ack=fin.seq_nr - 1)
+    assert not peer.lost and state_of(connection) is State.CLOSING
+    sent = peer.wait(SECOND)
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]
+    assert types(sent).count(FIN) >= 2
+    again = peer.wait(10 * SECOND)
+    assert types(again).count(FIN) >= 3 and set(types(again)) == {FIN}
+    assert peer.mux.gate.census.connections == 0
+    peer.wait(60 * SECOND)
+    assert len(peer.mux) == 0 and len(peer.lost) == 1
+
+
+def test_peer_that_neither_closes_nor_acknowledges_the_fin(exchange: type[Exchange]) -> None:
+    """What was written has arrived, and nobody listens any more: the user need not wait for a FIN's acknowledgement."""
+    peer = exchange()
+    connection = peer.dial()
+    connection.write(b"last words", now=peer.now)
+    connection.close(now=peer.now)
+    fin = peer.flush()[-1]
+    peer.state(ack=fin.seq_nr - 2)
+    assert not peer.wait(SECOND)[-1].payload and not peer.lost  # the last words have not arrived
+    peer.state(ack=fin.seq_nr - 1)
+    peer.wait(2 * SECOND)
+    assert peer.lost == [ConnectionLost(LossReason.DONE)] and state_of(connection) is State.FIN_WAIT_1
+
+
+def test_half_closed_reader_waits_for_the_end_of_the_stream(exchange: type[Exchange]) -> None:
+    """Our FIN's missing acknowledgement ends nothing while the peer may still have something to say."""
+    peer = exchange()
+    connection = peer.dial()
+    connection.write_eof(now=peer.now)
+    peer.flush()
+    peer.wait(10 * SECOND)
+    assert not peer.lost
+    peer.data(b"reply")
+    peer.fin()
+    assert peer.received == b"reply"
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]  # it was repeated often enough
+
+
+def test_paused_reader_is_told_last(exchange: type[Exchange]) -> None:
+    """A paused reader has not heard the peer's FIN, so it is not told that all is over before it has."""
+    peer = exchange()
+    connection = peer.dial()
+    connection.pause_reading()
+    peer.data(b"reply")
+    peer.fin()
+    connection.write_eof(now=peer.now)
+    peer.flush()
+    peer.wait(2 * SECOND)
+    assert not peer.lost
+    connection.resume_reading(now=peer.now)
+    peer.flush()
+    assert peer.events[-3:] == [DataReceived(b"reply"), EndOfStream(), ConnectionLost(LossReason.DONE)]
+
+
 def test_reorder_timer_fires(exchange: type[Exchange]) -> None:
     """A packet overtaken by one other goes again a quarter of a round trip later, without a timeout."""
     peer = exchange(PLAIN)

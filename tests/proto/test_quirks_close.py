@@ -107,6 +107,15 @@ def test_repeated_fin_is_acked_again() -> None:
     assert peer.record.events.count(EndOfStream()) == 1
 
 
+def test_fin_is_never_acknowledged() -> None:
+    """KTorrent closes in its turn and leaves it at that: no 30 seconds of waiting for our user."""
+    peer, fin = half_closed()
+    peer.fin(ack_nr=fin.seq_nr - 1)
+    peer.run_for(3.2)  # no round trip was measured yet, so the first timeout is a second
+    assert peer.record.reason is LossReason.DONE
+    assert peer.expect_until(FIN, within=10).seq_nr == fin.seq_nr
+
+
 def test_fin_with_payload_is_tolerated() -> None:
     """libtorrent takes it for EOF (US:2841); the payload is nobody's."""
     peer = connected()

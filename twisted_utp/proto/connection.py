@@ -30,7 +30,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
-from twisted_utp.proto.endings import is_reset_clean, only_fin_is_missing
+from twisted_utp.proto.endings import is_all_but_done, is_reset_clean, only_fin_is_missing
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
@@ -538,6 +538,8 @@ class Connection:
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
                 self._mux.mark_ready(self)  # the linger time may be over already
+            else:
+                self._finish_early()
 
     # --- Closing -----------------------------------------------------------------------------------------------
 
@@ -547,6 +549,8 @@ class Connection:
         self._move(Input.PEER_FIN, now)
         if self.state is State.LINGERING:
             self._linger(now)
+        else:
+            self._finish_early()
 
     def _on_fin_acked(self, now: int) -> None:
         if Input.FIN_ACKED not in TRANSITIONS[self.state]:
@@ -557,6 +561,13 @@ class Connection:
         elif self._discards:
             self._finish(LossReason.DONE)
             self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+
+    def _finish_early(self) -> None:
+        """
+        Tell the user when nothing can be lost any more.  The FIN goes on being repeated until L{_give_up}.
+        """
+        if is_all_but_done(self):
+            self._finish(LossReason.DONE)
 
     def _linger(self, now: int) -> None:
         """
@@ -731,6 +742,8 @@ class Connection:
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
             elif not self.sender.on_retransmission_timer(now, user_timeout):
                 self._give_up(now)
+            else:
+                self._finish_early()
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
             self._mux.mark_ready(self)
@@ -751,6 +764,8 @@ class Connection:
             if self._is_done:  # otherwise the last bytes wait for a paused reader
                 self._end(Input.EXPIRED, LossReason.DONE, now)
             return
+        if self._is_done and self.state is not State.FIN_WAIT_2:
+            return  # all that was written has arrived, and the FIN is repeated for no longer than anything else
         self._send_reset(now)
         if self._is_done:  # the peer still has something to say that nobody wants to hear
             self._end(Input.EXPIRED, LossReason.DONE, now)

@@ -226,6 +226,11 @@ MAX_TRAIN_BYTES = 65_000
 LINGER_RTOS = 3
 MIN_LINGER = 3_000_000
 MAX_LINGER = 10_000_000
+# Our FIN has left so often without an acknowledgement when the user hears that all is done, provided that everything
+# else was acknowledged: once, and once more as a probe or after a timeout, so within some round trips.  Once would tell
+# a program that may then exit before the FIN has certainly arrived; more make it wait for peers that never acknowledge
+# a FIN (KTorrent).  The FIN is repeated for as long as anything else would be.
+FIN_TRANSMISSIONS_BEFORE_DONE = 2
 # A peer that never sends its FIN after we closed both directions.
 FIN_WAIT_TIMEOUT = 5_000_000
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto.constants import FIN_TRANSMISSIONS_BEFORE_DONE
 from twisted_utp.proto.states import State
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ def only_fin_is_missing(connection: Connection) -> bool:
     """
     sender = connection.sender
     return connection.state is State.CLOSING and sender.board.una == sender.fin_seq
+
+
+def is_all_but_done(connection: Connection) -> bool:
+    """
+    Can nothing be lost any more, although our FIN has been repeated without an acknowledgement?
+
+    All that was written has arrived, and there is nothing more to hear: the peer's FIN was delivered, or its user does
+    not care.  A peer that is merely slow had its chance to acknowledge the FIN; KTorrent never does.
+    """
+    sender = connection.sender
+    if sender.board.una != sender.fin_seq:
+        return False
+    fin = sender.board.flights[0]
+    has_heard_all = connection._discards or (connection.receiver.is_complete and connection._eof_announced)
+    return has_heard_all and fin.transmissions >= FIN_TRANSMISSIONS_BEFORE_DONE
 
 
 def is_reset_clean(connection: Connection) -> bool:
