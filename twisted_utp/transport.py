@@ -29,6 +29,7 @@ from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
+from twisted_utp.proto.endings import only_fin_is_missing
 from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
@@ -49,6 +50,9 @@ _PULLS_IN_A_ROW = 16
 
 # Our FIN has not left yet.
 _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT))
+
+# Our FIN has arrived.
+_ALL_ACKNOWLEDGED = frozenset((State.FIN_WAIT_2, State.LINGERING, State.CLOSED))
 
 
 @implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
@@ -78,10 +82,11 @@ class UTPTransport(Settable):
 
     _aborting = False
     _reading_paused = False
+    _read_closed = False  # the peer has finished
     _write_closing = False  # loseWriteConnection was called
-    _write_closed = False  # ... and the core knows
-    _write_loss_told = False
+    _write_closed = False  # ... and our FIN has left
     _wants_pull = False
+    _awaits_write = False  # the producer was told to go on and has not written since
     _buffer_size: int | None = None
 
     def __init__(
@@ -167,9 +172,8 @@ class UTPTransport(Settable):
 
         @return: whether to be called again.
         """
-        if self._write_closed and not self._write_loss_told and self._connection.state not in _WRITE_SIDE_OPEN:
-            self._write_loss_told = True
-            self._call(self._tell_write_connection_lost)
+        if self._awaits_fin():
+            self._look_for_fin()
         if not self._aborting and self._connection.unsent_bytes * 2 <= self.bufferSize:
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
@@ -185,17 +189,20 @@ class UTPTransport(Settable):
         """
         The UDP port is about to close: tell the peer, unless it has our goodbye.
         """
-        if not self.disconnecting:
+        if not (self.disconnecting or self._connection.is_done):
             self._connection.abort(now=now)
 
     def port_lost(self, reason: Failure) -> None:
         """
-        The UDP port is no more.
+        The UDP port is no more.  Who has closed, and whose FIN has left, has no more to do with it, as with TCP.
         """
-        self._connection_lost(reason)
+        if self.disconnecting and self._has_fin_left():
+            self._lose_cleanly()
+        else:
+            self._connection_lost(reason)
 
     def _is_waiting(self) -> bool:
-        if self._write_closed and not self._write_loss_told:
+        if self._awaits_fin():
             return True
         # When the core's limit was hit, a Writable event will come; the application's own limit is ours to watch.
         return (self.producerPaused or self._wants_pull) and not self._connection.is_write_full()
@@ -208,6 +215,7 @@ class UTPTransport(Settable):
         elif self.disconnected or self._aborting:
             return
         elif isinstance(event, EndOfStream):
+            self._read_closed = True
             self._end_of_stream()
         elif isinstance(event, DataReceived) and not self.disconnecting:  # TCP does not read on either
             self._call(self._data_received, event.data)
@@ -220,31 +228,86 @@ class UTPTransport(Settable):
         """
         The peer has closed, or half closed; the two look alike.
         """
+        if self.disconnecting:  # what is left to deliver is delivered, as by TCP, which does not read any more
+            self._look_for_fin()
+            self._owner.watch(self)
+            return
         half_closeable = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is not None:
-            if not self.disconnecting:
-                self._call(half_closeable.readConnectionLost)
+            self._call(half_closeable.readConnectionLost)
             return
         # As with TCP the application is done at once.  What it wrote, and our FIN, the core delivers on its own.
-        self._connection.close(now=self._owner.clock())
-        end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
-        self._connection_lost(Failure(loss_exception(end)))
+        self._lose_cleanly()
 
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
-        if self._held and event.reason is LossReason.DONE:
-            self._held.append(event)  # a clean end comes after the data
-            return
+        if event.reason is LossReason.DONE and not self._aborting:
+            if self._held:
+                self._held.append(event)  # a clean end comes after the data
+                return
+            if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
+                return  # both directions are closed, and the application has yet to say that it knows
         self._held.clear()
         self._connection_lost(Failure(loss_exception(event)))
 
-    def _is_end_held(self) -> bool:
-        return bool(self._held) and isinstance(self._held[-1], ConnectionLost)
+    # --- Our FIN -----------------------------------------------------------------------------------------------
 
-    def _tell_write_connection_lost(self) -> None:
-        half_closeable = IHalfCloseableProtocol(self.protocol, None)
-        if half_closeable is not None:
-            half_closeable.writeConnectionLost()
+    def _settle_end(self) -> None:
+        """
+        The application has closed, or half closed: may our FIN leave once all that was written has?
+
+        C{abstract.FileDescriptor.doWrite} has the rule.  It closes when its buffer is empty, but for a producer that
+        is paused, or is asked for each piece: that is told to go on instead, and the next write decides.
+        """
+        if not (self.disconnecting or self._write_closing) or self._aborting or self._has_fin_left():
+            return
+        now = self._owner.clock()
+        if self.producer is not None and (not self.streamingProducer or self.producerPaused or self._awaits_write):
+            self._connection.write_eof(now=now, is_due=False)
+        elif self.disconnecting:
+            self._connection.close(now=now)
+        else:
+            self._connection.write_eof(now=now)
+        if self._awaits_fin():
+            self._owner.watch(self)
+        self._owner.request_flush()
+
+    def _has_fin_left(self) -> bool:
+        return self._connection.state not in _WRITE_SIDE_OPEN
+
+    def _awaits_fin(self) -> bool:
+        """
+        Is there something to tell when our FIN leaves?
+        """
+        if not self.connected:
+            return False
+        return self._read_closed if self.disconnecting else self._write_closing and not self._write_closed
+
+    def _look_for_fin(self) -> None:
+        """
+        Tell the application, when our FIN has left.
+
+        TCP says C{connectionLost} then, as the kernel sees to what is on its way.  We end with the process, so that
+        has to arrive first; but when the peer has finished as well, nobody waits for the acknowledgement of a FIN,
+        which some peers never send.
+        """
+        if self.disconnecting:
+            if only_fin_is_missing(self._connection):
+                self._lose_cleanly()
+        elif self._has_fin_left():
+            self._write_closed = True
+            half_closeable = IHalfCloseableProtocol(self.protocol, None)
+            if half_closeable is not None:
+                self._call(half_closeable.writeConnectionLost)
+
+    def _lose_cleanly(self) -> None:
+        """
+        For the application it is over.  What it wrote, and our FIN, the core delivers on its own, as a kernel does.
+        """
+        self._connection.close(now=self._owner.clock())
+        self._owner.request_flush()
+        end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
+        self._connection_lost(Failure(loss_exception(end)))
 
     def _call(self, what: Callable[..., object], *args: Any) -> Failure | None:
         """
@@ -292,7 +355,8 @@ class UTPTransport(Settable):
 
     def write(self, data: bytes) -> None:
         """
-        Send some bytes, reliably.  Ignored after C{loseConnection}, unless a producer is registered.
+        Send some bytes, reliably.  Ignored once our FIN has left, which it does after C{loseConnection} when all that
+        was written has.
 
         @raise TypeError: when it is not bytes.
         """
@@ -315,8 +379,8 @@ class UTPTransport(Settable):
 
     def loseConnection(self) -> None:
         """
-        Close the connection once everything written is delivered, and once the producer, if there is one, is
-        unregistered.
+        Close the connection once everything written is delivered.  A pull producer, or a push producer that is
+        paused, is waited for; any other is not, as with TCP.
         """
         if not self.TLS:
             self.stream_lose_connection()
@@ -352,7 +416,7 @@ class UTPTransport(Settable):
             return
         self._aborting = True
         self._reading_paused = False
-        if self._is_end_held():
+        if self._connection.is_done:
             self._held = [ConnectionLost(LossReason.ABORTED)]
             self._owner.reading_resumed(self)
             return
@@ -368,8 +432,8 @@ class UTPTransport(Settable):
         if self.disconnected or self.disconnecting or self._write_closing:
             return
         self._write_closing = True
-        if self.producer is None:
-            self._close_write_side()
+        self._awaits_write = False
+        self._settle_end()
 
     def getTcpNoDelay(self) -> bool:
         """
@@ -459,7 +523,7 @@ class UTPTransport(Settable):
         """
         Stop calling C{dataReceived}, at once.  The window that the peer sees closes as our buffer fills.
         """
-        if self.connected and not self._reading_paused:
+        if self.connected and not self.disconnecting and not self._reading_paused:
             self._reading_paused = True
             self._connection.pause_reading()
 
@@ -541,19 +605,21 @@ class UTPTransport(Settable):
         self._owner.request_flush()
         if self.producer is None or self.disconnected:
             return
+        self._awaits_write = False
         if not self.streamingProducer:
             self._wants_pull = True
             self._owner.watch(self)
-        elif not self.producerPaused and self._connection.unsent_bytes > self.bufferSize:
+        elif self._connection.unsent_bytes > self.bufferSize:
             self.producerPaused = True
             if self._buffer_size is not None:
                 self._owner.watch(self)
             self.producer.pauseProducing()  # type: ignore[attr-defined]
+        self._settle_end()
 
     def _is_writable(self) -> bool:
-        if not self.connected or self._aborting or self._write_closed:
+        if not self.connected or self._aborting:
             return False
-        return self.producer is not None or not self.disconnecting
+        return not ((self.disconnecting or self._write_closing) and self._has_fin_left())
 
     def stream_lose_connection(self) -> None:
         """
@@ -561,14 +627,17 @@ class UTPTransport(Settable):
         """
         if not self.connected or self.disconnecting or self._aborting:
             return
+        if self._connection.state in _ALL_ACKNOWLEDGED or only_fin_is_missing(self._connection):
+            self._lose_cleanly()  # from within, as TCP does after a half close
+            return
         self.disconnecting = True
+        self._awaits_write = False
         # Whatever still comes is thrown away, but that the peer has gone must be noticed.
         if self._reading_paused:
             self._reading_paused = False
             self._connection.resume_reading(now=self._owner.clock())
             self._owner.reading_resumed(self)
-        if self.producer is None:
-            self._close()
+        self._settle_end()
 
     def stream_register_producer(self, producer: IProducer, streaming: bool) -> None:
         """
@@ -578,12 +647,13 @@ class UTPTransport(Settable):
             raise RuntimeError(
                 f"Cannot register producer {producer}, because producer {self.producer} was never unregistered."
             )
-        if self.disconnected or self.disconnecting or self._aborting or self._write_closing:
+        if not self._is_writable():
             producer.stopProducing()  # nothing that it writes could be sent
             return
         self.producer = producer
         self.streamingProducer = streaming
-        self.producerPaused = False
+        self.producerPaused = self._awaits_write = False
+        self._settle_end()
         if not streaming:
             self._wants_pull = self._connection.unsent_bytes > 0
             self._owner.watch(self)
@@ -594,31 +664,21 @@ class UTPTransport(Settable):
         See L{unregisterProducer}.
         """
         self.producer = None
-        self.producerPaused = self._wants_pull = False
-        if not self.connected or self._aborting:
-            return
-        if self.disconnecting:
-            self._close()
-        elif self._write_closing and not self._write_closed:
-            self._close_write_side()
-
-    def _close(self) -> None:
-        self._connection.close(now=self._owner.clock())
-        self._owner.request_flush()
-
-    def _close_write_side(self) -> None:
-        self._write_closed = True
-        self._connection.write_eof(now=self._owner.clock())
-        self._owner.watch(self)
-        self._owner.request_flush()
+        self.producerPaused = self._wants_pull = self._awaits_write = False
+        if self.connected:
+            self._settle_end()
 
     def _buffer_drained(self) -> None:
         """
         Let the producer, if there is one that waits, go on.
         """
+        producer = self.producer
         if self.producerPaused:
             self.producerPaused = False
-            self.producer.resumeProducing()  # type: ignore[union-attr]
+            # A transport that has lost its connection, of a pair that feed each other, will never write again.
+            self._awaits_write = not getattr(producer, "disconnected", False)
+            self._settle_end()
+            producer.resumeProducing()  # type: ignore[union-attr]
             return
         for _ in range(_PULLS_IN_A_ROW):
             if not self._wants_pull or self._aborting or self._connection.unsent_bytes > self.bufferSize:

@@ -51,6 +51,7 @@ def test_half_close(journey: Any) -> None:
     server.wire.loseConnection()
     between.advance(5)
     assert (client.data, client.finished) == (BIG, True)
+    client.wire.loseConnection()
     assert client.reason.check(ConnectionDone)
     assert server.reason.check(ConnectionDone)
 

@@ -126,7 +126,6 @@ def test_lose_connection_delivers_everything(machines: Any) -> None:
     client.transport.write(b"x" * 1_000_000)
     client.transport.loseConnection()
     client.transport.loseConnection()
-    client.transport.write(b"too late")
     assert client.transport.disconnecting and client.transport.connected
     machines.result(client.lost)
     machines.advance(1)
@@ -191,28 +190,94 @@ def test_half_close_by_the_client(machines: Any) -> None:
     client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
     client.transport.write(b"question")
     client.transport.loseWriteConnection()
-    client.transport.write(b"ignored")
     machines.advance(1)
+    client.transport.write(b"ignored")
     assert (server.data, server.calls[-1], client.calls[-1]) == (b"question", "read lost", "write lost")
     server.transport.write(b"answer")
     server.transport.loseConnection()
-    machines.result(client.lost)
     machines.result(server.lost)
-    assert client.data == b"answer"
+    machines.advance(1)
+    assert client.calls[-1] == "read lost"
+    client.transport.loseConnection()
+    assert client.calls[-1] == "lost"  # from within, as with TCP: there is nothing to wait for
+    assert client.data == b"answer" and server.data == b"question"
     assert client.calls == ["made", "write lost", "data", "read lost", "lost"]
     assert client.reason.check(ConnectionDone)
     assert server.calls.count("read lost") == 1 and server.reason.check(ConnectionDone)
 
 
 def test_half_close_by_both(machines: Any) -> None:
-    """When both sides have half closed the connection is done."""
-    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    """When both sides have half closed, each connection ends when its application says so, however late."""
+    client, server, port = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
     client.transport.loseWriteConnection()
     server.transport.loseWriteConnection()
-    machines.advance(2)
+    machines.advance(60)
     for protocol in (client, server):
-        assert sorted(protocol.calls[1:3]) == ["read lost", "write lost"]
-        assert protocol.calls[3:] == ["lost"] and protocol.reason.check(ConnectionDone)
+        assert sorted(protocol.calls[1:]) == ["read lost", "write lost"]
+        assert protocol.transport.connected and not protocol.transport.disconnecting
+    client.transport.loseConnection()
+    assert client.calls[3:] == ["lost"] and client.reason.check(ConnectionDone)
+    server.transport.abortConnection()
+    machines.advance(0)
+    assert server.calls[3:] == ["lost"] and server.reason.check(ConnectionAborted)
+    port.stopListening()
+    machines.advance(1)
+    machines.assert_clean()
+
+
+def test_close_after_the_peer(machines: Any) -> None:
+    """Once the peer has finished, the application is told as soon as all it wrote has arrived, without waiting for the
+    acknowledgement of our FIN."""
+    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    client.transport.loseWriteConnection()
+    machines.advance(1)
+    server.transport.loseConnection()
+    machines.advance(0)  # half a round trip before the acknowledgement
+    assert server.calls[-2:] == ["read lost", "lost"] and server.reason.check(ConnectionDone)
+    machines.advance(1)
+    assert client.calls[-1] == "read lost"
+
+
+@pytest.mark.parametrize("is_peer_first", [False, True])
+def test_done_means_arrived(machines: Any, is_peer_first: bool) -> None:
+    """ConnectionDone after loseConnection says that all has arrived, whenever the peer finishes: unlike TCP's kernel,
+    nobody would see to it after the end of the process."""
+    client, server, _ = machines.pair(machines.HalfCloseable)
+    machines.back.rate = 8_000_000
+    if not is_peer_first:
+        server.transport.write(b"x" * 500_000)
+        server.transport.loseConnection()
+    client.transport.loseWriteConnection()
+    if is_peer_first:
+        server.on_data = lambda data: server.transport.write(b"x" * 500_000) or server.transport.loseConnection()
+        client.transport.write(b"now")
+    machines.result(server.lost)
+    assert server.reason.check(ConnectionDone) and server.transport.stats().bytes_acked == 500_000
+
+
+def test_lost_from_within_write_connection_lost(machines: Any) -> None:
+    """loseConnection in writeConnectionLost, and not before it, as FileDescriptor says."""
+
+    class Closing(machines.HalfCloseable):
+        def writeConnectionLost(self) -> None:
+            super().writeConnectionLost()
+            self.transport.loseConnection()
+
+    client, server, _ = machines.pair(Closing)
+    client.transport.write(b"all of it")
+    client.transport.loseWriteConnection()
+    machines.advance(1)
+    assert client.calls == ["made", "write lost", "lost"] and client.reason.check(ConnectionDone)
+    assert server.data == b"all of it" and server.reason.check(ConnectionDone)
+
+
+def test_no_write_connection_lost_after_lose_connection(machines: Any) -> None:
+    """loseConnection right after loseWriteConnection takes its place."""
+    client, _, _ = machines.pair(machines.HalfCloseable)
+    client.transport.loseWriteConnection()
+    client.transport.loseConnection()
+    machines.result(client.lost)
+    assert client.calls == ["made", "lost"]
 
 
 def test_end_of_stream_without_half_close(machines: Any) -> None:
@@ -221,8 +286,10 @@ def test_end_of_stream_without_half_close(machines: Any) -> None:
     server.on_data = lambda data: server.transport.write(b"y" * 300_000)
     client.transport.write(b"give me")
     client.transport.loseWriteConnection()
-    machines.result(client.lost)
-    assert len(client.data) == 300_000
+    machines.result(server.lost)
+    machines.advance(1)
+    assert len(client.data) == 300_000 and client.calls[-1] == "read lost"
+    client.transport.loseConnection()
     assert server.reason.check(ConnectionDone) and client.reason.check(ConnectionDone)
 
 
@@ -289,6 +356,156 @@ def test_peer_leaves_while_a_producer_writes(machines: Any) -> None:
     server.transport.loseConnection()
     machines.result(client.lost)
     assert producer.calls[-1] == "stop"
+
+
+def test_close_with_a_streaming_producer(machines: Any) -> None:
+    """A push producer that is not paused does not hold the end up: all that is written when the buffer is empty goes,
+    and then our FIN.  So FileDescriptor.doWrite has it, and relays rely on it."""
+    client, server, _ = machines.pair(config=UTPConfig(send_buffer=50_000))
+    producer = PushProducer(client.transport, 1)
+    client.transport.registerProducer(producer, True)
+    client.transport.write(b"x" * 200_000)
+    client.transport.loseConnection()
+    client.transport.write(b"last words")
+    assert producer.calls == ["pause", "pause"]
+    producer.calls.clear()
+    producer.resumeProducing = lambda: client.transport.write(b"; no, these")
+    machines.result(client.lost)
+    client.transport.write(b"too late")
+    machines.advance(1)
+    assert server.data.endswith(b"xlast words; no, these") and len(server.data) == 200_000 + 21
+    assert producer.calls == ["stop"]
+    assert client.reason.check(ConnectionDone) and server.reason.check(ConnectionDone)
+
+
+def test_close_with_a_streaming_producer_and_nothing_to_send(machines: Any) -> None:
+    """The same with an empty buffer, and for a half close."""
+    client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
+    client.transport.registerProducer(PushProducer(client.transport, 1), True)
+    server.transport.registerProducer(PushProducer(server.transport, 1), True)
+    client.transport.loseWriteConnection()
+    machines.advance(1)
+    assert client.calls[-1] == "write lost" and server.calls[-1] == "read lost"
+    server.transport.loseConnection()
+    machines.result(server.lost)
+
+
+def test_close_waits_for_a_paused_producer(machines: Any) -> None:
+    """A producer that is paused when the application closes is told to go on, and has the next word."""
+    client, server, _ = machines.pair(config=UTPConfig(send_buffer=50_000))
+    producer = PushProducer(client.transport, 0)
+    producer.produce = lambda: None
+    client.transport.registerProducer(producer, True)
+    client.transport.write(b"x" * 60_000)
+    client.transport.loseConnection()
+    machines.advance(30)
+    assert producer.calls == ["pause", "resume"] and client.calls == ["made"]
+    client.transport.write(b"end")
+    machines.result(client.lost)
+    assert server.data[60_000:] == b"end" and producer.calls[-1] == "stop"
+
+
+def test_producer_registered_after_closing(machines: Any) -> None:
+    """As with TCP, a producer may still come between loseConnection and the end, and has it wait."""
+    client, server, _ = machines.pair()
+    client.transport.loseConnection()
+    producer = PullProducer(client.transport, 3)
+    client.transport.registerProducer(producer, False)
+    machines.result(client.lost)
+    assert len(server.data) == 3 * 65_536 and producer.calls == ["resume"] * 4
+
+
+def test_writes_after_closing(machines: Any) -> None:
+    """What is written before the buffer was empty is sent, though loseConnection has been called, as with TCP."""
+    client, server, _ = machines.pair()
+    client.transport.loseConnection()
+    client.transport.write(b"goodbye")
+    machines.result(client.lost)
+    assert server.data == b"goodbye" and client.reason.check(ConnectionDone)
+
+
+def test_pause_is_asked_for_at_each_write(machines: Any) -> None:
+    """A push producer that somebody else resumes is paused again by its next write, as by FileDescriptor."""
+    client, _, _ = machines.pair(config=UTPConfig(send_buffer=50_000))
+    producer = PushProducer(client.transport, 0)
+    client.transport.registerProducer(producer, True)
+    for _ in range(3):
+        client.transport.write(b"x" * 60_000)
+    assert producer.calls == ["pause"] * 3
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("nbytes", [0, 10_000, 1_000_000])
+def test_two_transports_feed_each_other(machines: Any, first: int, nbytes: int) -> None:
+    """Two transports, each the other's producer, as in magic-wormhole's transit relay: when one peer leaves, whatever
+    is on its way, the relay closes the other, and nothing hangs."""
+    ends: list[Any] = []
+
+    class Relayed(machines.Recording):
+        buddy: Any = None
+
+        def on_made(self) -> None:
+            ends.append(self)
+            if len(ends) == 2:
+                for one, other in (ends, reversed(ends)):
+                    one.buddy = other
+                    one.transport.registerProducer(other.transport, True)
+
+        def on_data(self, data: bytes) -> None:
+            self.buddy.transport.write(data)
+
+        def connectionLost(self, reason: Any = None) -> None:
+            super().connectionLost(reason)
+            self.buddy.transport.loseConnection()
+
+    machines.listen(Relayed)
+    machines.there.rate = machines.back.rate = 100_000_000
+    clients = [machines.connect(), machines.connect()]
+    machines.advance(1)
+    clients[first].transport.write(bytes(nbytes))
+    clients[first].transport.loseConnection()
+    for client in clients:
+        machines.result(client.lost)
+    machines.advance(10)
+    assert len(clients[1 - first].data) == nbytes
+    assert [end.calls.count("lost") for end in ends] == [1, 1]
+
+
+def test_feeder_that_is_gone(machines: Any) -> None:
+    """A transport that was paused as a producer when it lost its connection does not hold the other one up."""
+    client, server, _ = machines.pair(config=UTPConfig(send_buffer=50_000))
+    other = machines.connect()
+    client.transport.registerProducer(other.transport, True)
+    client.transport.write(b"x" * 60_000)  # pauses it
+    other.transport.abortConnection()
+    client.transport.loseConnection()
+    machines.result(client.lost)
+    assert len(server.data) == 60_000
+
+
+def test_half_closed_peer_gets_everything(machines: Any) -> None:
+    """The peer's half close does not cut what a pull producer has to say after loseConnection, as with TCP."""
+    client, server, _ = machines.pair(machines.HalfCloseable)
+    producer = PullProducer(server.transport, 100)
+    server.transport.registerProducer(producer, False)
+    server.transport.loseConnection()
+    client.transport.loseWriteConnection()
+    machines.result(server.lost)
+    machines.advance(1)
+    assert len(client.data) == 100 * 65_536 and client.calls[-1] == "read lost"
+    assert server.reason.check(ConnectionDone) and "stop" not in producer.calls
+
+
+def test_pause_after_closing(machines: Any) -> None:
+    """pauseProducing after loseConnection, by a consumer that we feed say, holds nothing up."""
+    client, server, _ = machines.pair()
+    producer = PullProducer(client.transport, 20)
+    client.transport.registerProducer(producer, False)
+    client.transport.loseConnection()
+    client.transport.pauseProducing()
+    server.transport.write(b"unwanted")
+    machines.result(client.lost)
+    assert len(server.data) == 20 * 65_536 and client.data == b""
 
 
 def test_own_buffer_size(machines: Any) -> None:

@@ -193,21 +193,21 @@ class Connection:
 
     def write(self, data: bytes, *, now: int) -> None:
         """
-        Append to the stream.  Ignored once the write side is closed, as in Twisted.
+        Append to the stream.  Ignored once our FIN has left, as in Twisted.
         """
         sender = self.sender
-        if sender.eof_queued or self.state is State.CLOSED:
+        if sender.fin_seq is not None or self.state is State.CLOSED:
             return
         sender.buffer.write(data)
         self._was_full = self._was_full or self.is_write_full()
         self._mux.mark_ready(self)
 
-    def write_eof(self, *, now: int) -> None:
+    def write_eof(self, *, now: int, is_due: bool = True) -> None:
         """
-        Half close: a FIN follows what was written; reading goes on.
+        Half close: a FIN follows what was written; reading goes on.  Unless C{is_due}, it waits if it has not left yet.
         """
         if self.state is not State.CLOSED:
-            self.sender.eof_queued = True
+            self.sender.eof_queued = is_due or self.sender.fin_seq is not None
             self._mux.mark_ready(self)
 
     def close(self, *, now: int) -> None:
