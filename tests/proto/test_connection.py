@@ -23,6 +23,8 @@ from twisted_utp.proto.constants import (
     MAX_SPAN,
     MAX_SPAN_FOREIGN,
     MIN_LINGER,
+    REFUSAL_INTERVAL,
+    REFUSAL_PATIENCE,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, LossReason, Writable
@@ -125,7 +127,7 @@ def test_answer_to_an_earlier_id_is_adopted(exchange: type[Exchange]) -> None:
 
 
 def test_a_wrong_packet_does_not_open(exchange: type[Exchange]) -> None:
-    """Only a STATE that acknowledges the SYN does; DATA and FIN that overtook it are dropped, to come again."""
+    """Only a STATE that acknowledges the SYN does; DATA that overtook it is dropped, and a FIN waited behind."""
     peer = exchange()
     connection = peer.mux.connect(peer.address, now=peer.now)
     (syn,) = peer.flush()
@@ -134,7 +136,7 @@ def test_a_wrong_packet_does_not_open(exchange: type[Exchange]) -> None:
     assert peer.data(b"early", ack=syn.seq_nr) == []
     assert peer.fin(ack=syn.seq_nr) == []
     assert state_of(connection) is State.SYN_SENT
-    assert connection.stats().packets_invalid == 3
+    assert connection.stats().packets_invalid == 2
     peer.seq = 2000
     peer.state(ack=syn.seq_nr)
     assert state_of(connection) is State.ESTABLISHED
@@ -178,6 +180,76 @@ def test_connect_refused(exchange: type[Exchange]) -> None:
         assert peer.lost == []
         peer.reset(ack=syn.seq_nr)
         assert peer.events == [ConnectionLost(LossReason.REFUSED)]
+
+
+def answer_syns_with_fin(peer: Exchange, until: int) -> list[int]:
+    """Each SYN gets a FIN, repeated each 300 ms, until so many µs have passed; when SYNs came."""
+    begin, times, ids = peer.now, [], []
+    packets = peer.flush()
+    while peer.now - begin < until:
+        for syn in packets:
+            assert syn.type is SYN
+            times.append(peer.now - begin)
+            ids.append(syn.connection_id)
+            peer.ack = syn.seq_nr
+        for peer.id in ids:
+            peer.fin(seq=4000)
+        if peer.lost:
+            break
+        packets = [packet for at, packet in peer.wait_timed(100_000)]
+    assert len(set(ids)) == len(ids)  # what answers with FIN still has the old id
+    return times
+
+
+def test_fin_in_answer_to_the_syn_for_a_moment(exchange: type[Exchange]) -> None:
+    """A libtorrent that is still loading the torrent says FIN for a second: the connect tries again, and succeeds."""
+    peer = exchange()
+    connection = peer.mux.connect(peer.address, now=peer.now)
+    times = answer_syns_with_fin(peer, 900_000)
+    assert len(times) == 2 and not peer.lost
+    (syn,) = peer.wait(REFUSAL_INTERVAL)
+    peer.id, peer.seq, peer.ack = syn.connection_id, 2000, syn.seq_nr
+    peer.state()
+    assert state_of(connection) is State.ESTABLISHED and peer.events == [Connected(incoming=False)]
+
+
+def test_fin_in_answer_to_the_syn_for_good(exchange: type[Exchange]) -> None:
+    """If it stays so the connect is refused, long before it would time out."""
+    peer = exchange()
+    peer.mux.connect(peer.address, now=peer.now)
+    begin = peer.now
+    times = answer_syns_with_fin(peer, 30 * SECOND)
+    peer.wait(0)
+    assert peer.events == [ConnectionLost(LossReason.REFUSED)]
+    assert REFUSAL_PATIENCE <= peer.now - begin <= REFUSAL_PATIENCE + 2 * REFUSAL_INTERVAL
+    assert 4 <= len(times) <= 8
+    assert len(peer.mux) == 0
+
+
+def test_fin_in_answer_to_the_syn_then_nothing(exchange: type[Exchange]) -> None:
+    """What was heard last counts when the time is over; a FIN for another SYN was never heard."""
+    for wrong, reason in ((0, LossReason.REFUSED), (1, LossReason.CONNECT_TIMED_OUT)):
+        peer = exchange(UTPConfig(connect_timeout=2))
+        peer.mux.connect(peer.address, now=peer.now)
+        (syn,) = peer.flush()
+        peer.id = syn.connection_id
+        peer.fin(seq=4000, ack=syn.seq_nr + wrong)
+        assert not peer.lost
+        peer.wait(2 * SECOND)
+        assert peer.events == [ConnectionLost(reason)]
+
+
+def test_syn_ack_behind_a_fin(exchange: type[Exchange]) -> None:
+    """A peer that accepts and closes at once, and whose FIN overtakes: the connection opens, and has ended."""
+    peer = exchange()
+    peer.mux.connect(peer.address, now=peer.now)
+    (syn,) = peer.flush()
+    peer.id, peer.seq, peer.ack = syn.connection_id, 2000, syn.seq_nr
+    fin = peer.packet(FIN)
+    peer.feed(fin)
+    peer.state()
+    peer.feed(fin)
+    assert peer.events == [Connected(incoming=False), EndOfStream()]
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])

@@ -500,6 +500,19 @@ def test_syn_is_repeated_with_the_same_id_and_then_with_another() -> None:
     assert third.seq_nr == first.seq_nr
 
 
+def test_syn_is_answered_with_fin_for_a_while() -> None:
+    """libtorrent does so while it loads the torrent; what has the first id by then must not get the next SYN."""
+    peer = RawPeer.facing()
+    record = peer.node.connect(peer.address)
+    first = peer.expect(SYN)
+    peer.answer_syn(first, kind=FIN, extensions=[(3, bytes(4))])
+    second = peer.expect(SYN, within=1)
+    assert second.connection_id not in (first.connection_id - 1, first.connection_id, first.connection_id + 1)
+    peer.answer_syn(second)
+    peer.run_for(1)
+    assert record.events == [Connected(incoming=False)]
+
+
 def test_late_syns_have_no_extensions() -> None:
     """nim drops SYNs with extension bits: ours end with one that it takes."""
     peer = RawPeer.facing()

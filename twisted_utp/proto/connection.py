@@ -358,6 +358,11 @@ class Connection:
             self.sender.on_peer_is_ours()
 
     def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
+        if self._handshake.is_refusal(packet):
+            again = self._handshake.on_refusal(now)
+            if again is not None:
+                self.timers.set(Timer.CONNECT, again)
+            return
         if not self._handshake.is_answer(packet):
             self.count_invalid(now, "no answer to our SYN")
             return
@@ -755,7 +760,8 @@ class Connection:
             # An acceptor's peer was never heard of again: forged, or gone.
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
         elif now >= self._handshake.deadline:
-            self._end(Input.GIVE_UP, LossReason.CONNECT_TIMED_OUT, now)
+            is_refused = self._handshake.is_refused
+            self._end(Input.GIVE_UP, LossReason.REFUSED if is_refused else LossReason.CONNECT_TIMED_OUT, now)
         else:
             self._send_syn(now)
 

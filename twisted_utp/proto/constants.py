@@ -90,6 +90,12 @@ SYN_ATTEMPTS_WITH_FIRST_ID = 2
 # always with the same id.
 PUNCH_INTERVAL = 500_000
 
+# A FIN instead of a SYN-ACK: "not now".  libtorrent says so of a torrent that it is still loading (qBittorrent for
+# about a second after one was added), so the connect tries again that often, and fails as refused when it has heard
+# nothing else for so long.  Less fails where waiting helps; more keeps everybody else waiting for a plain "no".
+REFUSAL_INTERVAL = 500_000
+REFUSAL_PATIENCE = 3_000_000
+
 # How often an initiator shows a silent acceptor that it is there.
 MAX_CONFIRMATIONS = 4
 

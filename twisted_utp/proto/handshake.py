@@ -12,6 +12,8 @@ from twisted_utp.proto.constants import (
     MAX_CONFIRMATIONS,
     MAX_SYN_TIMEOUT,
     PUNCH_INTERVAL,
+    REFUSAL_INTERVAL,
+    REFUSAL_PATIENCE,
     SEQ_MASK,
     SYN_ATTEMPTS_WITH_FIRST_ID,
     SYN_TIMEOUT,
@@ -35,6 +37,7 @@ class Handshake:
 
     __slots__ = (
         "_first_seq",
+        "_refused",
         "attempts",
         "confirmations",
         "deadline",
@@ -56,21 +59,34 @@ class Handshake:
         self.nbytes = 0
         self.is_punching = False
         self.confirmations = 0
+        self._refused: tuple[int, int] | None = None  # since when SYNs are answered with FIN, and the latest such SYN
 
     @property
     def needs_another_id(self) -> bool:
         """
         Should the next SYN come from a fresh connection id?
 
-        A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through.
+        A libutp acceptor ignores a repeated SYN, so after its SYN-ACK was lost only a new id gets through; and what
+        answered with a FIN still has the old one.
         """
-        return self.attempts >= SYN_ATTEMPTS_WITH_FIRST_ID and not self.is_punching
+        return (self.is_refused or self._is_late) and not self.is_punching
+
+    @property
+    def _is_late(self) -> bool:
+        return self.attempts >= SYN_ATTEMPTS_WITH_FIRST_ID
+
+    @property
+    def is_refused(self) -> bool:
+        """
+        Was a FIN all that our SYNs were answered with?
+        """
+        return self._refused is not None
 
     def syn(self, recv_id: int, wnd_size: int, now: int) -> bytes:
         """
         The next SYN.  Late ones lack the extension bits, because nim drops packets that have them.
         """
-        bits = None if self.needs_another_id else EXTENSION_BITS_SIGNATURE
+        bits = None if self._is_late and not self.is_punching else EXTENSION_BITS_SIGNATURE
         self.attempts += 1
         return self._counted(
             Packet(PacketType.SYN, recv_id, now, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
@@ -119,6 +135,29 @@ class Handshake:
         SYN-ACK's seq_nr tells; the peer will send it again (libutp does the same).
         """
         return packet.type is PacketType.STATE and packet.ack_nr == self.syn_seq
+
+    def is_refusal(self, packet: Packet) -> bool:
+        """
+        Is it a FIN in place of the SYN-ACK?
+
+        While both dial each other it may only mean that the peer has not begun yet.
+        """
+        return packet.type is PacketType.FIN and packet.ack_nr == self.syn_seq and not self.is_punching
+
+    def on_refusal(self, now: int) -> int | None:
+        """
+        A FIN came in place of the SYN-ACK.
+
+        @return: when to send the next SYN, or to give up, µs: C{now} when it has been so for long enough.  L{None} for
+            a FIN that is only repeated.
+        """
+        since, attempt = self._refused or (now, 0)
+        if attempt == self.attempts:
+            return None
+        self._refused = since, self.attempts
+        if now - since >= REFUSAL_PATIENCE:
+            self.deadline = now
+        return min(now + REFUSAL_INTERVAL, self.deadline)
 
     def confirm(self, rto: int, now: int) -> int | None:
         """

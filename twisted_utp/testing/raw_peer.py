@@ -277,11 +277,11 @@ class RawPeer:
         self.run_for(0.1)
         return syn
 
-    def answer_syn(self, syn: Header, *, seq_nr: int = 2000, **fields: Any) -> Header:
+    def answer_syn(self, syn: Header, *, seq_nr: int = 2000, kind: int = STATE, **fields: Any) -> Header:
         """
-        Take the acceptor's side of C{syn} and send the SYN-ACK.
+        Take the acceptor's side of C{syn} and send the SYN-ACK, or another kind of packet in its place.
         """
         self.send_id = syn.connection_id
         self.recv_id = (syn.connection_id + 1) & SEQ_MASK
         self.seq_nr, self.ack_nr = seq_nr, syn.seq_nr
-        return self.state(**fields)
+        return self.send(kind, **fields)
