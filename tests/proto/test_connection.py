@@ -1121,9 +1121,9 @@ def test_linger_time_of_who_is_done(exchange: type[Exchange]) -> None:
     assert peer.lost == [ConnectionLost(LossReason.DONE)]
 
 
-@pytest.mark.parametrize("how", ["never reads", "acks garbage", "takes one packet"])
+@pytest.mark.parametrize("how", ["never reads", "acks garbage", "takes a packet", "takes enough"])
 def test_stall_timeout(exchange: type[Exchange], how: str) -> None:
-    """A peer that answers and never takes anything ends, with a RESET; one that takes a little now and then lives."""
+    """Who answers and takes nothing, or a packet now and then, ends with a RESET; who reads slowly lives."""
     peer = exchange(UTPConfig(stall_timeout=60, keepalive=0, congestion="fixed"))
     connection = peer.dial()
     peer.wnd = 0
@@ -1131,16 +1131,71 @@ def test_stall_timeout(exchange: type[Exchange], how: str) -> None:
         peer.state()
     connection.write(bytes(50_000), now=peer.now)
     last = peer.flush()
-    for second in range(120):
+    for second in range(200):
         last = peer.wait(SECOND) or last
         if peer.lost:
-            assert how != "takes one packet" and second >= 58
+            assert how != "takes enough" and 58 <= second <= 62
             assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)] and last[-1].type is RESET
             return
-        if how == "takes one packet" and second % 20 == 0 and DATA in types(last):
+        if second % {"takes a packet": 20, "takes enough": 4}.get(how, 1000) == 0 and DATA in types(last):
             peer.ack = peer.ack + 1 & 0xFFFF
         peer.state(ack=peer.ack + (30_000 if how == "acks garbage" and second % 2 else 0))
-    assert how == "takes one packet"
+    assert how == "takes enough"
+
+
+def drip(peer: Exchange, connection: Connection, *, nbytes: int, interval: int, limit: int) -> int:
+    """The peer's window lets C{nbytes} through each C{interval} µs; when it is given up, C{limit} at most."""
+    begin = peer.now
+    while not peer.lost and peer.now - begin < limit:
+        peer.wnd = nbytes
+        taken = peer.state()
+        peer.now += 1000
+        for packet in taken:
+            assert packet.type is DATA and len(packet.payload) <= nbytes
+            peer.ack = packet.seq_nr
+        peer.wnd = 0
+        peer.state()
+        peer.wait(interval - 1000)
+    return peer.now - begin
+
+
+def test_stall_of_one_packet_each_nine_minutes(exchange: type[Exchange]) -> None:
+    """That kept a connection's buffers for a day."""
+    peer = exchange()
+    connection = peer.dial()
+    connection.write(bytes(200_000), now=peer.now)
+    peer.flush()
+    peer.wnd = 0
+    assert drip(peer, connection, nbytes=1000, interval=540 * SECOND, limit=86_400 * SECOND) <= 1200 * SECOND
+    assert peer.lost == [ConnectionLost(LossReason.TIMED_OUT)]
+
+
+@pytest.mark.parametrize(("nbytes", "ends"), [(5, True), (20, False)])
+def test_stall_of_bytes(exchange: type[Exchange], nbytes: int, ends: bool) -> None:
+    """A byte at a time, so often that no retransmission ever times out, is measured by the same rate."""
+    peer = exchange(UTPConfig(stall_timeout=60))
+    connection = peer.dial()
+    peer.wnd = 0
+    peer.state()
+    connection.write(bytes(50_000), now=peer.now)
+    peer.flush()
+    took = drip(peer, connection, nbytes=nbytes, interval=100_000, limit=200 * SECOND)
+    assert bool(peer.lost) == ends
+    assert not ends or took <= 61 * SECOND
+
+
+def test_stall_timeout_of_who_has_nothing_to_take(exchange: type[Exchange]) -> None:
+    """Time in which nothing waits does not count, nor does a little that is taken at once."""
+    peer = exchange(UTPConfig(stall_timeout=10, keepalive=0))
+    connection = peer.dial()
+    for _ in range(10):
+        (data,) = peer.write(connection, b"a little")
+        peer.state(ack=data.seq_nr)
+        peer.wait(9 * SECOND)
+    peer.wait(60 * SECOND)
+    peer.write(connection, b"a little more")
+    peer.wait(9 * SECOND)
+    assert not peer.lost
 
 
 # --- RESET ----------------------------------------------------------------------------------------------------

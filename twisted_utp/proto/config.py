@@ -118,8 +118,8 @@ class UTPConfig:
     initiator confirms its address only then, or after 29 s; but who forges SYNs makes us send twice their bytes."""
 
     stall_timeout: float = DEFAULT_STALL_TIMEOUT
-    """Seconds without a byte acknowledged, although the peer answers, after which it counts as gone: it never reads, or
-    acknowledges nonsense.  0 waits for ever."""
+    """Seconds in which a peer that answers must take at least 100 bytes a second on the average, and 6,000 at least, or
+    all that waits for it; else it counts as gone: it hardly reads, or acknowledges nonsense.  0 waits for ever."""
 
     linger: float = 0
     """Seconds that what was written has to arrive once the connection is closed; then it is reset.  0 for as long as

@@ -138,6 +138,7 @@ class Connection:
             pacing=config.pacing,
             no_delay=config.no_delay,
             early_byte=config.early_byte,
+            stall_timeout=int(config.stall_timeout * MICROSECONDS),
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
         self.writer = PacketWriter(address, self.receiver)
@@ -742,7 +743,7 @@ class Connection:
             self.sender.find_losses(now)
         if timers.expire(Timer.RETRANSMISSION, now):
             user_timeout = int(self.config.user_timeout * MICROSECONDS)
-            if self.sender.is_stalled(now, int(self.config.stall_timeout * MICROSECONDS)):
+            if self.sender.is_stalled(now):
                 self._send_reset(now)
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
             elif not self.sender.on_retransmission_timer(now, user_timeout):

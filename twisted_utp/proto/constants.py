@@ -250,6 +250,11 @@ COOKIE_SLOT = 1 << 26
 MAX_WAITING_ANSWERS = 1024
 # Someone may watch a film and pause it.  Longer lets a peer that takes nothing hold a send buffer for longer.
 DEFAULT_STALL_TIMEOUT = 600.0
+# Bytes a second that a peer must take on the average of the stall timeout while something waits for it, and so many at
+# least: slower than any line that is of use, and more than a packet now and then.  Less lets somebody hold buffers with
+# less traffic; more cuts off slow radio links.
+MIN_TAKEN_RATE = 100
+MIN_TAKEN_BYTES = 6_000
 
 RESETS_PER_SECOND = 64
 RESET_BURST = 128

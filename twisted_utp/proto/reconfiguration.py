@@ -46,6 +46,8 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
         sender.congestion.on_target_delay(int(config.target_delay * MICROSECONDS))
     if "receive_buffer" in changes:
         receiver.capacity = config.receive_buffer
+    if "stall_timeout" in changes:
+        sender.set_stall_timeout(int(config.stall_timeout * MICROSECONDS), now)
     if "keepalive" in changes:
         connection.set_keepalive(config.keepalive, now=now)
     if "no_delay" in changes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted_utp.proto.config import MICROSECONDS
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.constants import (
     BLACK_HOLE_TIMEOUTS,
@@ -20,6 +21,8 @@ from twisted_utp.proto.constants import (
     MAX_SPAN_FOREIGN,
     MAX_ZERO_WINDOW_RTO,
     MIN_PACED_RTT,
+    MIN_TAKEN_BYTES,
+    MIN_TAKEN_RATE,
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
     SAMPLE_INTERVAL,
     SEQ_MASK,
@@ -33,7 +36,7 @@ from twisted_utp.proto.rtt import RttEstimator
 from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
-from twisted_utp.proto.timers import Timer, TimerTable
+from twisted_utp.proto.timers import NEVER, Timer, TimerTable
 
 if TYPE_CHECKING:
     from twisted_utp.proto.trace import ConnectionTrace
@@ -78,7 +81,6 @@ class Sender:
     """
 
     __slots__ = (
-        "_acked_at",
         "_answered_at",
         "_blocked_at",
         "_early_byte",
@@ -89,6 +91,9 @@ class Sender:
         "_progress_at",
         "_restarted_at",
         "_sampled_at",
+        "_stall_at",
+        "_stall_goal",
+        "_stall_timeout",
         "_timeout_end",
         "_timeouts",
         "_timers",
@@ -125,6 +130,7 @@ class Sender:
         pacing: bool,
         no_delay: bool,
         early_byte: bool = False,
+        stall_timeout: int = 0,
     ) -> None:
         self.mtu = mtu
         self.mss = mtu.size - HEADER_SIZE
@@ -159,7 +165,10 @@ class Sender:
         self._restarted_at = 0
         self._timeouts = 0
         self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
-        self._acked_at = 0  # when something was last acknowledged, or there was something to wait for again
+        # The peer counts as stalled at that time, unless by then so many bytes in all are acknowledged.
+        self._stall_timeout = stall_timeout or NEVER
+        self._stall_at = NEVER
+        self._stall_goal = 0
         self._answered_at = 0  # when the peer last said that it takes nothing now
         self._sampled_at = 0  # when an acknowledgement was last put to use in full
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
@@ -221,7 +230,9 @@ class Sender:
         flight.has_small_tail = nbytes < self.mss
         self.next_seq = seq + 1
         board.add(flight)
-        self._last_sent_at = self._progress_at = self._acked_at = now
+        self._last_sent_at = self._progress_at = now
+        self._stall_at = now + self._stall_timeout
+        self._stall_goal = 0  # there is nothing but this packet to acknowledge
         counters = self.counters
         counters.packets += 1
         counters.nbytes += nbytes
@@ -307,7 +318,7 @@ class Sender:
         self._progress_at = now
         self._timeouts = 0
         if not self._blocked_at:
-            self._acked_at = now
+            self._expect_progress(now)
 
     def _may_send_small(self) -> bool:
         """
@@ -525,11 +536,13 @@ class Sender:
             rtt.on_sample(latest)
         else:
             rtt.on_progress()
-        self._progress_at = self._acked_at = now
+        self._progress_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
         self._is_repeat_owed = self.recovery.in_recovery(self.board)
         self.counters.acked_bytes += acked.nbytes
+        if self.counters.acked_bytes >= self._stall_goal:
+            self._expect_progress(now)
 
     @staticmethod
     def _measured(acked: Acked, info: AckInfo) -> int:
@@ -675,7 +688,8 @@ class Sender:
             if self.buffer.nbytes and self.peer_window <= 0:
                 self._blocked_at = self._blocked_at or now
                 wait = min(self.rtt.rto << self._window_probes, MAX_ZERO_WINDOW_RTO)
-                timers.set(Timer.RETRANSMISSION, max(self._last_sent_at, self._blocked_at) + wait)
+                probe_at = max(self._last_sent_at, self._blocked_at) + wait
+                timers.set(Timer.RETRANSMISSION, min(probe_at, self._stall_at))
             else:
                 self._blocked_at = 0
                 timers.clear(Timer.RETRANSMISSION)
@@ -684,7 +698,7 @@ class Sender:
         timeout = max(self._progress_at, self._restarted_at) + rto
         if self._may_probe():
             timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
-        timers.set(Timer.RETRANSMISSION, timeout)
+        timers.set(Timer.RETRANSMISSION, min(timeout, self._stall_at))
 
     def _may_probe(self) -> bool:
         return (
@@ -696,13 +710,28 @@ class Sender:
             and not self.board.lost_packets
         )
 
-    def is_stalled(self, now: int, limit: int) -> bool:
+    def set_stall_timeout(self, stall_timeout: int, now: int) -> None:
         """
-        Has nothing been acknowledged for so long, whatever the peer says?
+        Change how long the peer may take too little, µs; 0 for ever.
+        """
+        self._stall_timeout = stall_timeout or NEVER
+        self._expect_progress(now)
 
-        @param limit: µs, 0 for no limit.
+    def _expect_progress(self, now: int) -> None:
         """
-        return bool(limit) and now - self._acked_at >= limit
+        From now on the peer has that long to take L{MIN_TAKEN_RATE} on the average, and L{MIN_TAKEN_BYTES} at least; or
+        all that there is.
+        """
+        counters, limit = self.counters, self._stall_timeout
+        self._stall_at = now + limit
+        quota = max(MIN_TAKEN_RATE * limit // MICROSECONDS, MIN_TAKEN_BYTES)
+        self._stall_goal = min(counters.nbytes + self.buffer.nbytes, counters.acked_bytes + quota)
+
+    def is_stalled(self, now: int) -> bool:
+        """
+        Has the peer taken too little for too long, whatever it says?
+        """
+        return now >= self._stall_at
 
     def on_retransmission_timer(self, now: int, user_timeout: int) -> bool:
         """
