@@ -8,6 +8,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
+
+from twisted_utp._isolation import name_of
+
 if TYPE_CHECKING:
     from twisted_utp.logs import LoggingTracer
     from twisted_utp.proto.config import UTPConfig
@@ -17,6 +21,31 @@ if TYPE_CHECKING:
 
 VARIABLE = "TWISTED_UTP_TRACE"
 """Environment variable: a directory for the traces of connections whose settings name none."""
+
+
+_log = Logger()
+
+
+class GuardedTracer:
+    """
+    A tracer that is not ours.  The first thing that it raises is logged, and the last: it is told no more.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer: Tracer | None = tracer
+
+    def __call__(self, now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
+        """
+        See L{Tracer <twisted_utp.proto.trace.Tracer>}.
+        """
+        tracer = self._tracer
+        if tracer is None:
+            return
+        try:
+            tracer(now, address, connection_id, event, **data)
+        except BaseException:
+            self._tracer = None
+            _log.failure("uTP: unhandled error in the tracer {tracer}, it is told no more", tracer=name_of(tracer))
 
 
 class PortTracing:
@@ -29,7 +58,7 @@ class PortTracing:
         @param tracer: takes the place of all others.
         @param epoch: see L{QlogTracer}.
         """
-        self._tracer = tracer
+        self._tracer = None if tracer is None else GuardedTracer(tracer)
         self._epoch = epoch
         self._directories: dict[str, QlogTracer] = {}
 

@@ -4,6 +4,7 @@ What lies between C{connect()} and C{connectionMade}?
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 
 from twisted_utp._addresses import udp_address
+from twisted_utp._isolation import guarded, name_of
 from twisted_utp.errors import loss_exception
 from twisted_utp.proto.events import Connected, ConnectionLost, Event
 
@@ -29,35 +31,47 @@ class OutgoingConnection:
     @ivar result: fires with the application's protocol, once it is connected, or fails; can be cancelled.
     """
 
-    def __init__(
-        self,
-        owner: UTPProtocol,
-        connection: Connection,
-        factory: IProtocolFactory,
-        peer: IPv4Address | IPv6Address,
-    ) -> None:
+    def __init__(self, owner: UTPProtocol, factory: IProtocolFactory, peer: IPv4Address | IPv6Address) -> None:
         self.result: Deferred[IProtocol] = Deferred(self._cancel)
         self._owner = owner
-        self._connection = connection
+        self._connection: Connection | None = None
         self._factory = factory
         self._peer = peer
-        connection.user_data = self
-        factory.doStart()
+
+    def start(self, dial: Callable[[], Connection]) -> bool:
+        """
+        Start the factory, and send a SYN.
+
+        @param dial: opens the connection.
+        @return: whether it has begun; C{result} has failed otherwise.
+        """
+        try:
+            self._factory.doStart()
+        except BaseException:
+            self.result.errback(Failure())
+            return False
+        try:
+            self._connection = dial()
+        except BaseException:
+            self._ended(Failure())
+            return False
+        self._connection.user_data = self
+        return True
 
     @property
     def address(self) -> tuple[str, int]:
         """
         Whom it tries.
         """
+        assert self._connection is not None
         return self._connection.address
 
     def adopt(self, connection: Connection) -> None:
         """
         The peer has dialled us and got through, from another port than we dial: take its connection for ours.
         """
-        ours, self._connection = self._connection, connection
-        ours.user_data = None
-        ours.abort(now=self._owner.clock())
+        self._drop()
+        self._connection = connection
         self._peer = udp_address(*connection.address)
         self._connected()
 
@@ -74,39 +88,51 @@ class OutgoingConnection:
         """
         There is no point in trying on.
         """
-        self._connection.abort(now=self._owner.clock())
-        self._owner.request_flush()
+        self._drop()
         self._ended(reason)
 
-    def port_closing(self, now: int) -> None:
+    def failed(self, failure: Failure) -> None:
         """
-        The UDP port is about to close.
+        Something that is not ours has raised: that ends this attempt, and no other.
         """
-        self._connection.abort(now=now)
+        self.fail(failure)
 
     def _cancel(self, result: Deferred[IProtocol]) -> None:
         self.fail(Failure(ConnectingCancelledError(self._peer)))
 
     def _connected(self) -> None:
-        self._connection.user_data = None
+        connection = self._connection
+        assert connection is not None
+        connection.user_data = None
         self._owner.attempt_ended(self)
         try:
             protocol = self._factory.buildProtocol(self._peer)
             if protocol is None:
                 raise NoProtocol()
-        except Exception:
+            failure = self._owner.attach(connection, protocol, self._peer, self._factory.doStop)
+        except BaseException:
             self.fail(Failure())
             return
-        failure = self._owner.attach(self._connection, protocol, self._peer, self._factory.doStop)
         # A protocol that aborted in connectionMade was connected all the same.
         if failure is not None and not failure.check(ConnectionAborted):
             self.result.errback(failure)
         else:
             self.result.callback(protocol)
 
+    def _drop(self) -> None:
+        """
+        Of a connection that failed to begin with, nothing is left in any case.
+        """
+        connection = self._connection
+        if connection is not None:
+            connection.user_data = None
+            guarded("aborting", connection.abort, now=self._owner.clock())
+            self._owner.request_flush()
+
     def _ended(self, reason: Failure) -> None:
-        self._connection.user_data = None
+        if self._connection is not None:
+            self._connection.user_data = None
         self._owner.attempt_ended(self)
-        self._factory.doStop()
+        guarded(f"stopFactory of {name_of(self._factory)}", self._factory.doStop)
         if not self.result.called:
             self.result.errback(reason)

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import ILoggingContext, IProtocolFactory
 from zope.interface import implementer
 
+from twisted_utp._isolation import guarded, name_of
 from twisted_utp._settable import Settable
 from twisted_utp.interfaces import IUTPListeningPort
 
@@ -44,11 +45,17 @@ class UTPPort(Settable):
         Accept connections; also again, after C{stopListening}, as long as the UDP port is open.
 
         @raise CannotListenError: when the UDP port has been closed.
+        @raise Exception: what the factory's C{startFactory} raises; it does not listen then.
         """
         if not self.listening:
             self.protocol.add_port(self)
             self.listening = True
-            self.factory.doStart()
+            try:
+                self.factory.doStart()
+            except BaseException:
+                self.listening = False
+                self.protocol.remove_port(self)
+                raise
 
     def stopListening(self) -> Deferred[None]:
         """
@@ -68,7 +75,7 @@ class UTPPort(Settable):
         """
         if self.listening:
             self.listening = False
-            self.factory.doStop()
+            guarded(f"stopFactory of {name_of(self.factory)}", self.factory.doStop)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -92,4 +99,4 @@ class UTPPort(Settable):
         """
         Whose messages are these in the log?
         """
-        return f"{type(self.factory).__name__} (uTP)"
+        return f"{name_of(self.factory)} (uTP)"

@@ -8,11 +8,10 @@ in one flush, so that acknowledgements ride on data and small writes share packe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from errno import EADDRNOTAVAIL, EHOSTUNREACH, ENETUNREACH
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -22,10 +21,14 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_utp import _sharing
 from twisted_utp._addresses import udp_address
+from twisted_utp._isolation import guarded
 from twisted_utp._ports import note_closed, note_open
 from twisted_utp._punching import Punches
+from twisted_utp._sending import hand_over
 from twisted_utp._settable import Settable
+from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+_Told = TypeVar("_Told")
+
 # Rounds of sending and dispatching in one flush, before the rest of the reactor has its turn.
 _ROUNDS = 8
 
@@ -58,18 +63,16 @@ _RETRY = 0.001
 # Seconds between two messages about datagrams that could not be sent.
 _ERROR_INTERVAL = 60
 
+# Seconds between two messages about errors for which no connection is to blame, and seconds until the wheel is turned
+# again after one: should it come each time, neither the log nor the processor is flooded.
+_FAULT_INTERVAL = 1
+_REST = 0.1
+
 # An attempt to connect that meets one of these need not wait for its timeout.
 _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
 
 
 PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
-
-
-def monotonic_us() -> int:
-    """
-    The time in µs, on a clock that never steps; unlike C{reactor.seconds}, which is the wall clock.
-    """
-    return time.monotonic_ns() // 1000
 
 
 class UTPProtocol(Settable, DatagramProtocol):
@@ -141,9 +144,10 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._in_flush = False
         self._asked = False  # something was asked of the core during a flush
         self._flush_call: IDelayedCall | None = None
-        self._timer: IDelayedCall | None = None
-        self._timer_due = 0
+        # One delayed call for the deadlines of all connections.
+        self._timer = SteadyTimer(reactor, clock, self._flush, is_exact=False)
         self._errors_logged_at: int | None = None
+        self._faults_logged_at: int | None = None
 
     # --- What applications ask ---------------------------------------------------------------------------------
 
@@ -180,16 +184,21 @@ class UTPProtocol(Settable, DatagramProtocol):
     def _dial(
         self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None, *, is_punching: bool = False
     ) -> OutgoingConnection:
-        connection = self.multiplexer.connect(
-            (self._reachable(host), port),
-            now=self.clock(),
-            config=config,
-            tracer=self._tracing.tracer_for(config) if config is not None else None,
-            is_punching=is_punching,
-        )
-        attempt = OutgoingConnection(self, connection, factory, udp_address(host, port))
-        self._attempts[attempt] = None
-        self.request_flush()
+        peer = udp_address(host, port)
+        attempt = OutgoingConnection(self, factory, peer)
+
+        def dial() -> Connection:
+            return self.multiplexer.connect(
+                (self._reachable(host), port),
+                now=self.clock(),
+                config=config,
+                tracer=self._tracing.tracer_for(config) if config is not None else None,
+                is_punching=is_punching,
+            )
+
+        if attempt.start(dial):
+            self._attempts[attempt] = None
+            self.request_flush()
         return attempt
 
     def punch(
@@ -217,7 +226,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         if found is not None:
             return succeed(found)
         attempt = self._dial(factory, host, port, config, is_punching=True)
-        if any_port:
+        if any_port and attempt in self._attempts:
             self._punches.add(attempt)
         return attempt.result
 
@@ -228,20 +237,25 @@ class UTPProtocol(Settable, DatagramProtocol):
         is stopped with it.
 
         @raise RuntimeError: when there is one already.
+        @raise Exception: what its C{startProtocol} raises; it does not share the port then.
         """
         if self.other is not None:
             raise RuntimeError(f"the UDP port is shared with {self.other!r} already")
         self.other = other
         if self._port is not None and self.transport is not None:
-            other.makeConnection(self.transport)
+            try:
+                other.makeConnection(self.transport)
+            except BaseException:
+                self.other = None
+                raise
 
     def stop_sharing(self) -> None:
         """
         Stop the protocol of L{share_with}.  Nothing happens when there is none.
         """
         other, self.other = self.other, None
-        if other is not None and other.transport is not None:
-            other.doStop()
+        if other is not None:
+            _sharing.stop(other)
         self.request_flush()  # the port may be closed now
 
     def _reachable(self, host: str) -> str:
@@ -292,10 +306,13 @@ class UTPProtocol(Settable, DatagramProtocol):
     def _judge(self, address: Address, load: PortLoad) -> Verdict | bool:
         assert self._accept_policy is not None
         try:
-            return self._accept_policy(udp_address(*address), load)
-        except Exception:
+            verdict = self._accept_policy(udp_address(*address), load)
+            if not isinstance(verdict, (Verdict, bool)):
+                raise TypeError(f"the accept policy returned {verdict!r}: expected a Verdict, True or False")
+        except BaseException:
             _log.failure("unhandled error in the accept policy")
             return Verdict.SILENCE
+        return verdict
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -343,8 +360,9 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._host = None
         self._closing = False
         note_open(self)
+        watch(self.reactor, self._timer)
         if self.other is not None and self.transport is not None:
-            self.other.makeConnection(self.transport)
+            _sharing.start(self.other, self.transport)
         self.request_flush()
 
     def stopProtocol(self) -> None:
@@ -352,12 +370,13 @@ class UTPProtocol(Settable, DatagramProtocol):
         The UDP port closes under us, or because nobody needs it.
         """
         self._cancel_calls()
-        self._reset_connections()
+        unwatch(self.reactor, self._timer)
+        guarded("closing the UDP port", self._say_goodbye)
         self._port = None
         note_closed(self)
         reason = Failure(ConnectionLost())
         for transport in list(self._transports):
-            transport.port_lost(reason)
+            guarded(f"the end of {transport!r}", transport.port_lost, reason)
         for attempt in list(self._attempts):
             attempt.fail(Failure(ConnectError(string="the UDP port was closed")))
         for port in list(self._ports):
@@ -369,8 +388,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._watchers.clear()
         self._tracing.close()
         self._cancel_calls()
-        if self.other is not None and self.other.transport is not None:
-            self.other.doStop()
+        if self.other is not None:
+            _sharing.stop(self.other)
         if not self._closing:
             self._tell_closed()
 
@@ -389,16 +408,19 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         All that a port which reads batches itself read in one wake-up; served at once.
         """
-        if len(datagrams) == 1 and not (self._in_flush or self._batch or self._flush_call or self._unsent):
-            now = self.clock()
-            taken = self.multiplexer.receive_single(datagrams[0], now)
-            if taken is not None:
-                self._answer(*taken)
+        try:
+            if len(datagrams) == 1 and not (self._in_flush or self._batch or self._flush_call or self._unsent):
+                now = self.clock()
+                taken = self.multiplexer.receive_single(datagrams[0], now)
+                if taken is not None:
+                    self._answer(*taken)
+                    return
+            self._batch.extend(datagrams)
+            if self._in_flush:
                 return
-        self._batch.extend(datagrams)
-        if self._in_flush:
-            return
-        self._flush()
+            self._flush()
+        except BaseException:
+            self._turn_failed()
 
     def port_writable(self) -> None:
         """
@@ -413,10 +435,13 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         if self._port is None:
             return
-        for datagram in returned:
-            datagram.address = self._port.full_address(datagram.address)
-        self.multiplexer.receive_returned(returned, now=self.clock())
-        self.request_flush()
+        try:
+            for datagram in returned:
+                datagram.address = self._port.full_address(datagram.address)
+            self.multiplexer.receive_returned(returned, now=self.clock())
+            self.request_flush()
+        except BaseException:
+            self._turn_failed()
 
     def connectionRefused(self) -> None:
         """
@@ -528,8 +553,11 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._receive()
             self._dispatch()
             busy = self._exchange()
-        finally:
+        except BaseException:
             self._in_flush = False
+            self._turn_failed()
+            return
+        self._in_flush = False
         if self._port is None:
             return  # an application closed it
         if busy:
@@ -550,15 +578,41 @@ class UTPProtocol(Settable, DatagramProtocol):
             if not self._resumed and port is not None and port is self._port:
                 transmit = self.multiplexer.poll_single(connection, self.clock())
                 if transmit is not None:
-                    self._unsent = port.send([transmit], self._send_failed)
-        finally:
-            self._in_flush = False
+                    self._unsent = hand_over(port, [transmit], self._send_failed)
+        except BaseException:
+            self._connection_failed(connection)
+        self._in_flush = False
         if transmit is None or self._unsent or self._watchers or not self._transports:
             self._flush()
             return
-        due = self.multiplexer.poll_timeout()
-        if self._timer is None or (due is not None and due < self._timer_due):
+        due, pending = self.multiplexer.poll_timeout(), self._timer.due
+        if pending is None or (due is not None and due < pending):
             self._arm_timer()
+
+    def _turn_failed(self) -> None:
+        """
+        Something that belongs to no connection was raised: a clock, a reactor, a fault of ours.  The port goes on, in
+        a moment, whatever it was.  To be called while it is handled.
+        """
+        now = monotonic_us()  # ours may be what failed
+        if self._faults_logged_at is None or now - self._faults_logged_at >= _FAULT_INTERVAL * 1_000_000:
+            self._faults_logged_at = now
+            _log.failure("uTP: unhandled error, for which no connection is to blame")
+        if self._port is not None:
+            self._timer.clear()
+            self._timer.arm(now + int(_REST * 1_000_000), now)
+
+    def _connection_failed(self, connection: Connection) -> None:
+        """
+        What was raised is one connection's, and ends that one.  To be called while it is handled.
+        """
+        failure = Failure()
+        receiver = connection.user_data
+        if receiver is not None:
+            guarded(f"the end of {receiver!r}", receiver.failed, failure)
+        else:
+            _log.failure("uTP: unhandled error, the connection is dropped", failure)
+            guarded("aborting", connection.abort, now=self.clock())
 
     def _receive(self) -> None:
         multiplexer = self.multiplexer
@@ -567,7 +621,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             batch, self._batch = self._batch, []
             foreign = multiplexer.receive_datagrams(batch, now=now)
             if foreign and self.other is not None:
-                self._pass_on(foreign)
+                _sharing.pass_on(foreign, self.other)
         due = multiplexer.poll_timeout()
         if due is not None and due <= now:
             multiplexer.handle_timeout(now=now)
@@ -600,13 +654,24 @@ class UTPProtocol(Settable, DatagramProtocol):
             if resumed:
                 self._resumed = []
                 for transport in resumed:
-                    transport.deliver_held()
+                    self._tell(transport, transport.deliver_held)
             for connection, event in events:
                 receiver = connection.user_data
-                if receiver is not None:
-                    receiver.event_received(event)
-                elif type(event) is Connected and event.incoming:
-                    self._accept(connection)
+                try:
+                    if receiver is not None:
+                        receiver.event_received(event)
+                    elif type(event) is Connected and event.incoming:
+                        self._accept(connection)
+                except BaseException:
+                    self._connection_failed(connection)
+
+    @staticmethod
+    def _tell(transport: UTPTransport, what: Callable[[], _Told]) -> _Told | None:
+        try:
+            return what()
+        except BaseException:
+            guarded(f"the end of {transport!r}", transport.failed, Failure())
+            return None
 
     def _accept(self, connection: Connection) -> None:
         punch = self._punches.take(connection.address[0])
@@ -617,7 +682,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         for port in list(self._ports):
             try:
                 protocol = port.factory.buildProtocol(peer)
-            except Exception:
+            except BaseException:
                 _log.failure("{prefix}: unhandled error in buildProtocol", prefix=port.logPrefix())
                 continue
             if protocol is not None:
@@ -633,21 +698,21 @@ class UTPProtocol(Settable, DatagramProtocol):
         if port is None:
             return False
         if self._unsent:
-            self._unsent = port.send(self._unsent, self._send_failed)
+            self._unsent = hand_over(port, self._unsent, self._send_failed)
             return not self._unsent
         trains = self.multiplexer.poll_transmits(
             now=self.clock(), max_transmits=_TRAINS, max_segments=port.max_segments, max_bytes=port.max_bytes
         )
         if not trains:
             return False
-        self._unsent = port.send(trains, self._send_failed)
+        self._unsent = hand_over(port, trains, self._send_failed)
         # Fewer than were asked for are all that there were.
         return len(trains) >= _TRAINS and not self._unsent
 
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, {}
         for transport in watchers:
-            if transport.sending_progressed():
+            if self._tell(transport, transport.sending_progressed):
                 self._watchers[transport] = None
 
     def _send_failed(self, transmit: Transmit, error: Exception) -> None:
@@ -659,7 +724,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 [ReturnedDatagram(transmit.address, transmit.payload, Obstacle.TOO_BIG, error.size)]
             )
             return
-        if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        if not isinstance(error, OSError) or error.errno in _UNREACHABLE:
             hopeless = [attempt for attempt in self._attempts if attempt.address == transmit.address]
             for attempt in hopeless:
                 attempt.fail(Failure(getConnectError(error) if isinstance(error, OSError) else error))
@@ -670,35 +735,14 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._errors_logged_at = now
             _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 
-    def _pass_on(self, foreign: list[Datagram]) -> None:
-        assert self.other is not None
-        for datagram in foreign:
-            data, size = datagram.data, datagram.segment_size or len(datagram.data)
-            for start in range(0, len(data), size):
-                try:
-                    self.other.datagramReceived(data[start : start + size], datagram.address)
-                except Exception:
-                    _log.failure("unhandled error in the protocol for datagrams that are not uTP")
-
     # --- Time --------------------------------------------------------------------------------------------------
 
     def _arm_timer(self) -> None:
         """
-        One delayed call for the whole port.  One that is too early stays: it wakes us in vain, which happens once
-        in a round trip and is cheaper than moving it with each packet.
+        One that is too early stays: it wakes us in vain, which happens once in a round trip.
         """
-        if self._unsent:
-            due: int | None = self.clock() + int(_RETRY * 1_000_000)
-        else:
-            due = self.multiplexer.poll_timeout()
-        if self._timer is not None:
-            if due is not None and self._timer_due <= due:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer_due = due
-            self._timer = self.reactor.callLater(max(due - self.clock(), 0) / 1_000_000, self._timer_fired)
+        now = self.clock()
+        self._timer.arm(now + int(_RETRY * 1_000_000) if self._unsent else self.multiplexer.poll_timeout(), now)
 
     def _unix_epoch(self) -> int:
         """
@@ -707,10 +751,6 @@ class UTPProtocol(Settable, DatagramProtocol):
         time_of_day: float = self.reactor.seconds()
         return round(time_of_day * 1_000_000) - self.clock()
 
-    def _timer_fired(self) -> None:
-        self._timer = None
-        self._flush()
-
     def _drop_flush_call(self) -> None:
         call, self._flush_call = self._flush_call, None
         if call is not None and call.active():
@@ -718,9 +758,7 @@ class UTPProtocol(Settable, DatagramProtocol):
 
     def _cancel_calls(self) -> None:
         self._drop_flush_call()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.clear()
 
     # --- The end -----------------------------------------------------------------------------------------------
 
@@ -735,17 +773,17 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._closing = True
             maybeDeferred(self._port.stopListening).addBoth(lambda _: self._tell_closed())
 
-    def _reset_connections(self) -> None:
+    def _say_goodbye(self) -> None:
         """
         Nobody will answer the peers from now on, so tell them; those that we have said goodbye to know.
         """
         now = self.clock()
         for transport in self._transports:
             transport.port_closing(now)
-        for attempt in self._attempts:
-            attempt.port_closing(now)
-        if self._port is not None:
-            self._port.send(self.multiplexer.poll_transmits(now=now), lambda transmit, error: None)
+        port = self._port
+        assert port is not None
+        while trains := self.multiplexer.poll_transmits(now=now):
+            hand_over(port, trains, self._send_failed)
         self.multiplexer.poll_events()
 
     def _tell_closed(self) -> None:

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._addresses import udp_address
+from twisted_utp._isolation import guarded, name_of
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
@@ -122,7 +123,11 @@ class UTPTransport(Settable):
         return f"<{type(self).__name__} {self._log_prefix} {self._host.host}:{self._host.port}>"
 
     def _make_log_prefix(self, protocol: IProtocol) -> str:
-        name = protocol.logPrefix() if ILoggingContext.providedBy(protocol) else type(protocol).__name__
+        try:
+            name = str(protocol.logPrefix()) if ILoggingContext.providedBy(protocol) else name_of(protocol)
+        except BaseException:
+            name = "(buggy logPrefix method)"  # what log.callWithLogger calls it
+            _log.failure("uTP: unhandled error in logPrefix of {protocol}", protocol=name_of(protocol))
         role = "" if self._connection.incoming else ",client"
         return f"{name}{role},{self._peer.host}:{self._peer.port}"
 
@@ -191,6 +196,14 @@ class UTPTransport(Settable):
         """
         if not (self.disconnecting or self._connection.is_done):
             self._connection.abort(now=now)
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Something that is not ours has raised: that ends this connection, and no other.
+        """
+        _log.failure("{prefix}: unhandled error, the connection is dropped", failure, prefix=self._log_prefix)
+        guarded("aborting", self._abort)
+        self._connection_lost(failure)
 
     def port_lost(self, reason: Failure) -> None:
         """
@@ -319,12 +332,9 @@ class UTPTransport(Settable):
             # As log.callWithContext, but for the copying of dictionaries, which takes longer than the call.  Made
             # here, since it would be a tenth of what an idle connection takes.
             context.call({log.ILogContext: {"system": self._log_prefix}}, what, *args)
-        except Exception:
+        except BaseException:
             failure = Failure()
-            _log.failure("{prefix}: unhandled error, the connection is dropped", failure, prefix=self._log_prefix)
-            self._connection.abort(now=self._owner.clock())
-            self._owner.request_flush()
-            self._connection_lost(failure)
+            self.failed(failure)
             return failure
         return None
 
@@ -337,19 +347,19 @@ class UTPTransport(Settable):
         self._connection.user_data = None
         protocol, producer, lost = self.protocol, self.producer, self._lost
         self.protocol = self.producer = self._lost = None
-        assert protocol is not None
-        try:
-            if producer is not None:
-                log.callWithContext({"system": self._log_prefix}, producer.stopProducing)
-        except Exception:
-            _log.failure("{prefix}: unhandled error in stopProducing", prefix=self._log_prefix)
-        try:
-            log.callWithContext({"system": self._log_prefix}, protocol.connectionLost, reason)
-        except Exception:
-            _log.failure("{prefix}: unhandled error in connectionLost", prefix=self._log_prefix)
+        if producer is not None:
+            self._tell("stopProducing", lambda: producer.stopProducing())
+        self._tell("connectionLost", lambda: protocol.connectionLost(reason))  # type: ignore[union-attr]
         self._owner.detach(self)
         if lost is not None:
-            lost()
+            self._tell("stopFactory", lost)
+
+    def _tell(self, what: str, told: Callable[[], object]) -> None:
+        """
+        Tell somebody that it is over.  What he makes of it changes nothing.
+        """
+        system = {"system": self._log_prefix}
+        guarded(f"{what} of {self._log_prefix}", log.callWithContext, system, told)
 
     # --- ITransport --------------------------------------------------------------------------------------------
 
@@ -421,6 +431,9 @@ class UTPTransport(Settable):
             self._owner.reading_resumed(self)
             return
         self._held.clear()
+        self._abort()
+
+    def _abort(self) -> None:
         self._connection.abort(now=self._owner.clock())
         self._owner.request_flush()
 

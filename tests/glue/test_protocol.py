@@ -16,8 +16,8 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from twisted_utp import UTPProtocol
 from twisted_utp._addresses import udp_address
+from twisted_utp._steady import monotonic_us
 from twisted_utp.proto.values import Datagram
-from twisted_utp.protocol import monotonic_us
 
 
 class Wire:

@@ -167,6 +167,19 @@ def test_stop_listening() -> None:
     port.stopListening()
 
 
+def test_last_words() -> None:
+    """As on a real port, what stopProtocol sends leaves, and what arrives after stopListening() is not heard."""
+    reactor, there = two_reactors()
+    peer, protocol = Echo(), Echo()
+    there.listenUDP(5, peer)
+    port = reactor.listenUDP(80, protocol)
+    protocol.stopProtocol = lambda: port.write(b"goodbye", ("10.0.0.2", 5))  # type: ignore[method-assign]
+    peer.transport.write(b"too late", ("10.0.0.1", 80))
+    port.stopListening()
+    reactor.advance(1)
+    assert [data for data, _ in peer.heard] == [b"goodbye"] and protocol.heard == []
+
+
 def test_what_write_refuses() -> None:
     """Names, too much at once, no address, another than the connected one."""
     reactor, there = two_reactors()

@@ -78,6 +78,7 @@ class SimulatedUDPPort:
         self.received = 0
         self._requested = port
         self._port: UDPPort | None = None
+        self._is_closing = False
         self._connected: tuple[str, int] | None = None
         self._broadcast = False
 
@@ -108,11 +109,11 @@ class SimulatedUDPPort:
 
     def stopListening(self) -> Deferred[None]:
         """
-        Close.  The protocol hears of it in the next turn.
+        Close.  The protocol hears of it in the next turn, and may send until then.
         """
-        if self._port is not None:
+        if self._port is not None and not self._is_closing:
+            self._is_closing = True
             self._port.close()
-            self._port = None
             self.reactor._ports.remove(self)
             self.reactor.callLater(0, self._stopped)
         return succeed(None)
@@ -125,6 +126,7 @@ class SimulatedUDPPort:
             self.protocol.doStop()
         except Exception:
             _log.failure("stopping {protocol}", protocol=self.protocol)
+        self._port = None
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -189,7 +191,7 @@ class SimulatedUDPPort:
 
     def _receive(self, packets: list[Packet]) -> None:
         for packet in packets:
-            if self._port is None:
+            if self._port is None or self._is_closing:
                 return
             if self._connected not in (None, packet.source):
                 continue
