@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IProtocol
+from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
+
+from twisted_utp._steady import SteadyTimer, steady_clock, unwatch, watch
 
 Attempt = Callable[[], "Deferred[IProtocol]"]
 
@@ -35,7 +37,8 @@ class Race:
         self._waiting: Iterator[Attempt] = iter(attempts)
         self._delay = delay
         self._running: list[Deferred[IProtocol]] = []
-        self._timer: IDelayedCall | None = None
+        self._clock = steady_clock(reactor)
+        self._timer = SteadyTimer(reactor, self._clock, self._next)
         self._exhausted = False
         self._over = False
 
@@ -45,6 +48,7 @@ class Race:
 
         @return: C{result}.
         """
+        watch(self._reactor, self._timer)
         self._next()
         return self.result
 
@@ -55,12 +59,9 @@ class Race:
             return
         running = attempt()
         self._running.append(running)
-        self._timer = self._reactor.callLater(self._delay, self._delay_over)
+        now = self._clock()
+        self._timer.arm(now + round(self._delay * 1_000_000), now)
         running.addCallbacks(self._won, self._failed, callbackArgs=(running,), errbackArgs=(running,))
-
-    def _delay_over(self) -> None:
-        self._timer = None
-        self._next()
 
     def _won(self, protocol: IProtocol, attempt: Deferred[IProtocol]) -> None:
         self._running.remove(attempt)
@@ -71,7 +72,7 @@ class Race:
         self._running.remove(attempt)
         if self._over:
             return
-        self._stop_timer()
+        self._timer.clear()
         self._next()
         if self._exhausted and not self._running and not self._over:
             self._finish()
@@ -82,11 +83,7 @@ class Race:
 
     def _finish(self) -> None:
         self._over = True
-        self._stop_timer()
+        self._timer.clear()
+        unwatch(self._reactor, self._timer)
         for attempt in list(self._running):
             attempt.cancel()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -10,7 +10,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort, ILoggingContext
 from zope.interface.verify import verifyClass, verifyObject
 
-from twisted_utp import IUTPListeningPort, UTPClientEndpoint, UTPPort, UTPProtocol, UTPServerEndpoint
+from twisted_utp import (
+    IUTPListeningPort,
+    UTPClientEndpoint,
+    UTPConnectionReset,
+    UTPPort,
+    UTPProtocol,
+    UTPServerEndpoint,
+)
 
 
 def test_interfaces(machines: Any) -> None:
@@ -115,3 +122,17 @@ def test_closing_the_udp_port(machines: Any) -> None:
     assert server.calls == ["made", "lost"] and not port.listening and port.factory.running == 0
     assert machines.server.getDelayedCalls() == [] and "closed" in repr(port)
     assert client is not None
+
+
+def test_closing_a_udp_port_tells_every_peer(machines: Any) -> None:
+    """Not only those whose RESETs fit what the core hands out at once."""
+    server = UTPProtocol(machines.server)
+    listening = machines.server.listenUDP(9000, server)
+    server.listen(machines.Building())
+    endpoint = UTPClientEndpoint(machines.client, machines.SERVER, 9000)
+    clients = [machines.result(endpoint.connect(machines.Building())) for _ in range(200)]
+    machines.advance(1)
+    listening.stopListening()
+    machines.advance(1)
+    assert [client.reason.type for client in clients] == [UTPConnectionReset] * 200
+    machines.assert_clean()
