@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twisted_utp.proto.constants import HEADER_SIZE, MAX_EXTENSIONS, MAX_MTU_IPV4
 from twisted_utp.proto.packet import (
     Packet,
     PacketDecodeError,
@@ -15,6 +16,7 @@ from twisted_utp.proto.packet import (
     decode_packet,
     encode_packet,
     is_utp,
+    padding,
     sack_length,
 )
 
@@ -122,6 +124,21 @@ def test_extension_past_the_end(tail: bytes) -> None:
     """A chain that runs past the datagram makes the packet invalid (protocol.md 1)."""
     with pytest.raises(PacketDecodeError, match="extension (header|body) past the end"):
         decode_packet(header(extension=1) + tail)
+
+
+@pytest.mark.parametrize("size", [0, 2, 255])
+def test_too_many_extensions(size: int) -> None:
+    """As many as anybody sends are read; a longer chain makes the packet invalid, whatever else is in it."""
+    link = bytes((127, size)) + bytes(size)
+    chain = link * (MAX_EXTENSIONS - 1) + bytes(2)
+    assert decode_packet(header(extension=2) + chain + b"data").payload == b"data"
+    with pytest.raises(PacketDecodeError, match="too many extensions"):
+        decode_packet(header(extension=2) + link + chain + b"data")
+
+
+def test_our_longest_probe_is_no_trouble() -> None:
+    """The largest MTU probe there is has fewer extensions than are read."""
+    assert len(padding(MAX_MTU_IPV4 - HEADER_SIZE - 1)) <= MAX_EXTENSIONS - 4
 
 
 @pytest.mark.parametrize("length", [0, 4, 7, 9])

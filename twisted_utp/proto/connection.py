@@ -630,7 +630,7 @@ class Connection:
         self._move(why, now)
         self.timers.clear_all()
         self.sender.buffer.clear()
-        self.sender.board.flights.clear()
+        self.sender.board.clear()
         self.receiver.clear()
         self.ack_pending = False
         if self.trace is not None:

@@ -27,6 +27,11 @@ EXTENSION_PADDING = 127
 # protocols on the port; 3 is let in because libtorrent sends its close reason first.
 MAX_FIRST_EXTENSION = 3
 
+# Extensions in one packet; one with more is malformed.  The deployed stacks send three at the most (selective ack,
+# extension bits, close reason), our MTU probes up to MAX_MTU_IPV4 seven (the bits, and 257 bytes of padding in each of
+# six).  More lets a stranger's datagram cost more; probes of jumbo frames (9000 bytes) would need 36.
+MAX_EXTENSIONS = 12
+
 # Our mark in the eight extension bits: "twut", then sixteen reserved bits, then capabilities.  It tells us that
 # the peer takes a wider span of packets and longer selective acks than the deployed stacks do.
 EXTENSION_BITS_SIGNATURE = 0x74777574 << 32
@@ -36,6 +41,11 @@ EXTENSION_BITS_SIGNATURE_MASK = 0xFFFFFFFF << 32
 MAX_SACK_BYTES = 252
 # Peers that are not ours never have more than ~1000 packets out of order, and 128 bytes say it all.
 MAX_SACK_BYTES_FOREIGN = 128
+
+# Gaps in what one selective ack newly names that are put to use.  The first answer after a burst with 5 % lost has
+# three or so in 64 packets; masks repeat themselves, so what exceeds this comes with the next.  More lets a datagram
+# cost more, fewer makes a path that loses every second packet slower to mend.
+MAX_SACK_RUNS = 16
 
 # --- Sizes ----------------------------------------------------------------------------------------------------
 

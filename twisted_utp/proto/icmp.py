@@ -93,11 +93,10 @@ class Quote:
         """
         board = connection.sender.board
         seq = expand_seq(self.seq_nr, board.una)
-        for flight in board.flights:
-            if flight.seq <= seq < flight.end:
-                is_same = flight.type is self.type and flight.sent_at & TIMESTAMP_MASK == self.timestamp
-                return flight if is_same and flight.fate is not Fate.SACKED else None
-        return None
+        flight = board.flight_of(seq)
+        if flight is None or flight.type is not self.type or flight.sent_at & TIMESTAMP_MASK != self.timestamp:
+            return None
+        return flight if flight.fate is not Fate.SACKED else None
 
     def _is_latest_state(self, connection: Connection) -> bool:
         return self.type is PacketType.STATE and self.seq_nr == connection.sender.next_seq & SEQ_MASK

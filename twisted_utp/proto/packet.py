@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     EXTENSION_PADDING,
     EXTENSION_SELECTIVE_ACK,
     HEADER_SIZE,
+    MAX_EXTENSIONS,
     MAX_FIRST_EXTENSION,
     SEQ_MASK,
     TIMESTAMP_MASK,
@@ -101,7 +102,7 @@ def decode_packet(data: bytes) -> Packet:
     """
     Read one datagram.
 
-    @raise PacketDecodeError: when it is not uTP, or its extensions run past its end.
+    @raise PacketDecodeError: when it is not uTP, or its extensions run past its end or are too many.
     """
     if not is_utp(data):
         raise PacketDecodeError("not a uTP packet")
@@ -114,24 +115,34 @@ def decode_packet(data: bytes) -> Packet:
     return packet
 
 
+def decode_header(data: bytes) -> Packet:
+    """
+    Read a datagram for which L{is_utp} holds as far as its header: for packets that nobody waits for, whose extensions
+    and payload do not matter.
+    """
+    first, _, *numbers = HEADER.unpack_from(data)
+    return Packet(TYPES[first >> 4], *numbers)
+
+
 def _decode_extensions(packet: Packet, kind: int, data: bytes) -> int:
     """
-    Walk the chain of C{next, length, body}; every step moves forward, so it ends.
+    Walk the chain of C{next, length, body}; every step moves forward, and there are not many.
 
     @return: where the payload starts.
     """
     at, total = HEADER_SIZE, len(data)
-    while kind:
+    for _ in range(MAX_EXTENSIONS):
         if at + 2 > total:
             raise PacketDecodeError("extension header past the end")
-        following, length = data[at], data[at + 1]
-        at += 2
-        if at + length > total:
+        following, end = data[at], at + 2 + data[at + 1]
+        if end > total:
             raise PacketDecodeError("extension body past the end")
-        _decode_extension(packet, kind, data[at : at + length])
-        kind = following
-        at += length
-    return at
+        if kind <= EXTENSION_CLOSE_REASON:
+            _decode_extension(packet, kind, data[at + 2 : end])
+        if not following:
+            return end
+        kind, at = following, end
+    raise PacketDecodeError("too many extensions")
 
 
 def _decode_extension(packet: Packet, kind: int, body: bytes) -> None:

@@ -119,23 +119,17 @@ class LossDetector:
         @return: them, and when to look again (µs), L{None} when there is no need to.
         """
         newest = (self._xmit, self._end)
-        if not self._xmit or not board.flights:
-            return [], None
-        oldest = board.flights[0]
-        if not board.sacked_packets and (oldest.sent_at, oldest.end) >= newest:
-            return [], None  # flights leave in order, so without a hole nothing was overtaken
+        flight = board.departures.first
+        if flight is None or (flight.sent_at, flight.end) >= newest:
+            return [], None  # nothing was overtaken
         wait = self._rtt + self.reorder_window(board, rtt)
         lost: list[Flight] = []
-        again: int | None = None
-        for flight in board.in_flight():
-            if (flight.sent_at, flight.end) >= newest:
-                continue
-            deadline = flight.sent_at + wait
-            if deadline <= now:
-                lost.append(flight)
-            elif again is None or deadline < again:
-                again = deadline
-        return lost, again
+        while flight is not None and (flight.sent_at, flight.end) < newest:
+            if flight.sent_at + wait > now:
+                return lost, flight.sent_at + wait
+            lost.append(flight)
+            flight = flight.later
+        return lost, None
 
     def on_declared(self, packets: int) -> None:
         """

@@ -3,7 +3,8 @@ Which packets are on their way, and what became of them?
 
 Packets that left together and are of one size are one L{Flight}: bookkeeping goes by trains.  A flight is split
 only where acknowledgements or losses tell its packets apart, so the number of records follows the number of
-holes, not the window.  Sequence numbers here never wrap.
+holes, not the window.  What an acknowledgement costs follows what it changes, not the number of holes: that is up to
+the peer.  Sequence numbers here never wrap.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from enum import IntEnum
+from heapq import heappop, heappush
 
+from twisted_utp.proto.constants import MAX_SACK_RUNS
+from twisted_utp.proto.departures import Departures
 from twisted_utp.proto.packet import PacketType
 
 
@@ -41,14 +45,18 @@ class Flight:
     @ivar has_small_tail: the last packet is below full size and counts as small (Nagle).
     @ivar padding: bytes of padding that make it an MTU probe; not sent again with the payload.
     @ivar is_probe: sent again as a tail-loss probe, not because of loss.
+    @ivar earlier: the one that left before it, while both are on their way, and C{later} the one after it: see
+        L{Departures}.
     """
 
     __slots__ = (
         "count",
         "data",
+        "earlier",
         "fate",
         "has_small_tail",
         "is_probe",
+        "later",
         "nbytes",
         "offset",
         "padding",
@@ -85,6 +93,8 @@ class Flight:
         self.has_small_tail = False
         self.padding = 0
         self.is_probe = False
+        self.earlier: Flight | None = None
+        self.later: Flight | None = None
 
     @property
     def end(self) -> int:
@@ -184,10 +194,13 @@ class Scoreboard:
     @ivar sacked_packets: packets acknowledged selectively only.
     @ivar outstanding_bytes: payload from C{una} on, acknowledged selectively or not: what the peer's window holds.
     @ivar small_in_flight: DATA packets below full size that are not yet acknowledged.
+    @ivar departures: the flights on their way in the order in which they left.
     """
 
     __slots__ = (
+        "_lost",
         "_sacked",
+        "departures",
         "flight_bytes",
         "flights",
         "highest_acked",
@@ -202,6 +215,8 @@ class Scoreboard:
         self.una = first_seq
         self.highest_acked = first_seq
         self.flights: list[Flight] = []
+        self.departures = Departures()
+        self._lost: list[int] = []  # a heap: where lost flights begin; some are no longer lost
         self.flight_bytes = 0
         self.lost_packets = 0
         self.outstanding_bytes = 0
@@ -224,6 +239,7 @@ class Scoreboard:
         New packets were sent, right after the newest.
         """
         self.flights.append(flight)
+        self.departures.append(flight)
         self.flight_bytes += flight.nbytes
         self.outstanding_bytes += flight.nbytes
         if flight.has_small_tail:
@@ -237,6 +253,15 @@ class Scoreboard:
         self.highest_acked = self.una
         self.flight_bytes = self.outstanding_bytes = self.small_in_flight = 0
         self.flights.clear()
+        self.departures.clear()
+
+    def clear(self) -> None:
+        """
+        Forget what was sent: the connection is over.
+        """
+        self.flights.clear()
+        self.departures.clear()
+        self._lost.clear()
 
     def acknowledge(self, una: int, sack: int, too_soon: int) -> Acked:
         """
@@ -259,7 +284,6 @@ class Scoreboard:
             # Nothing beyond what was sent: a lie, or bits of padding.
             fresh &= (1 << (self.flights[-1].end - self.una)) - 1 if self.flights else 0
             if fresh:
-                self._sacked |= fresh
                 self._acknowledge_selected(fresh, acked, too_soon)
         return acked
 
@@ -270,9 +294,13 @@ class Scoreboard:
                 if flight.seq < una:
                     self._count(flight, una - flight.seq, acked, too_soon)
                     self.outstanding_bytes -= flight.drop_first(una - flight.seq)
+                    if flight.fate is Fate.LOST:
+                        heappush(self._lost, una)
                 break
             self._count(flight, flight.count, acked, too_soon)
             self.outstanding_bytes -= flight.nbytes
+            if flight.fate is Fate.IN_FLIGHT:
+                self.departures.remove(flight)
             done += 1
         del flights[:done]
         self._sacked >>= una - self.una
@@ -316,19 +344,22 @@ class Scoreboard:
 
     def _acknowledge_selected(self, fresh: int, acked: Acked, too_soon: int) -> None:
         """
-        Mark the runs of ones in C{fresh} (relative to una).
+        Mark the runs of ones in C{fresh} (relative to una), L{MAX_SACK_RUNS} of them: the next acknowledgement says the
+        rest once more.
         """
         base = 0
-        highest = self.una + fresh.bit_length()
-        while fresh:
+        for _ in range(MAX_SACK_RUNS):
             zeros = (fresh & -fresh).bit_length() - 1
             fresh >>= zeros
             ones = (~fresh & fresh + 1).bit_length() - 1
             fresh >>= ones
-            first = self.una + base + zeros
-            self._mark_sacked(first, first + ones, acked, too_soon)
-            base += zeros + ones
-        self.highest_acked = max(self.highest_acked, highest)
+            first = base + zeros
+            base = first + ones
+            self._sacked |= (1 << ones) - 1 << first
+            self._mark_sacked(self.una + first, self.una + base, acked, too_soon)
+            if not fresh:
+                break
+        self.highest_acked = max(self.highest_acked, self.una + base)
 
     def _mark_sacked(self, first: int, end: int, acked: Acked, too_soon: int) -> None:
         flights = self.flights
@@ -340,10 +371,25 @@ class Scoreboard:
             flight = flights[index]
             if flight.fate is not Fate.SACKED:
                 self._count(flight, flight.count, acked, too_soon)
+                if flight.fate is Fate.IN_FLIGHT:
+                    self.departures.remove(flight)
                 flight.fate = Fate.SACKED
                 flight.data = b""  # never sent again
                 self.sacked_packets += flight.count
             index = self._merge_sacked(index)
+
+    def flight_of(self, seq: int) -> Flight | None:
+        """
+        The flight that a packet belongs to, acknowledged selectively or not; L{None} when it is not between C{una} and
+        the next new one.
+        """
+        index = bisect_right(self.flights, seq, key=_seq_of) - 1
+        if index < 0 or seq >= self.flights[index].end:
+            return None
+        return self.flights[index]
+
+    def _index(self, flight: Flight) -> int:
+        return bisect_right(self.flights, flight.seq, key=_seq_of) - 1
 
     def _split_at(self, index: int, seq: int) -> int:
         """
@@ -354,7 +400,12 @@ class Scoreboard:
         flight = self.flights[index]
         if flight.seq == seq:
             return index
-        self.flights.insert(index + 1, flight.split(seq - flight.seq))
+        rest = flight.split(seq - flight.seq)
+        self.flights.insert(index + 1, rest)
+        if rest.fate is Fate.IN_FLIGHT:
+            self.departures.insert(rest, flight)
+        elif rest.fate is Fate.LOST:
+            heappush(self._lost, rest.seq)
         return index + 1
 
     def _merge_sacked(self, index: int) -> int:
@@ -384,6 +435,8 @@ class Scoreboard:
         Declare a flight that is on its way lost.
         """
         flight.fate = Fate.LOST
+        self.departures.remove(flight)
+        heappush(self._lost, flight.seq)
         self.flight_bytes -= flight.nbytes
         self.lost_packets += flight.count
 
@@ -405,21 +458,28 @@ class Scoreboard:
         """
         What to send again first.
         """
-        if not self.lost_packets:
-            return None
-        return next(flight for flight in self.flights if flight.fate is Fate.LOST)
+        lost = self._lost
+        while lost:
+            flight = self.flight_of(lost[0])
+            if flight is not None and flight.fate is Fate.LOST:
+                return flight
+            heappop(lost)
+        return None
 
     def resend(self, flight: Flight, count: int, now: int) -> None:
         """
         The first C{count} packets of a flight are being sent again.
         """
         if count < flight.count:
-            self._split_at(self.flights.index(flight), flight.seq + count)
+            self._split_at(self._index(flight), flight.seq + count)
         if flight.fate is Fate.LOST:
             self.lost_packets -= count
             self.flight_bytes += flight.nbytes
             flight.fate = Fate.IN_FLIGHT
+        else:
+            self.departures.remove(flight)
         flight.sent_at = now
+        self.departures.append(flight)
         flight.transmissions += 1
         flight.is_probe = False
         flight.padding = 0
@@ -438,7 +498,7 @@ class Scoreboard:
         Leave only the first packet in a flight; the others become a flight of their own.
         """
         if flight.count > 1:
-            self._split_at(self.flights.index(flight), flight.seq + 1)
+            self._split_at(self._index(flight), flight.seq + 1)
 
     def isolate_last(self, flight: Flight) -> Flight:
         """
@@ -446,7 +506,7 @@ class Scoreboard:
         """
         if flight.count == 1:
             return flight
-        return self.flights[self._split_at(self.flights.index(flight), flight.end - 1)]
+        return self.flights[self._split_at(self._index(flight), flight.end - 1)]
 
 
 def _seq_of(flight: Flight) -> int:

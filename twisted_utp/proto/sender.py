@@ -594,8 +594,8 @@ class Sender:
         self.counters.duplicate_acks += 1
         if not (self.recovery.on_duplicate_ack() or self.is_probe_sent) or board.sacked_packets:
             return
-        oldest = next(board.in_flight(), None)
-        if oldest is None or oldest.seq != board.una:
+        oldest = board.flights[0] if board.flights else None
+        if oldest is None or oldest.fate is not Fate.IN_FLIGHT:
             return
         if oldest.transmissions > 1 and now - oldest.sent_at < self.rtt.minimum:
             return

@@ -1,0 +1,160 @@
+"""
+Can one datagram cost much more than another of its size?
+
+Cost is counted in lines of the core that run, which no machine's speed changes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from tests.proto.conftest import Exchange
+from twisted_utp.proto.config import UTPConfig
+from twisted_utp.proto.constants import EXTENSION_BITS_SIGNATURE, MAX_EXTENSIONS, MAX_SACK_RUNS
+from twisted_utp.proto.packet import PacketType, encode_packet
+from twisted_utp.proto.recovery import LossDetector
+from twisted_utp.proto.values import Address, Datagram
+
+STRANGER: Address = ("198.51.100.7", 4000)
+SIZES = pytest.mark.parametrize("size", [1472, 65_507])
+
+
+def lines(run: Callable[[], object]) -> int:
+    """How many lines of the core run."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        if "/proto/" not in frame.f_code.co_filename.replace("\\", "/"):
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def padded(packet: bytes, size: int, extensions: int) -> bytes:
+    """The packet with so many extensions of two bytes, then payload up to C{size}."""
+    if not extensions:
+        return packet + bytes(size - len(packet))
+    body = (bytes((127, 0)) * (extensions - 1) + bytes(2))[: size - 20]
+    return packet[:1] + b"\x02" + packet[2:20] + body + bytes(size - 20 - len(body))
+
+
+def cost_of(exchange: Exchange, data: bytes, address: Address) -> int:
+    """Lines that a datagram takes."""
+    return lines(lambda: exchange.mux.receive_datagrams([Datagram(data, address)], now=exchange.now))
+
+
+@SIZES
+@pytest.mark.parametrize("kind", [PacketType.SYN, PacketType.DATA, PacketType.STATE, PacketType.FIN, PacketType.RESET])
+@pytest.mark.parametrize("extensions", [MAX_EXTENSIONS, 726, 32_743])
+def test_extensions_of_a_stranger(exchange: type[Exchange], size: int, kind: PacketType, extensions: int) -> None:
+    """726 extensions took 160 µs, 32,743 took 7 ms; now no chain costs five times a packet without."""
+    costs = []
+    for count in (0, extensions):
+        one = exchange(UTPConfig(backlog=1))
+        one.accept(confirm=False)  # from now on SYNs are answered with cookies
+        costs.append(cost_of(one, padded(encode_packet(one.packet(kind)), size, count), STRANGER))
+    assert costs[1] <= 5 * costs[0]
+
+
+@SIZES
+@pytest.mark.parametrize("extensions", [MAX_EXTENSIONS, 726, 32_743])
+def test_extensions_of_a_peer(exchange: type[Exchange], size: int, extensions: int) -> None:
+    """The same from somebody who has a connection."""
+    costs = []
+    for count in (0, extensions):
+        one = exchange()
+        one.accept()
+        data = padded(encode_packet(one.packet(PacketType.STATE)), size, count)
+        costs.append(cost_of(one, data, one.address))
+    assert costs[1] <= 5 * costs[0]
+
+
+def sieve(exchange: Exchange, packets: int) -> int:
+    """
+    A peer of our kind to which so many packets are on their way.
+
+    @return: the seq_nr of the first.
+    """
+    connection = exchange.dial(bits=EXTENSION_BITS_SIGNATURE)
+    connection.trace = connection.sender.trace = None
+    connection.sender.congestion.cwnd = 1e9
+    exchange.wnd = 1 << 30
+    exchange.write(connection, bytes(100))
+    exchange.ack = connection.sender.next_seq - 1 & 0xFFFF
+    exchange.now += 20_000
+    exchange.state()
+    first = connection.sender.next_seq
+    for _ in range(packets):
+        connection.write(bytes(connection.sender.mss), now=exchange.now)
+        exchange.now += 2000  # pacing has let it go by then
+        exchange.flush()
+    exchange.ack = first - 1 & 0xFFFF
+    return first
+
+
+def cost_of_ack(exchange: Exchange, **changes: Any) -> int:
+    """Lines that an acknowledgement takes."""
+    return cost_of(exchange, encode_packet(exchange.packet(PacketType.STATE, **changes)), exchange.address)
+
+
+def test_holes_cost_what_they_change(exchange: type[Exchange], monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    With a thousand holes an acknowledgement that fills one more took 0.5 ms, since all were looked at.
+    """
+    monkeypatch.setattr(LossDetector, "reorder_window", lambda *arguments: 1 << 40)  # late, but not lost
+    costs = []
+    for holes in (10, 900):
+        one = exchange()
+        first = sieve(one, 2 * holes)
+        board = one.only().sender.board
+        named = [first + 2 * at + 1 for at in range(holes)]
+        while board.sacked_packets < holes:  # some at a time
+            one.state(sack=named)
+        assert len(board.flights) == 2 * holes
+        costs.append(cost_of_ack(one, sack=[*named, first + holes // 2 * 2]))
+    assert costs[1] <= 1.2 * costs[0]
+
+
+def test_lost_holes_cost_what_they_are(exchange: type[Exchange]) -> None:
+    """Where they are lost and sent again, each costs as much among a thousand as among a hundred (97 ms at once)."""
+    costs = []
+    for holes in (100, 900):
+        one = exchange()
+        first = sieve(one, 2 * holes)
+        connection = one.only()
+        named = [first + 2 * at + 1 for at in range(holes)]
+        total = 0
+        while connection.sender.counters.retransmitted_packets < holes - 1:
+            one.now += 1000
+            total += cost_of_ack(one, sack=named)
+            total += lines(one.flush)
+        costs.append(total / holes)
+    assert costs[1] <= 1.5 * costs[0]
+
+
+def test_many_holes_at_once(exchange: type[Exchange], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A selective ack that names 900 packets, each alone, is put to use by and by: the next one says the same."""
+    monkeypatch.setattr(LossDetector, "reorder_window", lambda *arguments: 1 << 40)
+    one = exchange()
+    first = sieve(one, 1802)
+    plain = cost_of_ack(one, ack=first)
+    board, worst, acks = one.only().sender.board, 0, 0
+    while board.sacked_packets < 900:
+        worst = max(worst, cost_of_ack(one, ack=first, sack=[first + 2 * at + 2 for at in range(900)]))
+        acks += 1
+    assert acks <= 900 // MAX_SACK_RUNS + 1
+    assert worst <= 5 * plain
