@@ -14,28 +14,26 @@ from typing import Any
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
 
-from bittorrent.leech import LeechPeer
+from bittorrent.leech import Download, LeechPeer
 from bittorrent.meeting import add_arguments, meet
 from bittorrent.metainfo import Metainfo
 
 
 async def main(reactor: Any, options: argparse.Namespace) -> None:
     """
-    Fetch everything from one peer, or exit 1.
+    Fetch everything, or exit 1.
     """
     metainfo = Metainfo.from_bytes(options.torrent.read_bytes())
-    done: Deferred[int] = Deferred()
     started = reactor.seconds()
     with options.output.open("wb") as file:
-        factory = Factory.forProtocol(lambda: LeechPeer(metainfo, file, options.linger, done))
-        await meet(reactor, factory, options)
-        count = await done
-    if count < len(metainfo.hashes):
-        raise SystemExit(f"the peer left after {count} of {len(metainfo.hashes)} pieces")
-    rate = metainfo.length / 1e6 / (reactor.seconds() - started)
-    print(f"{options.output}: {metainfo.length} bytes, every piece correct, {rate:.1f} MB/s", flush=True)
+
+        def say() -> None:
+            rate = metainfo.length / 1e6 / (reactor.seconds() - started)
+            print(f"{options.output}: {metainfo.length} bytes, every piece correct, {rate:.1f} MB/s", flush=True)
+
+        download = Download(metainfo, file, say)
+        await meet(reactor, lambda: LeechPeer(download, options.linger), options)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from typing import Any
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
 
 from bittorrent.meeting import add_arguments, meet
 from bittorrent.metainfo import Metainfo
@@ -29,20 +28,8 @@ async def main(reactor: Any, options: argparse.Namespace) -> None:
     torrent = Path(f"{options.file}.torrent")
     torrent.write_bytes(metainfo.to_bytes())
     print(f"{torrent}: {len(metainfo.hashes)} pieces, info hash {metainfo.info_hash.hex()}", flush=True)
-    finished: Deferred[None] = Deferred()
-
-    def peer() -> SeedPeer:
-        done: Deferred[int] = Deferred()
-        done.addCallback(peer_left)
-        return SeedPeer(metainfo, options.file.open("rb"), options.once and not options.linger, done)
-
-    def peer_left(count: int) -> None:
-        print(f"a peer left with {count} of {len(metainfo.hashes)} pieces", flush=True)
-        if options.once and count == len(metainfo.hashes) and not finished.called:
-            finished.callback(None)
-
-    await meet(reactor, Factory.forProtocol(peer), options)
-    await finished
+    leave_when = ("sent" if options.eager else "has") if options.once and not options.linger else None
+    await meet(reactor, lambda: SeedPeer(metainfo, options.file.open("rb"), leave_when), options, ever=not options.once)
 
 
 if __name__ == "__main__":
@@ -50,5 +37,9 @@ if __name__ == "__main__":
     parser.add_argument("file", type=Path)
     parser.add_argument("--once", action="store_true", help="end when a peer has everything")
     parser.add_argument("--linger", action="store_true", help="with --once: let the peer close the connection")
+    parser.add_argument(
+        "--eager", action="store_true",
+        help="with --once: close the connection when everything is sent, not when the peer says that it has it",
+    )  # fmt: skip
     add_arguments(parser)
     task.react(lambda reactor: Deferred.fromCoroutine(main(reactor, parser.parse_args())))

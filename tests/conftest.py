@@ -132,12 +132,12 @@ class Program:
 Start = Callable[..., Program]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
+@contextlib.contextmanager
+def programs() -> Iterator[Start]:
     """
-    C{start(*argv, cwd=None, env={}, stdin=DEVNULL, pass_fds=())} runs a program that does not outlive the test.
+    What starts programs, and ends them all.
     """
-    programs: list[Program] = []
+    started: list[Program] = []
 
     def start_program(
         *argv: str | Path,
@@ -147,12 +147,32 @@ def start() -> Iterator[Start]:
         pass_fds: Sequence[int] = (),
     ) -> Program:
         program = Program([str(word) for word in argv], cwd=cwd, env=env or {}, stdin=stdin, pass_fds=pass_fds)
-        programs.append(program)
+        started.append(program)
         return program
 
-    yield start_program
-    for program in programs:
-        program.kill()
+    try:
+        yield start_program
+    finally:
+        for program in started:
+            program.kill()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """
+    C{start(*argv, cwd=None, env={}, stdin=DEVNULL, pass_fds=())} runs a program that does not outlive the test.
+    """
+    with programs() as start_program:
+        yield start_program
+
+
+@pytest.fixture(scope="module")
+def start_for_module() -> Iterator[Start]:
+    """
+    The same; the program does not outlive the tests of this file.
+    """
+    with programs() as start_program:
+        yield start_program
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """
 A path that is long, or loses packets: a UDP relay in a process of its own::
 
-    python -m benchmarks.relays.udp_relay PORT [--delay SECONDS] [--loss FRACTION] [--seed N]
+    python -m benchmarks.relays.udp_relay PORT [--server HOST] [--bind HOST]
+        [--delay SECONDS] [--loss FRACTION] [--late FRACTION] [--late-by SECONDS] [--seed N]
 
-Each datagram is lost with that probability, or leaves that much later, in either direction.  There is no bottleneck.
+Each datagram is lost with that probability, or leaves that much later, in either direction; some leave later still, and
+so behind others that came after them.  There is no bottleneck.  The line C{counts} on its standard input asks for the
+numbers of those, where there are any.
 Where the kernel can, datagrams come and go in trains, so that the relay itself costs little and a train that survives
 arrives as one; each of its datagrams is lost on its own all the same.
 """
@@ -11,13 +14,14 @@ arrives as one; each of its datagrams is lost on its own all the same.
 from __future__ import annotations
 
 import argparse
+import heapq
 import random
 import select
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from benchmarks.peers.account import Account, obey, report
 from twisted_utp.udp.offload import CONTROL_SPACE, offload, segment_message, segment_size
@@ -30,12 +34,28 @@ READS_IN_A_ROW = 64
 Address = tuple[str, int]
 
 
-def open_socket() -> socket.socket:
+@dataclass(frozen=True)
+class Weather:
     """
-    On loopback, with room for bursts.
+    What happens to datagrams.
+
+    @ivar delay: of all, seconds.
+    @ivar loss: the fraction that is lost.
+    @ivar late: the fraction that is late, by another C{late_by} seconds.
+    """
+
+    delay: float
+    loss: float
+    late: float
+    late_by: float
+
+
+def open_socket(host: str) -> socket.socket:
+    """
+    On any port there, with room for bursts.
     """
     created = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    created.bind(("127.0.0.1", 0))
+    created.bind((host, 0))
     created.setblocking(False)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         created.setsockopt(socket.SOL_SOCKET, option, BUFFER)
@@ -49,17 +69,21 @@ class Relay:
     Between whoever sends to C{near} and the server.
 
     @ivar near: the socket that clients send to.
+    @ivar seen: datagrams so far; of them C{lost} and C{late}.
     """
 
-    def __init__(self, server: Address, delay: float, loss: float, rng: random.Random) -> None:
-        self.near = open_socket()
+    def __init__(self, server: Address, host: str, weather: Weather, rng: random.Random) -> None:
+        self.near = open_socket(host)
+        self.seen = self.lost = self.late = 0
         self._server = server
-        self._delay = delay
-        self._loss = loss
+        self._host = host
+        self._weather = weather
         self._rng = rng
         self._far: dict[Address, socket.socket] = {}  # by client
         self._client: dict[socket.socket, Address] = {}
-        self._waiting: deque[tuple[float, socket.socket, Address, bytes, int]] = deque()
+        # A heap by the time to leave, and then in the order of arrival.
+        self._waiting: list[tuple[float, int, socket.socket, Address, bytes, int]] = []
+        self._arrivals = 0
 
     def run(self) -> None:
         """
@@ -72,7 +96,7 @@ class Relay:
                 self._read(ready)
             now = time.monotonic()
             while self._waiting and self._waiting[0][0] <= now:
-                _, sender, address, data, size = self._waiting.popleft()
+                _, _, sender, address, data, size = heapq.heappop(self._waiting)
                 _send(sender, address, data, size)
 
     def _read(self, ready: socket.socket) -> None:
@@ -81,35 +105,46 @@ class Relay:
                 data, messages, _, source = ready.recvmsg(READ_SIZE, CONTROL_SPACE)
             except OSError:
                 return  # nothing more; or a message that a port is closed
-            due = time.monotonic() + self._delay
+            due = time.monotonic() + self._weather.delay
             outgoing, address = self._other_side(ready, source)
             size = segment_size(messages) or len(data)
-            for piece in self._survivors(data, size):
-                self._waiting.append((due, outgoing, address, piece, size))
+            for piece, later in self._fates(data, size):
+                self._arrivals += 1
+                heapq.heappush(self._waiting, (due + later, self._arrivals, outgoing, address, piece, size))
 
     def _other_side(self, ready: socket.socket, source: Address) -> tuple[socket.socket, Address]:
         if ready is not self.near:
             return self.near, self._client[ready]
         if source not in self._far:
-            far = self._far[source] = open_socket()
+            far = self._far[source] = open_socket(self._host)
             self._client[far] = source
         return self._far[source], self._server
 
-    def _survivors(self, data: bytes, size: int) -> Iterator[bytes]:
+    def _fates(self, data: bytes, size: int) -> Iterator[tuple[bytes, float]]:
         """
-        The stretches of a train between those datagrams that are lost.
+        The stretches of a train between those datagrams that are lost or late, and those that are late, with by how
+        much.
         """
-        if not self._loss:
-            yield data
+        weather = self._weather
+        if not weather.loss and not weather.late:
+            yield data, 0.0
             return
         start = 0
         for at in range(0, len(data), size):
-            if self._rng.random() < self._loss:
-                if at > start:
-                    yield data[start:at]
-                start = at + size
+            self.seen += 1
+            drawn = self._rng.random()
+            if drawn >= weather.loss + weather.late:
+                continue
+            if at > start:
+                yield data[start:at], 0.0
+            start = at + size
+            if drawn < weather.loss:
+                self.lost += 1
+            else:
+                self.late += 1
+                yield data[at:start], weather.late_by
         if start < len(data):
-            yield data[start:]
+            yield data[start:], 0.0
 
 
 def _send(sender: socket.socket, address: Address, data: bytes, size: int) -> None:
@@ -134,12 +169,22 @@ def main(words: Sequence[str]) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
+    parser.add_argument("--server", default="127.0.0.1")
+    parser.add_argument("--bind", default="127.0.0.1")
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--late", type=float, default=0.0)
+    parser.add_argument("--late-by", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(words)
-    relay = Relay(("127.0.0.1", options.port), options.delay, options.loss, random.Random(options.seed))
-    obey(Account())
+    weather = Weather(options.delay, options.loss, options.late, options.late_by)
+    relay = Relay((options.server, options.port), options.bind, weather, random.Random(options.seed))
+
+    def answer(line: str) -> None:
+        if line == "counts":
+            report("counts", seen=relay.seen, lost=relay.lost, late=relay.late)
+
+    obey(Account(), answer)
     report("listening", port=relay.near.getsockname()[1])
     relay.run()
 

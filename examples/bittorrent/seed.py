@@ -4,11 +4,11 @@ How does a seed serve blocks without reading the whole file into the send buffer
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import IO
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet import reactor
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -28,26 +28,29 @@ class SeedPeer(PeerWire):
     It is the push producer of its own transport: while the transport is full, requests wait in a queue as numbers,
     not as data.
 
-    @param until_complete: close the connection once the peer has everything.
-    @param done: called back with the number of pieces that the peer has, or was sent whole, when the connection has
-        ended.
+    @param file: is closed when the connection has ended.
+    @param leave_when: close the connection once the peer says that it C{has} everything, or once it was C{sent} that;
+        L{None} never.
     """
 
-    def __init__(self, metainfo: Metainfo, file: IO[bytes], until_complete: bool, done: Deferred[int]) -> None:
+    def __init__(self, metainfo: Metainfo, file: IO[bytes], leave_when: str | None) -> None:
         super().__init__(metainfo)
         self._file = file
-        self._until_complete = until_complete
-        self._done = done
+        self._leave_when = leave_when
         self._requests: deque[tuple[int, int, int]] = deque()
-        self._sent: Counter[int] = Counter()  # bytes by piece
+        self._sent: dict[int, dict[int, int]] = {}  # by piece, the bytes from where
         self._paused = False
+        self._offer: IDelayedCall | None = None
 
     def handshaken(self) -> None:
         """
-        Offer all pieces.
+        Offer all pieces, in a packet of its own.
+
+        Transmission 3.00 looks at what came in one packet with the handshake only when the next one comes, and there
+        would be none: it has not heard that we have anything.
         """
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
-        self.send_bitfield(set(range(len(self.metainfo.hashes))))
+        self._offer = reactor.callLater(0, self.send_bitfield, set(range(len(self.metainfo.hashes))))
 
     def message_received(self, kind: int, payload: bytes) -> None:
         """
@@ -61,9 +64,26 @@ class SeedPeer(PeerWire):
         elif kind == Message.CANCEL:
             cancelled = REQUEST.unpack(payload)
             self._requests = deque(request for request in self._requests if request != cancelled)
-        if self._until_complete and self.is_peer_complete():
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self._leave_when is None or self.left_first:
+            return
+        count = self._count() if self._leave_when == "sent" else len(self.has)
+        if count == len(self.metainfo.hashes):
             self.transport.unregisterProducer()  # type: ignore[union-attr]
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.leave()
+
+    def _count(self) -> int:
+        """
+        The pieces that the peer has, or was sent whole.
+
+        Transmission and libtorrent may leave before they have said that they have the last one.
+        """
+        whole = {
+            index for index, blocks in self._sent.items() if sum(blocks.values()) >= self.metainfo.piece_size(index)
+        }
+        return len(self.has | whole)
 
     def _checked(self, payload: bytes) -> tuple[int, int, int]:
         index, begin, length = REQUEST.unpack(payload)
@@ -77,7 +97,7 @@ class SeedPeer(PeerWire):
             index, begin, length = self._requests.popleft()
             self._file.seek(index * self.metainfo.piece_length + begin)
             self.send(Message.PIECE, BLOCK_HEADER.pack(index, begin) + self._file.read(length))
-            self._sent[index] += length
+            self._sent.setdefault(index, {})[begin] = length
 
     def pauseProducing(self) -> None:
         """
@@ -91,6 +111,7 @@ class SeedPeer(PeerWire):
         """
         self._paused = False
         self._serve()
+        self._leave_if_done()
 
     def stopProducing(self) -> None:
         """
@@ -102,9 +123,9 @@ class SeedPeer(PeerWire):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
         Say how far the peer came.
-
-        A peer that has everything has no more use for a seed: libtorrent may leave before it says so of its last piece.
         """
         self._requests.clear()
-        sent = {index for index, length in self._sent.items() if length >= self.metainfo.piece_size(index)}
-        self._done.callback(len(self.has | sent))
+        self._file.close()
+        if self._offer is not None and self._offer.active():
+            self._offer.cancel()
+        self.ended.callback(self._count())

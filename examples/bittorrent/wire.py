@@ -8,6 +8,7 @@ import secrets
 import struct
 from enum import IntEnum
 
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 
 from bittorrent.metainfo import Metainfo
@@ -49,11 +50,15 @@ class PeerWire(Protocol):
     The handshake and the framing.  A subclass gets C{handshaken}, then C{message_received} for each message.
 
     @ivar has: the pieces that the peer says it has.
+    @ivar ended: called back with the number of pieces that went from one to the other, when the connection has ended.
+    @ivar left_first: it was we who closed the connection.
     """
 
     def __init__(self, metainfo: Metainfo) -> None:
         self.metainfo = metainfo
         self.has: set[int] = set()
+        self.ended: Deferred[int] = Deferred()
+        self.left_first = False
         self._buffer = bytearray()
         self._handshaken = False
 
@@ -73,8 +78,7 @@ class PeerWire(Protocol):
             self._parse()
         except WireError as error:
             print(f"closing: {error}", flush=True)
-            assert self.transport is not None
-            self.transport.loseConnection()
+            self.leave()
 
     def _parse(self) -> None:
         if not self._handshaken:
@@ -125,15 +129,17 @@ class PeerWire(Protocol):
         if have:
             self.send(Message.BITFIELD, bits_of(have, len(self.metainfo.hashes)))
 
+    def leave(self) -> None:
+        """
+        Close the connection.
+        """
+        assert self.transport is not None
+        self.left_first = True
+        self.transport.loseConnection()
+
     def _write(self, data: bytes) -> None:
         assert self.transport is not None
         self.transport.write(data)
-
-    def is_peer_complete(self) -> bool:
-        """
-        Does the peer have everything?
-        """
-        return len(self.has) == len(self.metainfo.hashes)
 
     def handshaken(self) -> None:
         """

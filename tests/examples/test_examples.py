@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from twisted.internet import endpoints
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -154,12 +153,11 @@ def test_seed_counts_what_it_sent(tmp_path, monkeypatch):
     original = tmp_path / "data.bin"
     original.write_bytes(b"x" * 40_000)
     torrent = metainfo.of_file(original)
-    done: Deferred[int] = Deferred()
-    peer = seed.SeedPeer(torrent, original.open("rb"), False, done)
+    peer = seed.SeedPeer(torrent, original.open("rb"), None)
     peer.makeConnection(StringTransport())
     peer.dataReceived(wire.HANDSHAKE.pack(19, wire.PROTOCOL_NAME, bytes(8), torrent.info_hash, bytes(20)))
     for begin in (0, 20_000):
         peer.dataReceived(struct.pack(">IBIII", 13, wire.Message.REQUEST, 0, begin, 20_000))
     assert not peer.has
     peer.connectionLost(Failure(ConnectionDone()))
-    assert done.result == 1
+    assert peer.ended.result == 1

@@ -1,0 +1,16 @@
+"""
+Does Transmission exchange torrents with us?
+"""
+
+from __future__ import annotations
+
+from harness.transmission import Transmission
+
+CLIENT = Transmission
+
+
+def test_exchange(exchanged, case):
+    """
+    16 MB, by uTP alone.
+    """
+    exchanged(case)
