@@ -1,5 +1,5 @@
 """
-Do we exchange bytes with libutp, both ways, whoever connects and whoever closes first?
+Do we exchange bytes with libutp, and with npm's uTP in JavaScript, both ways, whoever connects and closes first?
 """
 
 from __future__ import annotations
@@ -25,12 +25,24 @@ def expected_digest(seed: str, length: int) -> str:
     return hashlib.sha256(hashlib.shake_256(seed.encode()).digest(length)).hexdigest()
 
 
-def run_exchange(start, start_python, node, *, we: str, first: str, ours: int, theirs: int, settings: str = "") -> None:
+def run_exchange(
+    start,
+    start_python,
+    node,
+    *,
+    we: str,
+    first: str,
+    ours: int,
+    theirs: int,
+    settings: str = "",
+    stack: str = "utp-native",
+) -> None:
     """
     One connection between C{exchange.py} and C{exchange.js}, to its end on both sides, digests checked.
     """
     our_options = ["--send", ours, "--seed", "ours", "--close", "first" if first == "we" else "second"]
     their_options = ["--send", theirs, "--seed", "theirs", "--close", "first" if first == "they" else "second"]
+    their_options += ["--stack", stack]
     our_options, their_options = map(str, our_options), map(str, their_options)
     if we == "connect":
         peer = start(node, THEIRS, "listen", *their_options)
@@ -82,3 +94,14 @@ def test_server_speaks_first(start, start_python, node):
     started = time.monotonic()
     run_exchange(start, start_python, node, we="listen", first="we", ours=MEGABYTE, theirs=0, settings=":earlyByte=1")
     assert time.monotonic() - started < 20  # its keepalive, which would confirm it too, comes after 29 s
+
+
+@pytest.mark.parametrize("first", ["we", "they"])
+@pytest.mark.parametrize("we", ["connect", "listen"])
+@pytest.mark.parametrize("sender", ["we", "they"])
+def test_who_ignores_extensions(start, start_python, node, we, first, sender):
+    """
+    npm's utp takes all that follows the header for data: MTU probes' padding must not be among it.
+    """
+    ours, theirs = (MEGABYTE, 1) if sender == "we" else (1, MEGABYTE)
+    run_exchange(start, start_python, node, we=we, first=first, ours=ours, theirs=theirs, stack="utp")

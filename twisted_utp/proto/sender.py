@@ -560,8 +560,10 @@ class Sender:
         rtt = self.rtt
         latest = self._measured(acked, info)
         congestion = self.congestion
-        queuing = self.delay.on_our_sample(
-            info.timestamp_difference, latest or rtt.smoothed, rtt.minimum, info.received_at
+        delay = self.delay
+        delay.growth.on_in_flight(flight_before / self.mss, info.received_at)
+        queuing = delay.on_ack(
+            info.timestamp_difference, latest, rtt.smoothed, rtt.minimum, congestion.target_delay, info.received_at
         )
         # In slow start the window doubles while its acknowledgements come in, so half of it filled is filled.
         filled = congestion.cwnd / 2 if congestion.in_slow_start else congestion.cwnd - 2 * self.mss

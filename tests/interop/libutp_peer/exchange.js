@@ -1,19 +1,19 @@
 // What does libutp do when it exchanges bytes with us?
 //
-//   node exchange.js (listen|connect PORT) --send BYTES --seed TEXT --close (first|second)
+//   node exchange.js (listen|connect PORT) --send BYTES --seed TEXT --close (first|second) [--stack utp]
 //
 // One connection.  Sends BYTES pseudo-random bytes, SHAKE-256 of the seed, reads to the end of the stream, and prints
 // JSON lines: "listening" with its port, "connected", "end" when the other side's FIN arrived, "done" with the count
 // and the SHA-256 of what it received and its CPU seconds.  "first" ends its own side as soon as everything is
-// written, "second" only when the other side has ended.  exchange.py does the same for twisted_utp.
+// written, "second" only when the other side has ended.  exchange.py does the same for twisted_utp.  "--stack utp" is
+// npm's uTP in pure JavaScript in place of libutp.
 'use strict'
 const crypto = require('crypto')
-const utp = require('utp-native')
 
 const CHUNK = 64 * 1024
 
 function parseArguments (argv) {
-  const options = { role: argv.shift(), send: 0, seed: '', close: 'first' }
+  const options = { role: argv.shift(), send: 0, seed: '', close: 'first', stack: 'utp-native' }
   if (options.role === 'connect') options.port = Number(argv.shift())
   while (argv.length) options[argv.shift().replace(/^--/, '')] = argv.shift()
   options.send = Number(options.send)
@@ -82,13 +82,17 @@ function exchange (connection, options, closed) {
 }
 
 const options = parseArguments(process.argv.slice(2))
+const utp = require(options.stack)
 options.payload = options.send ? pseudoRandom(options.seed, options.send) : Buffer.alloc(0)
 if (options.role === 'listen') {
   const server = utp.createServer((connection) => {
     report('connected')
-    exchange(connection, options, () => server.close())
+    // npm's utp waits for ever when there is no connection left to close.
+    exchange(connection, options, () => options.stack === 'utp' ? process.exit(0) : server.close())
   })
-  server.listen(0, '127.0.0.1', () => report('listening', { port: server.address().port }))
+  const listening = () => report('listening', { port: server.address().port })
+  if (options.stack === 'utp') server.listen(0, listening)
+  else server.listen(0, '127.0.0.1', listening)
 } else {
   const connection = utp.connect(options.port, '127.0.0.1')
   connection.on('connect', () => {
