@@ -13,7 +13,6 @@ from twisted_utp.testing.raw_peer import Extensions, RawPeer
 from twisted_utp.testing.wire import DATA, STATE, Header
 
 
-
 def transfer(peer: RawPeer, nbytes: int, *, extensions: Extensions = (), measures: bool = False) -> list[Header]:
     """The DATA packets of a transfer to a peer that acknowledges each as it comes, in this way."""
     peer.node.write(peer.record, bytes(nbytes))

@@ -353,6 +353,7 @@ class Connection:
         if bits is None:
             return
         self.peer_extension_bits = bits
+        self.sender.peer_reads_extensions = True
         if bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE:
             self.peer_is_ours = True
             self.writer.sack_limit = MAX_SACK_BYTES
@@ -687,7 +688,8 @@ class Connection:
         return False
 
     def _train(self, flight: Flight, now: int) -> Transmit:
-        transmit, acknowledges = self.writer.train(flight, self.sender.mss, now)
+        sender = self.sender
+        transmit, acknowledges = self.writer.train(flight, sender.mss if sender.peer_reads_extensions else 0, now)
         if acknowledges:
             self.ack_pending = self.ack_pending and self._peer_repeats
         return transmit

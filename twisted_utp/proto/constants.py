@@ -168,11 +168,9 @@ BASE_HISTORY_BUCKETS = 13  # minutes; libutp's number, RFC 6817 says at least 10
 BASE_HISTORY_BUCKET = 60_000_000
 CURRENT_DELAY_FILTER = 4  # samples, RFC 6817 CURRENT_FILTER
 MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
-# Growth of the round trip up to which the peer's echoes are believed, if half of the target is not less.  Jitter, late
-# timers and delayed acknowledgements stay below; a liar gains nothing, as the queue is short of the target.
+# Growth of the round trip that neither way's timestamps account for: counted as queue from here on.  Jitter, late
+# timers and delayed acknowledgements stay below; a lying receiver gains at most this much.
 MAX_UNEXPLAINED_DELAY = 25_000
-# Packets in flight with which a flow is out of the way: LEDBAT++'s slowdowns have two.
-QUIET_PACKETS = 2
 # libutp: a peer whose clock seems to run slow by more than 200 ms in 5 s is lying for bandwidth, and each sample
 # gets a seventh of the excess on top.  A shorter window with the same slope notices it sooner.
 DRIFT_WINDOW = 2_000_000

@@ -78,6 +78,7 @@ class PacketWriter:
         """
         DATA packets, which all have the same header but for seq_nr.
 
+        @param mss: payload and extensions of a full packet; 0 for no extensions.
         @return: the train, and whether it says everything that an acknowledgement would.
         """
         receiver = self._receiver

@@ -27,7 +27,7 @@ from twisted_utp.proto.constants import (
     SAMPLE_INTERVAL,
     SEQ_MASK,
 )
-from twisted_utp.proto.delay import OneWayDelay
+from twisted_utp.proto.delay import OneWayDelay, is_delay_sample
 from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.pacing import Pacer
 from twisted_utp.proto.packet import MIN_PADDING, PacketType
@@ -78,6 +78,8 @@ class Sender:
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
         nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
         others, the C{early_byte} setting sends one byte, which makes a silent libutp initiator answer.
+    @ivar peer_reads_extensions: DATA to the peer may have extensions, which it would else take for payload: it has sent
+        some, or a measured timestamp_difference.  npm's C{utp} reads none and sends 0; all others that we know do both.
     """
 
     __slots__ = (
@@ -113,6 +115,7 @@ class Sender:
         "next_seq",
         "no_delay",
         "pacer",
+        "peer_reads_extensions",
         "peer_window",
         "recovery",
         "rtt",
@@ -140,6 +143,7 @@ class Sender:
         self.peer_window = INITIAL_PEER_WINDOW
         self.max_span = MAX_SPAN_FOREIGN
         self.is_confirmed = True
+        self.peer_reads_extensions = False
         self.no_delay = no_delay
         self.buffer = SendBuffer()
         self.board = Scoreboard(first_seq)
@@ -364,6 +368,8 @@ class Sender:
         board = self.board
         if not board.flights or not self.is_confirmed or self.recovery.in_recovery(board):
             return None
+        if not self.peer_reads_extensions:
+            return None
         size = self.mtu.next_probe(now)
         nbytes = min(self.mss, self.buffer.nbytes, size - HEADER_SIZE - MIN_PADDING)
         if nbytes <= 0 or nbytes > self.peer_window - board.outstanding_bytes:
@@ -487,6 +493,8 @@ class Sender:
         before = board.flight_bytes
         had_flights = bool(board.flights)
         una_before = board.una
+        if not self.peer_reads_extensions:
+            self.peer_reads_extensions = bool(info.sack) or is_delay_sample(info.timestamp_difference)
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
         if info.una >= una_before:
             self._on_window(info.wnd_size)
@@ -560,10 +568,8 @@ class Sender:
         rtt = self.rtt
         latest = self._measured(acked, info)
         congestion = self.congestion
-        delay = self.delay
-        delay.growth.on_in_flight(flight_before / self.mss, info.received_at)
-        queuing = delay.on_ack(
-            info.timestamp_difference, latest, rtt.smoothed, rtt.minimum, congestion.target_delay, info.received_at
+        queuing = self.delay.on_our_sample(
+            info.timestamp_difference, latest or rtt.smoothed, rtt.minimum, info.received_at
         )
         # In slow start the window doubles while its acknowledgements come in, so half of it filled is filled.
         filled = congestion.cwnd / 2 if congestion.in_slow_start else congestion.cwnd - 2 * self.mss
