@@ -17,10 +17,10 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = CHECKOUT / "twisted_utp"
 PLUGINS = sorted((CHECKOUT / "twisted" / "plugins").glob("*.py"))
-LONGEST_FUNCTION, LONGEST_FILE = 60, 800
+LONGEST_FUNCTION, LONGEST_FILE = 60, 1000
 
 PROTO_STDLIB = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq", "ipaddress",
     "itertools", "math", "operator", "struct", "types", "typing",
 }  # fmt: skip
 LIGHT = {

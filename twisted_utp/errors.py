@@ -47,6 +47,15 @@ class UTPConnectionTimedOut(error.ConnectionLost, error.TimeoutError):
         self.args = ("the peer stopped answering",)
 
 
+class UTPPeerForged(error.ConnectionLost):
+    """
+    The peer acknowledged what it was never sent, so it does not read what it is sent: somebody uses its address.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the peer acknowledged what it was never sent")
+
+
 _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.DONE: error.ConnectionDone,
     LossReason.TIMED_OUT: UTPConnectionTimedOut,
@@ -54,6 +63,7 @@ _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.REFUSED: error.ConnectionRefusedError,
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
     LossReason.UNREACHABLE: error.NoRouteError,
+    LossReason.FORGED: UTPPeerForged,
 }
 
 

@@ -59,7 +59,8 @@ class Exchange:
         self.seq = 0
         self.ack = 0
         self.wnd = 1 << 20
-        self.delay = 12_345  # what the peer measures of our packets' way, clock offset included
+        self.delay = 12_345  # what our packets' way takes by the peer's clock
+        self.difference = 0  # what the peer measured of our last packet
 
     def _trace(self, now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
         self.traced.append((event, data))
@@ -115,7 +116,7 @@ class Exchange:
             type,
             self.id,
             self.now & 0xFFFFFFFF,
-            self.delay,
+            self.difference,
             self.wnd,
             self.seq if seq is None else seq & 0xFFFF,
             ack,
@@ -169,6 +170,8 @@ class Exchange:
                 packets += [decode_packet(data) for data in transmit.segments()]
         self.collect()
         check_guards(self.mux)
+        if packets:
+            self.difference = self.now + self.delay - packets[-1].timestamp & 0xFFFFFFFF
         return packets
 
     def collect(self) -> None:

@@ -30,8 +30,9 @@ class PortLoad:
     What a port has at the moment when a SYN arrives.
 
     @ivar connections: those that somebody uses, dialled or accepted; not those that only linger.
-    @ivar half_open: accepted ones whose peers have not yet shown that they are where they say.
-    @ivar from_host: connections with the host that sent the SYN, whatever its port.
+    @ivar half_open: SYNs that were answered and whose senders have not yet shown that they are where they say; no
+        connections yet.
+    @ivar from_host: connections with the host that sent the SYN (with its /64, for IPv6), whatever its port.
     """
 
     connections: int
@@ -43,7 +44,6 @@ AcceptPolicy = Callable[[Address, PortLoad], Verdict | bool]
 """
 Called with the SYN's source and the load; C{True} accepts, C{False} refuses as C{refuse_silently} says.
 
-It must not raise.  It is asked once for each SYN that belongs to no connection, so the SYN of a peer that repeats it
-may be judged more than once, and while more connections are half open than the backlog allows, once more when the
-peer has confirmed its address.
+It must not raise.  It is asked once for each SYN that is not known, and while more connections are half open than the
+backlog allows, once more when the peer has confirmed its address.
 """

@@ -63,19 +63,29 @@ class Gate:
         @param known: all connections, those that linger included.
         @param is_confirmed: its sender has proved its address: the backlog is no matter.
         """
-        census = self.census
         refusal = Admission.SILENCE if config.refuse_silently else Admission.RESET
-        if (
-            census.connections >= config.max_connections
-            or len(known) >= _KNOWN_FACTOR * config.max_connections
-            or census.with_host(address[0]) >= config.max_per_host
-        ):
+        if self.is_full(address, config, known):
             return refusal
         if self.policy is not None:
-            verdict = self.policy(address, census.load(address[0]))
+            verdict = self.policy(address, self.census.load(address[0]))
             if verdict is not True and verdict is not Verdict.ACCEPT:
                 self._counters.policy_refusals += 1
                 return refusal if verdict is False else _REFUSALS.get(verdict, refusal)
-        if not is_confirmed and census.half_open >= config.backlog:
+        if not is_confirmed and self.census.half_open >= config.backlog:
             return Admission.COOKIE
         return Admission.OPEN
+
+    def is_full(self, address: Address, config: UTPConfig, known: Sized) -> bool:
+        """
+        Is there no place for one more connection, with that host or at all?
+
+        Only peers that have proved their address take places.
+
+        @param known: see L{judge}.
+        """
+        census = self.census
+        return (
+            census.connections >= config.max_connections
+            or len(known) >= _KNOWN_FACTOR * config.max_connections
+            or census.with_host(address[0]) >= config.max_per_host
+        )

@@ -6,7 +6,31 @@ Those that only linger to answer a peer's repeated packets are nobody's any more
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import IPv6Address
+
 from twisted_utp.proto.acceptance import PortLoad
+
+
+@lru_cache(maxsize=4096)
+def host_prefix(host: str) -> str:
+    """
+    Whom limits by host are about: an IPv4 address, or the first 64 bits of an IPv6 one, since whoever has one of these
+    has all of them (RFC 6177).  Link-local addresses count one by one: neighbours share their prefix.
+
+    @param host: a numeric address.
+    """
+    if ":" not in host:
+        return host
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    if address.is_link_local:
+        return host
+    return str(IPv6Address(int(address) >> 64 << 64))
 
 
 class Census:
@@ -28,24 +52,26 @@ class Census:
         A connection with that host begins.
         """
         self.connections += 1
-        self._by_host[host] = self._by_host.get(host, 0) + 1
+        prefix = host_prefix(host)
+        self._by_host[prefix] = self._by_host.get(prefix, 0) + 1
 
     def leave(self, host: str) -> None:
         """
         Its user has heard the last of it.
         """
         self.connections -= 1
-        left = self._by_host[host] - 1
+        prefix = host_prefix(host)
+        left = self._by_host[prefix] - 1
         if left:
-            self._by_host[host] = left
+            self._by_host[prefix] = left
         else:
-            del self._by_host[host]
+            del self._by_host[prefix]
 
     def with_host(self, host: str) -> int:
         """
-        Connections with one host.
+        Connections with one host, or one /64 of IPv6.
         """
-        return self._by_host.get(host, 0)
+        return self._by_host.get(host_prefix(host), 0)
 
     def load(self, host: str) -> PortLoad:
         """

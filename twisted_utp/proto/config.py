@@ -18,6 +18,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_KEEPALIVE,
     DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_PER_HOST,
     DEFAULT_MIN_RTO,
     DEFAULT_RECEIVE_BUFFER,
     DEFAULT_SEND_BUFFER,
@@ -99,23 +100,24 @@ class UTPConfig:
     """True spreads a window over the round trip; False sends as soon as the window allows."""
 
     backlog: int = DEFAULT_BACKLOG
-    """Accepted connections that have not yet proved to be at their address (no packet after their SYN).  Beyond it SYNs
-    are answered without keeping anything of them, see L{twisted_utp.proto.syn_cookies}."""
+    """SYNs that were answered and whose senders have not yet proved their address (no packet after their SYN).  Beyond
+    it SYNs are answered without keeping anything of them, see L{twisted_utp.proto.syn_cookies}."""
 
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     """Connections on one UDP port, dialled or accepted; a SYN beyond it is refused.  Those that only linger to answer
     repeated packets do not count, up to as many again."""
 
-    max_per_host: int = DEFAULT_MAX_CONNECTIONS
-    """Connections with one host, whatever its port; a SYN beyond it is refused.  Many users may share a host's address
-    (NAT)."""
+    max_per_host: int = DEFAULT_MAX_PER_HOST
+    """Connections with one host (one /64 of IPv6), whatever its port; a SYN beyond it is refused.  Only peers that have
+    proved their address count.  Many users may share a host's address (NAT)."""
 
     refuse_silently: bool = False
     """True leaves refused SYNs unanswered; False answers them with RESET."""
 
     early_byte: bool = False
     """True sends one byte to a peer that has connected and kept silent, where the application speaks first.  A libutp
-    initiator confirms its address only then, or after 29 s; but who forges SYNs makes us send twice their bytes."""
+    initiator confirms its address only then, or after 29 s; but who forges SYNs makes us send twice their bytes, and
+    the application hears of peers that are not of our kind before they have proved their address."""
 
     stall_timeout: float = DEFAULT_STALL_TIMEOUT
     """Seconds in which a peer that answers must take at least 100 bytes a second on the average, and 6,000 at least, or

@@ -15,13 +15,19 @@ from twisted_utp.proto.config import MICROSECONDS, UTPConfig
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
     ACK_NR_ALLOWED_LAG,
-    EXTENSION_BITS_SIGNATURE,
-    EXTENSION_BITS_SIGNATURE_MASK,
+    BLIND_LAG,
+    CHALLENGE_INTERVAL,
+    ECHOES_TO_PROVE,
     FIN_WAIT_TIMEOUT,
+    HALF_OPEN_GUESSES,
     HEADER_SIZE,
     KEEPALIVE_SHARE,
     LINGER_RTOS,
+    MAX_BLIND_PAIRS,
     MAX_LINGER,
+    MAX_REORDER,
+    MAX_RESET_ECHO_AGE,
+    MAX_RESET_NUMBERS,
     MAX_SACK_BYTES,
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
@@ -30,11 +36,12 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
+from twisted_utp.proto.echo import is_fresh
 from twisted_utp.proto.endings import is_all_but_done, is_reset_clean, only_fin_is_missing
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
-from twisted_utp.proto.packet import Packet, PacketType
+from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
@@ -78,7 +85,9 @@ class Connection:
 
     __slots__ = (
         "_acks_sent",
+        "_challenge",
         "_discards",
+        "_echoes",
         "_eof_announced",
         "_handshake",
         "_is_done",
@@ -111,7 +120,15 @@ class Connection:
     )
 
     def __init__(
-        self, mux: Multiplexer, address: Address, config: UTPConfig, *, incoming: bool, recv_id: int, seq: int
+        self,
+        mux: Multiplexer,
+        address: Address,
+        config: UTPConfig,
+        *,
+        incoming: bool,
+        recv_id: int,
+        seq: int,
+        clock_offset: int,
     ) -> None:
         self._mux = mux
         self.address = address
@@ -141,7 +158,7 @@ class Connection:
             stall_timeout=int(config.stall_timeout * MICROSECONDS),
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
-        self.writer = PacketWriter(address, self.receiver)
+        self.writer = PacketWriter(address, self.receiver, clock_offset)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
         self._keepalive = int(config.keepalive * MICROSECONDS)
         self._handshake = Handshake(seq, is_acceptor=incoming)
@@ -158,6 +175,8 @@ class Connection:
         self.bytes_received = 0
         self.packets_received = 0
         self._packets_invalid = 0
+        self._echoes = 0  # fresh ones in a row, until they prove that the peer reads our packets
+        self._challenge: tuple[int, int] | None = None  # when the last one was sent, and its seq_nr
 
     # --- What its user asks of it ------------------------------------------------------------------------------
 
@@ -178,6 +197,27 @@ class Connection:
         seq_nr and connection id of our SYN: what two peers that dial each other compare.
         """
         return self._handshake.syn_seq, self.recv_id
+
+    @property
+    def syn_timestamps(self) -> tuple[int, ...]:
+        """
+        C{timestamp} of our latest SYNs, 32 bits.
+        """
+        return self._handshake.syn_timestamps
+
+    @property
+    def is_punching(self) -> bool:
+        """
+        Does the peer dial us at the same time (BEP 55)?
+        """
+        return self._handshake.is_punching
+
+    @property
+    def is_proven(self) -> bool:
+        """
+        Has the peer shown by its echoes that it reads our packets (L{twisted_utp.proto.echo})?
+        """
+        return self._echoes >= ECHOES_TO_PROVE
 
     @property
     def unsent_bytes(self) -> int:
@@ -306,22 +346,41 @@ class Connection:
         if handshake.needs_another_id:
             self.recv_id = self._mux.another_id(self)
             self.send_id = self.recv_id + 1 & SEQ_MASK
-        self._mux.send_control(self, handshake.syn(self.recv_id, self.receiver.advertise(), now), now)
+        syn = handshake.syn(self.recv_id, self.receiver.advertise(), now + self.writer.clock_offset)
+        self._mux.send_control(self, syn, now)
         self.last_sent_at = now
         self.timers.set(Timer.CONNECT, handshake.next_syn_at(now))
         self._mux.reschedule(self)
 
-    def accept(self, syn: Packet, received_at: int, now: int) -> None:
+    def accept_proven(self, syn: Packet, nbytes: int, now: int) -> None:
         """
-        Become the acceptor of a SYN, which was not seen before.
+        Become the acceptor of a SYN whose sender has proved its address.
+
+        @param nbytes: bytes of the SYN-ACKs that it was sent.
         """
+        self._take_syn(syn)
+        self._handshake.nbytes = nbytes
+        if not self.peer_is_ours:
+            self.sender.withhold(self.writer.clock_offset)
+        self._move(Input.PEER_CONFIRMED, now)
+        self._arm_keepalive(now)
+        self._emit(Connected(incoming=True))
+
+    def _take_syn(self, syn: Packet) -> None:
         self._handshake.on_syn(syn)
         self.state = State.SYN_RECEIVED
         self.recv_id = syn.connection_id + 1 & SEQ_MASK
         self.send_id = syn.connection_id
         self.receiver.next_seq = syn.seq_nr + 1
-        self.sender.is_confirmed = False
         self._note_extension_bits(syn)
+
+    def accept(self, syn: Packet, received_at: int, now: int) -> None:
+        """
+        Become the acceptor of a SYN, which was not seen before, though its sender has proved nothing yet: two peers
+        dial each other, or the C{early_byte} setting asks for it.
+        """
+        self._take_syn(syn)
+        self.sender.is_confirmed = False
         self._send_syn_ack(syn, received_at, now)
         self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
         self._emit(Connected(incoming=self.incoming))
@@ -341,20 +400,20 @@ class Connection:
         counts, but the echo is what the peer's first delay sample is made of.
         """
         writer = self.writer
-        writer.reply_micro = timestamp_diff(received_at, syn.timestamp)
+        writer.reply_micro = timestamp_diff(received_at + writer.clock_offset, syn.timestamp)
         # Never longer than the SYN: late ones of ours lack the bits, too.
         window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
-        payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, now=now)
+        timestamp = now + writer.clock_offset
+        payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, timestamp=timestamp)
         self._mux.send_answer(self, payload, now)
         self.last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
-        bits = packet.extension_bits
-        if bits is None:
+        if packet.extension_bits is None:
             return
-        self.peer_extension_bits = bits
+        self.peer_extension_bits = packet.extension_bits
         self.sender.peer_reads_extensions = True
-        if bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE:
+        if is_from_ours(packet):
             self.peer_is_ours = True
             self.writer.sack_limit = MAX_SACK_BYTES
             self.sender.on_peer_is_ours()
@@ -373,6 +432,7 @@ class Connection:
         if self._handshake.attempts == 1:
             self.sender.on_handshake_rtt(received_at - self.last_sent_at, now)
         self.timers.clear(Timer.CONNECT)
+        self._handshake.syn_timestamps = ()
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))
         if self.peer_is_ours:
@@ -427,9 +487,12 @@ class Connection:
         if self._discards or not sender.is_confirmed:
             return False
         una = expand_seq(train.ack_nr, sender.board.una) + 1
+        seq = expand_seq(train.first_seq, self.receiver.next_seq)
         if not self.is_valid_ack(una):
             return False
-        if not self.receiver.on_train(expand_seq(train.first_seq, self.receiver.next_seq), train.payloads, nbytes):
+        if not self.is_plausible(train.timestamp, train.timestamp_difference, seq, una, now):
+            return False
+        if not self.receiver.on_train(seq, train.payloads, nbytes):
             return False
         if self._handshake.confirmations:
             self._on_acceptor_heard()
@@ -455,9 +518,15 @@ class Connection:
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
         if not self.is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
+            self._on_false_proof(now)
             return
-        if not self.sender.is_confirmed:
-            self._on_confirmed(now)
+        seq = expand_seq(packet.seq_nr, self.receiver.next_seq)
+        if not self.is_plausible(packet.timestamp, packet.timestamp_difference, seq, una, now):
+            self.count_invalid(now, "neither an echo nor the next number")
+            self._send_challenge(now)
+            return
+        if not self.sender.is_confirmed and not self._on_proof(packet, una, now):
+            return
         self._note_timestamp(packet.timestamp, received_at)
         if packet.close_reason:
             self.peer_close_code = packet.close_reason
@@ -471,8 +540,81 @@ class Connection:
             received_at,
         )
         self._on_ack(info, now)
+        if self.state is State.CLOSED:
+            return
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
             self._on_sequenced(packet, now)
+
+    def is_plausible(self, timestamp: int, timestamp_difference: int, seq: int, una: int, now: int) -> bool:
+        """
+        Was the packet sent by somebody who knows the connection's packets (RFC 5961 asks it of TCP's)?
+
+        An echo of our timestamp shows it.  Without one (peers that have none, a clock that was set, a path longer than
+        L{MAX_ECHO_AGE}) the numbers have to be close to what is due, so that the packet is no likelier to be a guess:
+        the more is in flight, the more ack_nrs are valid, and the fewer seq_nrs are taken.
+
+        @param seq: its seq_nr, unwrapped; C{una} its ack_nr + 1.
+        """
+        ahead = seq - self.receiver.next_seq
+        if is_fresh(timestamp, timestamp_difference, self.writer.clock_offset, now):
+            if self._echoes < ECHOES_TO_PROVE:
+                self._echoes += 1
+                if self._echoes == ECHOES_TO_PROVE:
+                    self.sender.stop_withholding()
+            return -MAX_REORDER <= ahead < MAX_REORDER
+        if self._echoes < ECHOES_TO_PROVE:
+            self._echoes = 0
+        ack_nrs = self.sender.next_seq - self.sender.board.una + ACK_NR_ALLOWED_LAG + 1
+        return -BLIND_LAG <= ahead < MAX_BLIND_PAIRS // ack_nrs - BLIND_LAG
+
+    def _send_challenge(self, now: int) -> None:
+        """
+        Ask the peer to show that a packet was its own (RFC 5961 (3.2)): a peer that knows the connection echoes the
+        timestamp of this STATE from now on; one that does not answers RESET, with this very seq_nr.
+        """
+        if self.state in (State.SYN_SENT, State.CLOSED) or not self.sender.is_confirmed:
+            return
+        if self._challenge is not None and now - self._challenge[0] < CHALLENGE_INTERVAL:
+            return
+        seq = self.sender.next_seq
+        self._challenge = (now, seq)
+        self._mux.send_control(self, self.writer.packet(PacketType.STATE, seq, now).payload, now)
+        self._mux.stats.challenges_sent += 1
+        self.last_sent_at = now
+
+    def _on_proof(self, packet: Packet, una: int, now: int) -> bool:
+        """
+        A peer that has still to prove its address acknowledges what it was sent: the SYN-ACK, maybe an early byte.
+
+        @return: it is the right number, and from a peer of our kind with an echo.
+        """
+        sender = self.sender
+        lag = packet.type is PacketType.STATE  # of a keepalive
+        is_exact = sender.board.una - lag <= una <= sender.next_seq
+        if not is_exact or (self.peer_is_ours and not self._echoes):
+            self.count_invalid(now, "wrong proof of the peer's address")
+            self._on_false_proof(now)
+            return False
+        self._on_confirmed(now)
+        return True
+
+    def _on_false_proof(self, now: int) -> None:
+        """
+        Somebody guesses.  A connection that nobody has confirmed yet is not worth many tries.
+        """
+        if self.sender.is_confirmed or self.state is State.SYN_SENT:
+            return
+        self._mux.stats.proofs_failed += 1
+        self._handshake.guesses += 1
+        if self._handshake.guesses >= HALF_OPEN_GUESSES:
+            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
+
+    def cut_off(self, now: int) -> None:
+        """
+        End a connection whose peer cannot be who it pretends to be.  Nobody is told: its host did not ask for it.
+        """
+        self._mux.stats.peers_cut_off += 1
+        self._end(Input.GIVE_UP, LossReason.FORGED, now)
 
     def is_valid_ack(self, una: int) -> bool:
         """
@@ -481,19 +623,45 @@ class Connection:
         board = self.sender.board
         return board.una - 1 - ACK_NR_ALLOWED_LAG < una <= self.sender.next_seq
 
-    def _is_answerable(self, seq: int) -> bool:
+    def due_reset_numbers(self) -> set[int]:
         """
-        Could a RESET be the answer to a packet of ours?  Its ack_nr is that packet's seq_nr, and a STATE of ours
-        has the next one, which it does not consume.
+        The ack_nrs (unwrapped) of a RESET that needs no more proof.
+
+        What the peer has last received, the oldest and the newest packet in flight, and what a STATE of ours has.  All
+        that is in flight, while that is little.  There are never more than L{MAX_RESET_NUMBERS}.
         """
-        return self.is_valid_ack(seq + 1) or seq == self.sender.next_seq
+        una, next_seq = self.sender.board.una, self.sender.next_seq
+        due = {una - 1, una, next_seq - 1, next_seq}
+        if next_seq - una <= MAX_RESET_NUMBERS - 3:
+            due.update(range(una, next_seq))
+        if self._challenge is not None:
+            due.add(self._challenge[1])
+        return due
+
+    def _is_believable(self, reset: Packet, now: int) -> bool:
+        """
+        Is the RESET the peer's?  If it may be, but a guess might be as well, the peer is asked again.
+        """
+        seq = expand_seq(reset.ack_nr, self.sender.board.una)
+        if seq in self.due_reset_numbers():
+            return True
+        if not self.is_valid_ack(seq + 1):
+            return False
+        offset = self.writer.clock_offset
+        if is_fresh(reset.timestamp, reset.timestamp_difference, offset, now, MAX_RESET_ECHO_AGE):
+            return True
+        self._send_challenge(now)
+        return False
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
-        self.writer.reply_micro = timestamp_diff(received_at, timestamp)
+        self.writer.reply_micro = timestamp_diff(received_at + self.writer.clock_offset, timestamp)
         self.sender.delay.on_their_sample(self.writer.reply_micro, received_at)
 
     def _on_ack(self, info: AckInfo, now: int) -> None:
         sender = self.sender
+        if sender.withholding is not None and sender.withholding.is_claimed(info.una, info.sack):
+            self.cut_off(now)
+            return
         progressed = sender.on_ack(info, now)
         if progressed or sender.buffer.nbytes or sender.board.lost_packets:
             self._mux.mark_ready(self)
@@ -595,7 +763,7 @@ class Connection:
         if self.state is State.SYN_SENT:
             if packet.ack_nr != self._handshake.syn_seq or self._handshake.is_punching:
                 return False
-        elif not self._is_answerable(expand_seq(packet.ack_nr, self.sender.board.una)):
+        elif not self._is_believable(packet, now):
             return False
         self.peer_close_code = packet.close_reason or self.peer_close_code
         self._deliver()
@@ -678,6 +846,8 @@ class Connection:
             flight = sender.next_flight(now, fits)
             if flight is None:
                 return True
+            if sender.withholding is not None and sender.withholding.is_held and flight.seq == sender.withholding.seq:
+                continue
             if flight.padding:
                 transmits.append(self.writer.mtu_probe(flight, now))
             elif flight.type is PacketType.FIN:

@@ -117,6 +117,8 @@ DEFAULT_CONNECT_TIMEOUT = 30.0
 # first packet that confirms one of them.
 DEFAULT_BACKLOG = 1024
 DEFAULT_MAX_CONNECTIONS = 16_384
+# A quarter: one host (one /64 of IPv6) never takes all places.  Less would turn away those behind a provider's NAT.
+DEFAULT_MAX_PER_HOST = 4096
 
 # --- Retransmission (RFC 6298, RFC 8985) ----------------------------------------------------------------------
 
@@ -251,6 +253,41 @@ FIN_TRANSMISSIONS_BEFORE_DONE = 2
 FIN_WAIT_TIMEOUT = 5_000_000
 
 # --- Abuse ----------------------------------------------------------------------------------------------------
+
+# A round trip that a peer's echo of our timestamp may take and still prove that it reads our packets.  Longer makes
+# guessing easier (once in 2^32 / 8 s = 537 packets), shorter leaves paths with much longer queues to stricter limits.
+MAX_ECHO_AGE = 8_000_000
+# A peer's clock that runs fast makes the echo of a packet that it kept for long come too early: 500 ppm over the
+# keepalives' half minute and more.
+MAX_ECHO_EARLY = 250_000
+# The same for a RESET, which ends a connection: once in 4295.
+MAX_RESET_ECHO_AGE = 1_000_000
+# Fresh echoes in a row after which a peer counts as one that reads: by chance once in 2^27.  More leaves honest peers
+# under suspicion for longer; fewer can be guessed.
+ECHOES_TO_PROVE = 3
+# A packet without a fresh echo is taken only if there are no more than so many pairs of seq_nr and ack_nr that would
+# be, at this moment: with the 16 bits of connection id that is one in 2^28.  More helps guessers; fewer makes peers
+# without echo, and paths slower than MAX_ECHO_AGE, repeat what arrives far out of order.
+MAX_BLIND_PAIRS = 1 << 20
+# seq_nrs before the next that such a packet may have: acknowledgements and repeats overtaken on their way.
+BLIND_LAG = 64
+# ack_nrs that end a connection by a RESET without an echo: 2^16 / 8, and two ids in 2^16, is one in 2^28.
+MAX_RESET_NUMBERS = 8
+# RFC 5961 (7) throttles challenges, too: each is a packet to a peer that may have nothing to do with it.
+CHALLENGE_INTERVAL = 100_000
+# Packets between those that are withheld from a peer that gives no echo; this many at first and twice as many each time
+# up to the limit, and as many again at random.  Fewer disturb honest peers more often, more let a blind one draw more.
+WITHHOLDING_FIRST = 32
+WITHHOLDING_LAST = 1024
+# Packets with the id of a half-open connection and a wrong proof.  Its owner never sends one; who guesses blindly is
+# right with one in 65,536 (32,768 for a STATE, which may be a keepalive).
+HALF_OPEN_GUESSES = 3
+# Where packets from a known host and an unknown port are looked for goes through all connections, so it is made anew
+# this often at most; 16,000 take some 5 ms.
+REBIND_INDEX_AGE = 1_000_000
+# Cookies that were used and are still good, so that none opens two connections.  Each is some 70 bytes; when there are
+# more, cookies open nothing until the oldest are out of date.
+MAX_USED_COOKIES = 65_536
 
 # A SYN cookie is good for this long at the least, and twice as long at the most.  Longer gives guessers more time,
 # shorter loses initiators that think before they speak.

@@ -23,12 +23,14 @@ class LossReason(Enum):
     REFUSED = "connection refused"
     CONNECT_TIMED_OUT = "no answer to SYN"
     UNREACHABLE = "no way leads to the peer"
+    FORGED = "the peer acknowledged what it was never sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
     """
-    The handshake is complete (initiator), or a SYN was accepted (acceptor).
+    The handshake is complete: the peer has answered our SYN, or has shown that it got our answer to its own (only with
+    the C{early_byte} setting, the SYN is enough).
     """
 
     incoming: bool

@@ -17,9 +17,37 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     SYN_ATTEMPTS_WITH_FIRST_ID,
     SYN_TIMEOUT,
+    TIMESTAMP_MASK,
 )
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.timers import NEVER
+
+# An ICMP message comes back within seconds, so it quotes one of the last SYNs.
+_SYNS_REMEMBERED = 8
+
+
+def syn_ack(
+    send_id: int,
+    *,
+    timestamp: int,
+    timestamp_difference: int,
+    wnd_size: int,
+    seq_nr: int,
+    ack_nr: int,
+    with_bits: bool,
+) -> Packet:
+    """
+    The answer to a SYN.
+
+    @param send_id: the SYN's connection id.
+    @param seq_nr: that of our first DATA, which consumes it.
+    @param ack_nr: the SYN's seq_nr.
+    @param with_bits: show our extension bits.
+    """
+    bits = EXTENSION_BITS_SIGNATURE if with_bits else None
+    return Packet(
+        PacketType.STATE, send_id, timestamp, timestamp_difference, wnd_size, seq_nr, ack_nr, extension_bits=bits
+    )
 
 
 class Handshake:
@@ -32,6 +60,8 @@ class Handshake:
     @ivar attempts: SYNs sent.
     @ivar is_punching: the peer dials us as well (BEP 55): a RESET may only mean that it has not begun yet.
     @ivar nbytes: bytes of SYNs and SYN-ACKs made.
+    @ivar syn_timestamps: C{timestamp} of the latest SYNs, for ICMP messages that quote one.
+    @ivar guesses: packets with a wrong proof, from a peer that has still to prove its address.
     @ivar confirmations: times that we showed a silent acceptor that we are there; 0 when that is not needed.
     """
 
@@ -41,10 +71,12 @@ class Handshake:
         "attempts",
         "confirmations",
         "deadline",
+        "guesses",
         "is_acceptor",
         "is_punching",
         "nbytes",
         "syn_seq",
+        "syn_timestamps",
     )
 
     def __init__(self, first_seq: int, *, is_acceptor: bool) -> None:
@@ -60,6 +92,8 @@ class Handshake:
         self.is_punching = False
         self.confirmations = 0
         self._refused: tuple[int, int] | None = None  # since when SYNs are answered with FIN, and the latest such SYN
+        self.guesses = 0
+        self.syn_timestamps: tuple[int, ...] = ()
 
     @property
     def needs_another_id(self) -> bool:
@@ -82,14 +116,17 @@ class Handshake:
         """
         return self._refused is not None
 
-    def syn(self, recv_id: int, wnd_size: int, now: int) -> bytes:
+    def syn(self, recv_id: int, wnd_size: int, timestamp: int) -> bytes:
         """
         The next SYN.  Late ones lack the extension bits, because nim drops packets that have them.
+
+        @param timestamp: our clock with the connection's offset, µs.
         """
         bits = None if self._is_late and not self.is_punching else EXTENSION_BITS_SIGNATURE
         self.attempts += 1
+        self.syn_timestamps = (*self.syn_timestamps[1 - _SYNS_REMEMBERED :], timestamp & TIMESTAMP_MASK)
         return self._counted(
-            Packet(PacketType.SYN, recv_id, now, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
+            Packet(PacketType.SYN, recv_id, timestamp, 0, wnd_size, seq_nr=self.syn_seq, extension_bits=bits)
         )
 
     def next_syn_at(self, now: int) -> int:
@@ -112,14 +149,20 @@ class Handshake:
         """
         return self.is_acceptor and syn.seq_nr == self.syn_seq
 
-    def syn_ack(self, send_id: int, reply_micro: int, wnd_size: int, *, with_bits: bool, now: int) -> bytes:
+    def syn_ack(self, send_id: int, reply_micro: int, wnd_size: int, *, with_bits: bool, timestamp: int) -> bytes:
         """
         The answer to the SYN, the same one each time: its seq_nr is that of our first DATA.
         """
-        bits = EXTENSION_BITS_SIGNATURE if with_bits else None
-        seq = self._first_seq & SEQ_MASK
         return self._counted(
-            Packet(PacketType.STATE, send_id, now, reply_micro, wnd_size, seq, self.syn_seq, extension_bits=bits)
+            syn_ack(
+                send_id,
+                timestamp=timestamp,
+                timestamp_difference=reply_micro,
+                wnd_size=wnd_size,
+                seq_nr=self._first_seq & SEQ_MASK,
+                ack_nr=self.syn_seq,
+                with_bits=with_bits,
+            )
         )
 
     def _counted(self, packet: Packet) -> bytes:

@@ -4,13 +4,15 @@ What does an ICMP error message mean for a connection?
 It quotes the beginning of the packet that it is about.  Whoever is not on the path has not seen that packet, so a
 message counts only if its quote is of one that is on its way now: with our connection id, a seq_nr that has not been
 acknowledged, and the time at which we sent it (RFC 5927 (4.1): "the ICMP payload should be checked"; the timestamp is
-what TCP does not have, and makes 64 bits to be guessed).  Then
+what TCP does not have, and makes 64 bits to be guessed, as it has a random offset).  Then
 
   - "too big" ends an MTU probe at once instead of after three losses, and names the next size to try;
   - "unreachable" ends an attempt to connect, as it does a TCP one on Linux;
-  - "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network, and on-path
-    boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927 (5.2): hard
-    errors are treated as soft ones).  libutp ends the connection.
+  - "port unreachable" ends a connection that was opened to us by somebody who never showed that he reads our packets
+    (L{twisted_utp.proto.echo}): its host has nothing to do with it;
+  - otherwise "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network,
+    and on-path boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927
+    (5.2): hard errors are treated as soft ones).  libutp ends the connection.
 """
 
 from __future__ import annotations
@@ -18,12 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.config import MICROSECONDS
 from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, TIMESTAMP_MASK
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.packet import HEADER, TYPES, PacketType, is_utp
 from twisted_utp.proto.scoreboard import Fate, Flight
-from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
+from twisted_utp.proto.seqnum import expand_seq
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Obstacle, ReturnedDatagram
 
@@ -67,13 +68,18 @@ class Quote:
         @return: it was believed.
         """
         if self.type is PacketType.SYN:
-            return self._is_syn_of(connection, now) and self._tell_dialling(connection, now)
+            return self._is_syn_of(connection) and self._tell_dialling(connection, now)
         if connection.state is State.SYN_SENT:
             return False
         if self.obstacle is Obstacle.TOO_BIG:
             flight = self._find(connection)
             return flight is not None and connection.sender.on_too_big(flight, self.size, now)
-        return self._find(connection) is not None or self._is_latest_state(connection)
+        if self._find(connection) is None and not self._is_latest_state(connection):
+            return False
+        if self.obstacle is Obstacle.PORT_CLOSED and connection.incoming and not connection.is_proven:
+            # Somebody confirmed the connection who may have read nothing; its host knows nothing of it.
+            connection.cut_off(now)
+        return True
 
     def _tell_dialling(self, connection: Connection, now: int) -> bool:
         reason = _REASONS.get(self.obstacle)
@@ -82,10 +88,10 @@ class Quote:
         connection.refuse(reason, now)
         return True
 
-    def _is_syn_of(self, connection: Connection, now: int) -> bool:
+    def _is_syn_of(self, connection: Connection) -> bool:
         if connection.state is not State.SYN_SENT or self.seq_nr != connection.syn_key[0]:
             return False
-        return timestamp_diff(now, self.timestamp) <= connection.config.connect_timeout * MICROSECONDS
+        return self.timestamp in connection.syn_timestamps
 
     def _find(self, connection: Connection) -> Flight | None:
         """
@@ -94,9 +100,10 @@ class Quote:
         board = connection.sender.board
         seq = expand_seq(self.seq_nr, board.una)
         flight = board.flight_of(seq)
-        if flight is None or flight.type is not self.type or flight.sent_at & TIMESTAMP_MASK != self.timestamp:
+        if flight is None or flight.type is not self.type or flight.fate is Fate.SACKED:
             return None
-        return flight if flight.fate is not Fate.SACKED else None
+        sent_at = flight.sent_at + connection.writer.clock_offset & TIMESTAMP_MASK
+        return flight if sent_at == self.timestamp else None
 
     def _is_latest_state(self, connection: Connection) -> bool:
         return self.type is PacketType.STATE and self.seq_nr == connection.sender.next_seq & SEQ_MASK

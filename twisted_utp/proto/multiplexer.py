@@ -1,7 +1,8 @@
 """
 Which connection does a datagram belong to, and whose turn is it to send?
 
-A L{Multiplexer} stands for one UDP port.  Its owner turns this wheel whenever datagrams or a deadline arrive, or
+A L{Multiplexer} stands for one UDP port; the half of it that faces strangers is its L{Acceptor
+<twisted_utp.proto.acceptor.Acceptor>}.  Its owner turns this wheel whenever datagrams or a deadline arrive, or
 after it has asked something of a connection::
 
     for foreign in multiplexer.receive_datagrams(datagrams, now=now): ...
@@ -17,13 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto import rebinding
-from twisted_utp.proto.admission import Admission, Gate
+from twisted_utp.proto.acceptor import Acceptor
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.connection_table import ConnectionTable
 from twisted_utp.proto.constants import (
     HEADER_SIZE,
     MAX_TRAIN_BYTES,
@@ -39,11 +40,9 @@ from twisted_utp.proto.packet import (
     PacketDecodeError,
     PacketType,
     decode_packet,
-    encode_packet,
     is_stun,
     is_utp,
 )
-from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
@@ -56,14 +55,11 @@ from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagr
 if TYPE_CHECKING:
     from random import Random
 
-Key = tuple[Address, int]
+    from twisted_utp.proto.admission import Gate
 
 # The deadline heap may hold this many outdated entries for each connection before it is rebuilt.
 _STALE_FACTOR = 2
 _STALE_FREE = 64
-
-# Random connection ids that are tried before they are gone through in order.
-_RANDOM_TRIES = 64
 
 
 class Multiplexer:
@@ -75,7 +71,8 @@ class Multiplexer:
     @ivar tracer: told of accepted connections, of those we open without a tracer of their own, and of packets that
         belong to none.
     @ivar stats: what the port counts.
-    @ivar gate: judges SYNs; its C{policy} may be set at any time.
+    @ivar table: the connections by their ids.
+    @ivar acceptor: answers SYNs and strays.
     """
 
     def __init__(self, config: UTPConfig | None = None, *, rng: Random, tracer: Tracer | None = None) -> None:
@@ -88,21 +85,25 @@ class Multiplexer:
         self.accepting = False
         self.tracer = tracer
         self.stats = PortCounters()
-        self.gate = Gate(rng, self.stats)
+        self.table = ConnectionTable(rng)
+        self.acceptor = Acceptor(self, rng)
         self._rng = rng
-        self._connections: dict[Key, Connection] = {}
-        self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
-        self._punching: dict[str, list[Connection]] = {}  # by host, until they are connected
+        self._connections = self.table.by_key
         self._ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
         self._deadlines: list[tuple[int, int, Connection]] = []
         self._deadline_count = 0
-        self._reset_limiter = ResetLimiter()
-        self._rebind_limiter = ResetLimiter()
 
     def __len__(self) -> int:
-        return len(set(self._connections.values()))
+        return len(self.table)
+
+    @property
+    def gate(self) -> Gate:
+        """
+        Judges SYNs; its C{policy} may be set at any time.
+        """
+        return self.acceptor.gate
 
     def snapshot(self, *, reads: int | None = None, writes: int | None = None, truncated: int = 0) -> PortStats:
         """
@@ -111,7 +112,7 @@ class Multiplexer:
         @param reads: system calls that received something, when the owner knows; C{writes} that sent.
         @param truncated: what the owner has dropped because it was incomplete.
         """
-        return port_snapshot(self.stats, self.gate.census, set(self._connections.values()), reads, writes, truncated)
+        return port_snapshot(self.stats, self.gate.census, self.table.all(), reads, writes, truncated)
 
     def is_idle(self) -> bool:
         """
@@ -142,18 +143,23 @@ class Multiplexer:
             refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
-        seq = self._rng.randrange(1 << 16)
-        recv_id = self._free_id(address)
-        settings = config if config is not None else self.config
-        connection = Connection(self, address, settings, incoming=False, recv_id=recv_id, seq=seq + 1)
-        self._connections[address, recv_id] = connection
+        connection = Connection(
+            self,
+            address,
+            config if config is not None else self.config,
+            incoming=False,
+            recv_id=self.table.free_id(address),
+            seq=self._rng.getrandbits(16) + 1,
+            clock_offset=self._rng.getrandbits(32),
+        )
+        self.table.add(connection)
         self.stats.connections_opened += 1
         self.gate.census.enter(address[0])
         self._attach_trace(connection, tracer if tracer is not None else self.tracer)
         if connection.trace is not None:
             connection.trace.started(now)
         if is_punching:
-            self._punching.setdefault(address[0], []).append(connection)
+            self.acceptor.start_punching(connection)
         connection.start(now, is_punching=is_punching)
         return connection
 
@@ -225,7 +231,7 @@ class Multiplexer:
             if quote is not None and quote.type is PacketType.SYN:
                 connection = self._connections.get((datagram.address, quote.connection_id))
             elif quote is not None:
-                connection = self._sending_with(datagram.address, quote.connection_id)
+                connection = self.table.sending_with(datagram.address, quote.connection_id)
             if quote is None or connection is None or not quote.tell(connection, now):
                 self.stats.icmp_ignored += 1
                 continue
@@ -252,6 +258,7 @@ class Multiplexer:
                 self._serve_timers(connection, now)
             self.reschedule(connection)
         self._drop_outdated_heads()
+        self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
 
@@ -326,7 +333,10 @@ class Multiplexer:
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         deadlines = self._deadlines
-        return deadlines[0][0] if deadlines else None
+        half_open = self.acceptor.half_open.next_expiry()
+        if half_open is None or (deadlines and deadlines[0][0] < half_open):
+            return deadlines[0][0] if deadlines else None
+        return half_open
 
     # --- Receiving ---------------------------------------------------------------------------------------------
 
@@ -378,7 +388,7 @@ class Multiplexer:
             return
         received_at = datagram.received_at or now
         if packet.type is PacketType.SYN:
-            connection = self._on_syn(packet, address, received_at, now)
+            connection = self.acceptor.on_syn(packet, address, received_at, now)
         elif packet.type is PacketType.RESET:
             self._on_reset(packet, address, now)
             return
@@ -389,106 +399,15 @@ class Multiplexer:
                     self.stats.not_utp += 1
                     foreign.append(datagram)
                     return
-                connection = self._on_stray(packet, address, now)
+                connection = self.acceptor.on_unknown(packet, address, now)
                 if connection is None:
                     return
-            self._adopt_id(connection, packet.connection_id)
+            self.table.adopt_id(connection, packet.connection_id)
             if connection.trace is not None:
                 connection.trace.packet_received(now, packet)
             connection.on_packet(packet, received_at, now)
         if connection is not None:
             touched[connection] = None
-
-    def _on_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
-        self.stats.syns_received += 1
-        recv_id = packet.connection_id + 1 & SEQ_MASK
-        known = self._connections.get((address, recv_id))
-        if known is not None:
-            if known.trace is not None:
-                known.trace.packet_received(now, packet)
-            known.on_repeated_syn(packet, received_at, now)
-            return None
-        punching = self._punching.get(address[0], ())
-        for ours in punching:
-            if ours.address == address:
-                return self._on_crossing_syn(ours, packet, received_at, now)
-        if not self.accepting and not punching:
-            return self._on_unwanted_syn(packet, address, received_at, now)
-        admission = self.gate.judge(address, self.config, self._connections)
-        if admission is Admission.OPEN:
-            return self._accept(self._incoming(packet, address, self._rng.randrange(1 << 16)), packet, received_at, now)
-        if admission is Admission.COOKIE:
-            self.stats.cookies_sent += 1
-            payload = self.gate.cookies.answer(packet, address, self.config.receive_buffer, received_at, now)
-            self.answer(address, payload, is_syn_ack=True)
-        else:
-            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
-        return None
-
-    def _incoming(self, syn: Packet, address: Address, seq: int) -> Connection:
-        recv_id = syn.connection_id + 1 & SEQ_MASK
-        connection = Connection(self, address, self.config, incoming=True, recv_id=recv_id, seq=seq)
-        self._attach_trace(connection, self.tracer)
-        self.gate.census.enter(address[0])
-        return connection
-
-    def _accept(self, connection: Connection, syn: Packet, received_at: int, now: int) -> Connection:
-        self._connections[connection.address, syn.connection_id + 1 & SEQ_MASK] = connection
-        self.gate.census.half_open += 1
-        self.stats.connections_accepted += 1
-        if connection.trace is not None:
-            connection.trace.accepted(now, syn)
-        connection.accept(syn, received_at, now)
-        return connection
-
-    def _accept_proven(self, packet: Packet, address: Address, now: int) -> Connection | None:
-        """
-        While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
-        """
-        proven = self.gate.cookies.proven_syn(packet, address, now) if self.accepting else None
-        if proven is None:
-            return None
-        syn, seq = proven
-        admission = self.gate.judge(address, self.config, self._connections, is_confirmed=True)
-        if admission is not Admission.OPEN:
-            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
-            return None
-        self.stats.cookies_proven += 1
-        connection = self._accept(self._incoming(syn, address, seq), syn, now, now)
-        self.withdraw_syn_ack(connection)  # it has that
-        return connection
-
-    def _on_unwanted_syn(self, packet: Packet, address: Address, received_at: int, now: int) -> Connection | None:
-        """
-        Nobody listens.  But when we are dialling that very address, the two of us dial each other (BEP-55), and
-        one of the two SYNs should win: the one with the smaller seq_nr, on both sides alike.
-        """
-        if not self.gate.census.with_host(address[0]):
-            self._refuse(packet, address, now)  # without going through all connections: there may be many SYNs
-            return None
-        dialling = [
-            connection
-            for (peer, _), connection in self._connections.items()
-            if peer == address and connection.state is State.SYN_SENT
-        ]
-        if not dialling:
-            self._refuse(packet, address, now)
-            return None
-        return self._on_crossing_syn(dialling[0], packet, received_at, now)
-
-    def _on_crossing_syn(self, ours: Connection, packet: Packet, received_at: int, now: int) -> Connection | None:
-        """
-        The seq_nr is what they are told apart by: it does not change when a SYN is repeated with another id.
-        """
-        if ours.syn_key < (packet.seq_nr, packet.connection_id):
-            return None  # the peer will answer ours
-        self._drop_ids(ours)
-        return self._accept(ours, packet, received_at, now)
-
-    def _refuse(self, syn: Packet, address: Address, now: int, *, in_silence: bool = False) -> None:
-        self.stats.syns_refused += 1
-        if not in_silence:
-            self._send_stray_reset(syn, address, now)
 
     def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
         """
@@ -497,73 +416,43 @@ class Multiplexer:
         self.stats.resets_received += 1
         connection = self._connections.get((address, packet.connection_id))
         if connection is None:
-            connection = self._sending_with(address, packet.connection_id)
+            connection = self.table.sending_with(address, packet.connection_id)
+        if connection is None and self.acceptor.on_stray_reset(packet, address):
+            return
         if connection is not None and connection.trace is not None:
             connection.trace.packet_received(now, packet)
         if connection is None or not connection.on_reset(packet, now):
             self.stats.resets_ignored += 1
             self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
 
-    def _sending_with(self, address: Address, send_id: int) -> Connection | None:
-        for neighbour in (send_id - 1 & SEQ_MASK, send_id + 1 & SEQ_MASK):
-            connection = self._connections.get((address, neighbour))
-            if connection is not None and connection.send_id == send_id:
-                return connection
-        return None
+    # --- For the acceptor --------------------------------------------------------------------------------------
 
-    def _on_stray(self, packet: Packet, address: Address, now: int) -> Connection | None:
+    def new_incoming(self, syn: Packet, address: Address, first_seq: int, clock_offset: int, now: int) -> Connection:
         """
-        A packet of no known connection is answered with a RESET, so that its sender does not wait in vain.
+        A connection that a peer opens by C{syn}, not yet in the table.
+        """
+        connection = Connection(
+            self,
+            address,
+            self.config,
+            incoming=True,
+            recv_id=syn.connection_id + 1 & SEQ_MASK,
+            seq=first_seq,
+            clock_offset=clock_offset,
+        )
+        self._attach_trace(connection, self.tracer)
+        self.gate.census.enter(address[0])
+        self.stats.connections_accepted += 1
+        if connection.trace is not None:
+            connection.trace.accepted(now, syn)
+        return connection
 
-        @return: the connection that it turns out to belong to.
+    def count_stray(self, packet: Packet, address: Address, now: int) -> None:
         """
-        if self.gate.census.with_host(address[0]):
-            known, connection = self._find_rebound(packet, address, now)
-            if known:
-                return connection
-        if self.gate.cookies.were_issued(now):
-            # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
-            return self._accept_proven(packet, address, now)
+        A packet is nobody's.
+        """
         self.stats.no_connection += 1
         self._trace_drop(now, address, packet.connection_id, "no such connection")
-        self._send_stray_reset(packet, address, now)
-        return None
-
-    def _find_rebound(self, packet: Packet, address: Address, now: int) -> tuple[bool, Connection | None]:
-        """
-        A host with connections sends from a port that has none: has a NAT moved one of them?
-
-        @return: whether it may have, so that a RESET would do harm; and the connection, if it is beyond doubt.
-        """
-        # To look for one takes longer the more connections there are, so it is not done for each packet of a flood.
-        if self._rebind_limiter.is_spent(address[0], now) or not self._rebind_limiter.take(now):
-            return True, None
-        candidates = rebinding.candidates(self._connections.values(), packet, address[0])
-        if not candidates:
-            return False, None
-        for connection in candidates:
-            if rebinding.is_continued_by(connection, packet):
-                del self._connections[connection.address, connection.recv_id]
-                rebinding.move(connection, address)
-                self._connections[address, connection.recv_id] = connection
-                self.stats.rebindings += 1
-                return True, connection
-        self._rebind_limiter.allow(address[0], now)  # few guesses
-        return True, None
-
-    def _send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
-        if not self._reset_limiter.allow(address, now):
-            self.stats.resets_suppressed += 1
-            return
-        self.stats.resets_sent += 1
-        reset = Packet(
-            PacketType.RESET,
-            packet.connection_id,
-            timestamp=now,
-            seq_nr=self._rng.randrange(1 << 16),
-            ack_nr=packet.seq_nr,
-        )
-        self.answer(address, encode_packet(reset))
 
     # --- For the connections -----------------------------------------------------------------------------------
 
@@ -579,15 +468,18 @@ class Multiplexer:
         """
         self._outbox.append(Transmit(address, payload, len(payload)))
 
-    def answer(self, address: Address, payload: bytes, *, is_syn_ack: bool = False) -> None:
+    def answer(self, address: Address, payload: bytes, *, is_syn_ack: bool = False) -> bool:
         """
         Queue one packet for somebody who may not be there, unless many wait already.
+
+        @return: it was queued.
         """
         if len(self._outbox) >= MAX_WAITING_ANSWERS:
             self.stats.answers_dropped += 1
-            return
+            return False
         self.stats.syn_ack_bytes += is_syn_ack * len(payload)
         self.send_packet(address, payload)
+        return True
 
     def send_answer(self, connection: Connection, payload: bytes, now: int) -> None:
         """
@@ -652,25 +544,16 @@ class Multiplexer:
 
     def another_id(self, connection: Connection) -> int:
         """
-        A fresh receive id for a connection that is still dialling; answers to its earlier ones still reach it.
-        Its own once more when there is none.
+        See L{ConnectionTable.another_id}.
         """
-        try:
-            recv_id = self._free_id(connection.address)
-        except LookupError:
-            return connection.recv_id
-        self._other_ids.setdefault(connection, []).append(connection.recv_id)
-        self._connections[connection.address, recv_id] = connection
-        return recv_id
+        return self.table.another_id(connection)
 
     def forget_other_ids(self, connection: Connection) -> None:
         """
         The connection is open, on its C{recv_id}.
         """
-        self._stop_punching(connection)
-        for recv_id in self._other_ids.pop(connection, ()):
-            if recv_id != connection.recv_id:
-                self._connections.pop((connection.address, recv_id), None)
+        self.acceptor.stop_punching(connection)
+        self.table.forget_other_ids(connection)
 
     def on_confirmed(self, connection: Connection) -> None:
         """
@@ -691,7 +574,8 @@ class Multiplexer:
         note_ended(self.stats, connection)
         if not connection.sender.is_confirmed:
             self.gate.census.half_open -= 1
-        self._drop_ids(connection)
+        self.acceptor.stop_punching(connection)
+        self.table.drop(connection)
         self._ready.pop(connection, None)
         connection.scheduled_at = NEVER
         self._drop_outdated_heads()
@@ -719,41 +603,6 @@ class Multiplexer:
                 connection.trace.emit(now, "packet_dropped", reason=reason)
         elif self.tracer is not None:
             self.tracer(now, address, connection_id, "packet_dropped", reason=reason)
-
-    def _adopt_id(self, connection: Connection, recv_id: int) -> None:
-        """
-        An answer to one of several SYNs: from now on its id is the connection's.
-        """
-        if connection.recv_id != recv_id and connection.state is State.SYN_SENT:
-            self._other_ids[connection].append(connection.recv_id)
-            connection.recv_id = recv_id
-            connection.send_id = recv_id + 1 & SEQ_MASK
-
-    def _stop_punching(self, connection: Connection) -> None:
-        waiting = self._punching.get(connection.address[0])
-        if waiting is not None and connection in waiting:
-            waiting.remove(connection)
-            if not waiting:
-                del self._punching[connection.address[0]]
-
-    def _drop_ids(self, connection: Connection) -> None:
-        self._stop_punching(connection)
-        for recv_id in (connection.recv_id, *self._other_ids.pop(connection, ())):
-            self._connections.pop((connection.address, recv_id), None)
-
-    def _free_id(self, address: Address) -> int:
-        """
-        An id such that neither it nor its neighbours, which are the peer's view of it, are in use with that
-        address in either role.
-
-        @raise LookupError: when there is none left, which takes more than 16,000 connections with one address.
-        """
-        connections = self._connections
-        random_ids = (self._rng.randrange(1 << 16) for _ in range(_RANDOM_TRIES))
-        for recv_id in chain(random_ids, range(1 << 16)):
-            if not any((address, recv_id + offset & SEQ_MASK) in connections for offset in (-1, 0, 1, 2)):
-                return recv_id
-        raise LookupError(f"no connection id is free with {address[0]}:{address[1]}")
 
     def _count_sent(self, transmits: list[Transmit]) -> None:
         stats = self.stats

@@ -15,6 +15,7 @@ from struct import Struct
 from twisted_utp.proto.constants import (
     EXTENSION_BITS,
     EXTENSION_BITS_SIGNATURE,
+    EXTENSION_BITS_SIGNATURE_MASK,
     EXTENSION_CLOSE_REASON,
     EXTENSION_PADDING,
     EXTENSION_SELECTIVE_ACK,
@@ -88,6 +89,20 @@ def is_utp(data: bytes) -> bool:
         and data[0] >> 4 < len(TYPES)
         and data[1] <= MAX_FIRST_EXTENSION
     )
+
+
+def is_our_signature(extension_bits: int | None) -> bool:
+    """
+    Are these the capability bits of a peer of our kind?
+    """
+    return extension_bits is not None and extension_bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE
+
+
+def is_from_ours(packet: Packet) -> bool:
+    """
+    Does it show our extension bits?
+    """
+    return is_our_signature(packet.extension_bits)
 
 
 def is_stun(data: bytes) -> bool:

@@ -27,7 +27,8 @@ class PacketWriter:
 
     @ivar address: where they go.
     @ivar send_id: the connection id on them.
-    @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet, 32 bits, µs.
+    @ivar clock_offset: what the timestamps have more than our clock, 32 bits, see L{twisted_utp.proto.echo}.
+    @ivar reply_micro: C{timestamp_difference}, the one-way delay of the peer's last packet by that clock, 32 bits, µs.
     @ivar sack_limit: bytes of selective ack that the peer can make use of.
     @ivar ack_extension_bytes: bytes of extensions on STATEs so far, and C{data_extension_bytes} on DATA.
     @ivar reset_bytes: bytes of RESETs so far.
@@ -38,6 +39,7 @@ class PacketWriter:
         "_receiver",
         "ack_extension_bytes",
         "address",
+        "clock_offset",
         "data_extension_bytes",
         "keepalives",
         "reply_micro",
@@ -46,8 +48,9 @@ class PacketWriter:
         "send_id",
     )
 
-    def __init__(self, address: Address, receiver: ReceiveBuffer) -> None:
+    def __init__(self, address: Address, receiver: ReceiveBuffer, clock_offset: int) -> None:
         self.address = address
+        self.clock_offset = clock_offset
         self._receiver = receiver
         self.send_id = 0
         self.reply_micro = 0
@@ -64,7 +67,7 @@ class PacketWriter:
         chain = padding(flight.padding)
         header = TrainHeader(
             self.send_id,
-            now & TIMESTAMP_MASK,
+            now + self.clock_offset & TIMESTAMP_MASK,
             self.reply_micro,
             receiver.advertise(),
             receiver.next_seq - 1 & SEQ_MASK,
@@ -89,7 +92,7 @@ class PacketWriter:
             self.data_extension_bytes += len(extensions) * flight.count
         header = TrainHeader(
             self.send_id,
-            now & TIMESTAMP_MASK,
+            now + self.clock_offset & TIMESTAMP_MASK,
             self.reply_micro,
             receiver.advertise(),
             receiver.next_seq - 1 & SEQ_MASK,
@@ -121,7 +124,7 @@ class PacketWriter:
         packet = Packet(
             PacketType.RESET,
             self.send_id,
-            now,
+            now + self.clock_offset,
             self.reply_micro,
             seq_nr=seq & SEQ_MASK,
             ack_nr=self._receiver.next_seq - 1 & SEQ_MASK,
@@ -143,7 +146,7 @@ class PacketWriter:
             STATE_TYPE,
             0,
             self.send_id,
-            now & TIMESTAMP_MASK,
+            now + self.clock_offset & TIMESTAMP_MASK,
             self.reply_micro,
             receiver.advertise(),
             seq & SEQ_MASK,
@@ -160,7 +163,7 @@ class PacketWriter:
         packet = Packet(
             type,
             self.send_id,
-            now,
+            now + self.clock_offset,
             self.reply_micro,
             receiver.advertise(),
             seq & SEQ_MASK,

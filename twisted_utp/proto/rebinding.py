@@ -8,9 +8,9 @@ must be exactly the next one, which nobody knows who does not see the connection
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto.echo import is_fresh
 from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.seqnum import expand_seq
 from twisted_utp.proto.states import State
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 _ALIVE = frozenset((State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT, State.CLOSING))
 
 
-def candidates(connections: Iterable[Connection], packet: Packet, host: str) -> list[Connection]:
+def is_meant(connection: Connection, packet: Packet, now: int) -> bool:
     """
-    Connections of that host that have the packet's id, on some other port.
+    Could the packet be the connection's, as far as its echo tells?  If not it is nobody's guess worth counting.
 
-    @param connections: all of the UDP port.
+    A peer that has given echoes gives one with each packet; one that has not may have none.
     """
-    recv_id = packet.connection_id
-    return [connection for connection in connections if connection.recv_id == recv_id and connection.address[0] == host]
+    offset = connection.writer.clock_offset
+    is_echo = is_fresh(packet.timestamp, packet.timestamp_difference, offset, now)
+    return is_echo or not connection.is_proven
 
 
-def is_continued_by(connection: Connection, packet: Packet) -> bool:
+def is_continued_by(connection: Connection, packet: Packet, now: int) -> bool:
     """
     Is it the next packet of the connection?
 
-    DATA or STATE with the very seq_nr that is expected, and an ack_nr that is valid: 2^16 times some 10,000 guesses,
-    beside the id's 2^16.  FIN and RESET end connections and are not worth the risk: the peer repeats its FIN, and DATA
-    or a keepalive before that.
+    DATA or STATE with the very seq_nr that is expected, an ack_nr that is valid, and an echo from a peer that gives
+    one: 2^16 times some 10,000 guesses times 500, beside the id's 2^16.  FIN and RESET end connections and are not
+    worth the risk: the peer repeats its FIN, and DATA or a keepalive before that.
     """
+    if not is_meant(connection, packet, now):
+        return False
     if packet.type not in (PacketType.DATA, PacketType.STATE) or connection.state not in _ALIVE:
         return False
     receiver = connection.receiver

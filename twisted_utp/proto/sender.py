@@ -37,6 +37,7 @@ from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
 from twisted_utp.proto.timers import NEVER, Timer, TimerTable
+from twisted_utp.proto.withholding import Withholding
 
 if TYPE_CHECKING:
     from twisted_utp.proto.trace import ConnectionTrace
@@ -75,6 +76,7 @@ class Sender:
     @ivar peer_window: the peer's advertised window, bytes.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
     @ivar trace: the connection's.
+    @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
         nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
         others, the C{early_byte} setting sends one byte, which makes a silent libutp initiator answer.
@@ -120,6 +122,7 @@ class Sender:
         "recovery",
         "rtt",
         "trace",
+        "withholding",
     )
 
     def __init__(
@@ -154,6 +157,7 @@ class Sender:
         self.pacer = Pacer()
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
+        self.withholding: Withholding | None = None
         self.is_probe_sent = False
         # In a recovery one packet is repeated for each acknowledgement whatever the window (RFC 6937): a cut window
         # is full of what was lost and is not known to be.
@@ -186,6 +190,20 @@ class Sender:
         """
         self.max_span = MAX_SPAN
         self._early_byte = False
+
+    def withhold(self, secret: int) -> None:
+        """
+        The peer has not shown that it reads what it gets.
+
+        @param secret: 32 bits that it does not know.
+        """
+        self.withholding = Withholding(secret, self.next_seq)
+
+    def stop_withholding(self) -> None:
+        """
+        It has.  A packet that is being kept back is repeated as if it had been lost.
+        """
+        self.withholding = None
 
     def on_handshake_rtt(self, rtt: int, now: int) -> None:
         """
@@ -227,6 +245,7 @@ class Sender:
             or nbytes > self.peer_window
             or now - self._sampled_at >= SAMPLE_INTERVAL
             or self.eof_queued
+            or self.withholding is not None
         ):
             return seq, b""
         data = buffer.take_all()
@@ -247,6 +266,8 @@ class Sender:
 
     def _on_sent(self, flight: Flight, now: int) -> None:
         self._last_sent_at = now
+        if self.withholding is not None:
+            self._note_withheld(flight)
         if self.trace is not None:
             self.trace.flight_sent(now, flight)
         if self._pacing:
@@ -258,6 +279,17 @@ class Sender:
         else:
             counters.retransmitted_packets += flight.count
             counters.retransmitted_bytes += flight.nbytes
+
+    def _note_withheld(self, flight: Flight) -> None:
+        withholding = self.withholding
+        assert withholding is not None
+        if not flight.seq <= withholding.seq < flight.end:
+            if self.next_seq > withholding.seq and not withholding.is_held:
+                withholding.release(self.next_seq)  # it went by as part of something else
+        elif flight.transmissions == 1 and flight.count == 1:
+            withholding.is_held = True
+        else:
+            withholding.release(self.next_seq)
 
     def _repeat(self, now: int, max_packets: int) -> Flight | None:
         flight = self.board.first_lost()
@@ -313,6 +345,8 @@ class Sender:
         tail = nbytes % size
         if tail and (nbytes < self.buffer.nbytes or not self._may_send_small()):
             nbytes -= tail
+        if self.withholding is not None and nbytes:
+            nbytes = min(nbytes, size * self.withholding.room(self.next_seq, -(-nbytes // size)))
         return self._cut(now, nbytes, size) if nbytes else None
 
     def _start_from_idle(self, now: int) -> None:

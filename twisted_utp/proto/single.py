@@ -38,7 +38,8 @@ def take_single(connection: Connection, data: bytes, received_at: int, now: int)
     if not receiver.is_next(seq, len(payload)) or not connection.sender.on_single_ack(ack, wnd_size, now):
         return b""
     receiver.next_seq += 1
-    connection.writer.reply_micro = received_at - timestamp & TIMESTAMP_MASK
+    writer = connection.writer
+    writer.reply_micro = received_at + writer.clock_offset - timestamp & TIMESTAMP_MASK
     connection.packets_received += 1
     connection.bytes_received += len(payload)
     connection.ack_pending = True
@@ -66,7 +67,7 @@ def next_single(connection: Connection, now: int) -> Transmit | None:
         DATA_TYPE,
         0,
         writer.send_id,
-        now & TIMESTAMP_MASK,
+        now + writer.clock_offset & TIMESTAMP_MASK,
         writer.reply_micro,
         receiver.advertise(),
         seq & SEQ_MASK,

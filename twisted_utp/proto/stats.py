@@ -141,6 +141,9 @@ class PortCounters:
     policy_refusals: int = 0
     cookies_sent: int = 0
     cookies_proven: int = 0
+    proofs_failed: int = 0
+    challenges_sent: int = 0
+    peers_cut_off: int = 0
     answers_dropped: int = 0
     rebindings: int = 0
     icmp_too_big: int = 0
@@ -161,7 +164,8 @@ class PortStats:
     A UDP port at one moment: all that passed through it since it was made, and what there is now.  Bytes are those of
     UDP's payload, unless they are called payload, which is the streams'.
 
-    @ivar connections: those that somebody uses; C{half_open} of them were accepted and wait to be confirmed.
+    @ivar connections: those that somebody uses.
+    @ivar half_open: SYNs that were answered and whose senders have not proved their address yet.
     @ivar connections_opened: dialled; C{connections_accepted} were accepted.
     @ivar trains_sent: of several datagrams, whether or not the kernel took them whole; C{trains_received} likewise.
     @ivar not_utp: datagrams of others on the port; C{malformed} looked like uTP and were not well-formed.
@@ -170,6 +174,9 @@ class PortStats:
     @ivar resets_ignored: received, and not believed.
     @ivar syns_refused: by limits, by the policy (C{policy_refusals}), or because nobody listens.
     @ivar cookies_sent: SYNs answered without keeping anything; C{cookies_proven} of them became connections.
+    @ivar proofs_failed: packets that should have proved an address, and did not.
+    @ivar challenges_sent: acknowledgements that asked a peer whether a doubtful packet was its own (RFC 5961).
+    @ivar peers_cut_off: that acknowledged what they had not been sent, or whose hosts knew nothing of them.
     @ivar answers_dropped: to strangers, while the socket took nothing.
     @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
         be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
@@ -204,6 +211,9 @@ class PortStats:
     policy_refusals: int
     cookies_sent: int
     cookies_proven: int
+    proofs_failed: int
+    challenges_sent: int
+    peers_cut_off: int
     answers_dropped: int
     rebindings: int
     icmp_too_big: int

@@ -233,10 +233,16 @@ class Pair:
         @param limit: seconds of virtual time.
         """
         client = self.start_connect(config=config)
-        self.drive(lambda: client.lost is not None or client.connected, limit=limit)
+        servers: list[Record] = []
+
+        def is_over() -> bool:
+            # A SYN whose answer was lost may have opened another connection at the server: ours has our id.
+            wanted = client.connection.send_id
+            servers[:] = [record for record in self.server.records if record.connection.recv_id == wanted]
+            return client.lost is not None or (client.connected and bool(servers))
+
+        self.drive(is_over, limit=limit)
         assert client.lost is None, f"not connected: {client.lost}"
-        # A SYN whose answer was lost may have opened another connection at the server: ours has our id.
-        servers = [record for record in self.server.records if record.connection.recv_id == client.connection.send_id]
         return Ends(client, servers[-1])
 
     def start_transfer(self, ends: Ends, nbytes: int, *, direction: str = TO_SERVER, seed: int = 0) -> Transfer:

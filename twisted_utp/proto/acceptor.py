@@ -1,0 +1,329 @@
+"""
+What becomes of a SYN, and of packets that no connection knows?
+
+This is the half of a port that faces strangers.  Until a packet proves that a SYN's sender is where the SYN says
+(RFC 4987; L{HalfOpen.is_proven_by}), there is no connection: nothing reaches the application, and only C{backlog}
+records are kept.  Beyond those a SYN is answered with a cookie, and nothing is kept at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto import rebinding
+from twisted_utp.proto.admission import Admission, Gate
+from twisted_utp.proto.census import host_prefix
+from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK
+from twisted_utp.proto.half_open import HalfOpen, HalfOpenTable
+from twisted_utp.proto.handshake import syn_ack
+from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours, is_our_signature
+from twisted_utp.proto.reset_limiter import ResetLimiter
+from twisted_utp.proto.seqnum import timestamp_diff
+from twisted_utp.proto.syn_cookies import Cookie
+from twisted_utp.proto.values import Address
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from twisted_utp.proto.multiplexer import Multiplexer
+
+_ACK_TYPES = frozenset((PacketType.DATA, PacketType.STATE, PacketType.FIN))
+
+
+class Acceptor:
+    """
+    Answers SYNs and strays of one UDP port.
+
+    @ivar half_open: SYNs that were answered and not yet confirmed.
+    @ivar gate: judges SYNs.
+    @ivar punching: hosts that we dial while they dial us (BEP 55), with those connections.
+    """
+
+    __slots__ = ("_port", "_rebind_limiter", "_reset_limiter", "_rng", "gate", "half_open", "punching")
+
+    def __init__(self, port: Multiplexer, rng: Random) -> None:
+        self._port = port
+        self._rng = rng
+        self.gate = Gate(rng, port.stats)
+        self.half_open = HalfOpenTable()
+        self.punching: dict[str, list[Connection]] = {}
+        self._reset_limiter = ResetLimiter()
+        self._rebind_limiter = ResetLimiter()
+
+    # --- SYNs --------------------------------------------------------------------------------------------------
+
+    def on_syn(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
+        """
+        A SYN: new, repeated, crossing ours, or unwanted.
+
+        @return: the connection that it changed, if it did.
+        """
+        port = self._port
+        port.stats.syns_received += 1
+        recv_id = syn.connection_id + 1 & SEQ_MASK
+        known = port.table.get(address, recv_id)
+        if known is not None:
+            if known.trace is not None:
+                known.trace.packet_received(now, syn)
+            known.on_repeated_syn(syn, received_at, now)
+            return None
+        half = self.half_open.get(address, recv_id)
+        if half is not None:
+            if half.syn_seq == syn.seq_nr:
+                self._answer(half, syn, address, received_at, now)
+            return None
+        for ours in port.table.dialling.get(address, ()):
+            if ours.is_punching or not port.accepting:
+                return self._on_crossing_syn(ours, syn, received_at, now)
+        if not port.accepting and address[0] not in self.punching:
+            self._refuse(syn, address, now)
+            return None
+        return self._admit(syn, address, received_at, now)
+
+    def _admit(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
+        port = self._port
+        admission = self.gate.judge(address, port.config, port.table)
+        if admission is Admission.OPEN:
+            if port.config.early_byte and not is_from_ours(syn):
+                return self._open_early(syn, address, received_at, now)
+            half = HalfOpen(syn, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
+            self.half_open.add(address, syn.connection_id + 1 & SEQ_MASK, half)
+            self.gate.census.half_open += 1
+            self._answer(half, syn, address, received_at, now)
+        elif admission is Admission.COOKIE:
+            port.stats.cookies_sent += 1
+            cookie = self.gate.cookies.issue(syn, address, now)
+            self._send_syn_ack(syn, address, cookie, received_at, now)
+        else:
+            self._refuse(syn, address, now, in_silence=admission is Admission.SILENCE)
+        return None
+
+    def _answer(self, half: HalfOpen, syn: Packet, address: Address, received_at: int, now: int) -> None:
+        """
+        The SYN-ACK, with the same seq_nr each time.
+        """
+        if self._send_syn_ack(syn, address, Cookie(half.first_seq, half.clock_offset), received_at, now):
+            half.answers += 1
+
+    def _send_syn_ack(self, syn: Packet, address: Address, cookie: Cookie, received_at: int, now: int) -> bool:
+        """
+        The SYN's wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither counts,
+        but the echo is what the peer's first delay sample is made of.  The answer is never longer than the SYN.
+
+        @return: it did not have to be dropped.
+        """
+        payload = encode_packet(
+            syn_ack(
+                syn.connection_id,
+                timestamp=now + cookie.clock_offset,
+                timestamp_difference=timestamp_diff(received_at + cookie.clock_offset, syn.timestamp),
+                wnd_size=self._port.config.receive_buffer,
+                seq_nr=cookie.first_seq,
+                ack_nr=syn.seq_nr,
+                with_bits=is_from_ours(syn),
+            )
+        )
+        return self._port.answer(address, payload, is_syn_ack=True)
+
+    def _open_early(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection:
+        """
+        The C{early_byte} setting wants the application to speak to a peer that may not be there.
+        """
+        port = self._port
+        connection = port.new_incoming(syn, address, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
+        self._accept_unproven(connection, syn, received_at, now)
+        return connection
+
+    def _on_crossing_syn(self, ours: Connection, syn: Packet, received_at: int, now: int) -> Connection | None:
+        """
+        The two of us dial each other (BEP-55), and one of the two SYNs should win: the one with the smaller seq_nr, on
+        both sides alike.  The seq_nr does not change when a SYN is repeated with another id.
+        """
+        if ours.syn_key < (syn.seq_nr, syn.connection_id):
+            return None  # the peer will answer ours
+        self._port.stats.connections_accepted += 1
+        if ours.trace is not None:
+            ours.trace.accepted(now, syn)
+        self.stop_punching(ours)
+        self._port.table.drop(ours)
+        self._accept_unproven(ours, syn, received_at, now)
+        return ours
+
+    def _accept_unproven(self, connection: Connection, syn: Packet, received_at: int, now: int) -> None:
+        self.gate.census.half_open += 1
+        connection.accept(syn, received_at, now)
+        self._port.table.add(connection)
+
+    def _refuse(self, syn: Packet, address: Address, now: int, *, in_silence: bool = False) -> None:
+        self._port.stats.syns_refused += 1
+        if not in_silence:
+            self.send_stray_reset(syn, address, now)
+
+    # --- Proof -------------------------------------------------------------------------------------------------
+
+    def on_unknown(self, packet: Packet, address: Address, now: int) -> Connection | None:
+        """
+        A packet that no connection knows: the proof of a half-open one or of a cookie, a peer whose NAT gave it another
+        port, or a stray.
+
+        @return: the connection that it belongs to.
+        """
+        half = self.half_open.get(address, packet.connection_id)
+        if half is not None:
+            return self._on_half_open(half, packet, address, now)
+        if self.gate.census.with_host(address[0]):
+            is_known, connection = self._find_rebound(packet, address, now)
+            if is_known:
+                return connection
+        if self.gate.cookies.were_issued(now):
+            # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
+            return self._on_cookie(packet, address, now)
+        self._port.count_stray(packet, address, now)
+        self.send_stray_reset(packet, address, now)
+        return None
+
+    def _on_half_open(self, half: HalfOpen, packet: Packet, address: Address, now: int) -> Connection | None:
+        stats = self._port.stats
+        if not half.is_proven_by(packet, now, must_echo=is_our_signature(half.extension_bits)):
+            if self.gate.cookies.were_issued(now):
+                # Its first SYN may have been answered with a cookie.
+                connection = self._on_cookie(packet, address, now)
+                if connection is not None:
+                    self._drop_half_open(address, packet.connection_id)
+                    return connection
+            stats.proofs_failed += 1
+            if half.count_guess():
+                self._drop_half_open(address, packet.connection_id)
+            return None
+        self._drop_half_open(address, packet.connection_id)
+        if self.gate.is_full(address, self._port.config, self._port.table):
+            self._refuse(packet, address, now, in_silence=self._port.config.refuse_silently)
+            return None
+        syn = Packet(
+            PacketType.SYN,
+            packet.connection_id - 1 & SEQ_MASK,
+            seq_nr=half.syn_seq,
+            extension_bits=half.extension_bits,
+        )
+        return self._open(syn, Cookie(half.first_seq, half.clock_offset), half.answers, packet, address, now)
+
+    def _drop_half_open(self, address: Address, recv_id: int) -> None:
+        self.half_open.drop(address, recv_id)
+        self.gate.census.half_open -= 1
+
+    def _on_cookie(self, packet: Packet, address: Address, now: int) -> Connection | None:
+        """
+        While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
+        """
+        proven = self.gate.cookies.proven_syn(packet, address, now) if packet.type in _ACK_TYPES else None
+        if proven is None:
+            return None
+        admission = self.gate.judge(address, self._port.config, self._port.table, is_confirmed=True)
+        if admission is not Admission.OPEN:
+            self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
+            return None
+        connection = self._open(*proven, 1, packet, address, now)
+        self._port.stats.cookies_proven += connection is not None
+        return connection
+
+    def _open(
+        self, syn: Packet, cookie: Cookie, answers: int, packet: Packet, address: Address, now: int
+    ) -> Connection | None:
+        """
+        The peer has proved its address, by C{packet}.
+
+        @param answers: SYN-ACKs that it was sent.
+        """
+        port = self._port
+        if not port.accepting and address[0] not in self.punching:
+            self._refuse(packet, address, now)  # who listened has stopped meanwhile
+            return None
+        connection = port.new_incoming(syn, address, cookie.first_seq, cookie.clock_offset, now)
+        port.table.add(connection)
+        connection.accept_proven(syn, answers * (HEADER_SIZE + 10 * is_from_ours(syn)), now)
+        return connection
+
+    def expire(self, now: int) -> None:
+        """
+        Forget the SYNs that nobody confirmed.
+        """
+        self.gate.census.half_open -= self.half_open.expire(now)
+
+    # --- RESETs ------------------------------------------------------------------------------------------------
+
+    def on_stray_reset(self, packet: Packet, address: Address) -> bool:
+        """
+        A RESET of no connection: maybe of somebody who got our SYN-ACK and has given up.
+
+        @return: it was.
+        """
+        for recv_id in (packet.connection_id + 1 & SEQ_MASK, packet.connection_id):
+            half = self.half_open.get(address, recv_id)
+            if half is not None and half.is_refused_by(packet):
+                self._drop_half_open(address, recv_id)
+                return True
+        return False
+
+    def send_stray_reset(self, packet: Packet, address: Address, now: int) -> None:
+        """
+        Tell the sender of a packet that nobody here knows what it is about.  C{timestamp_difference} lets a peer of our
+        kind see that the packet was read, see L{twisted_utp.proto.echo}.
+        """
+        stats = self._port.stats
+        if not self._reset_limiter.allow(address, now):
+            stats.resets_suppressed += 1
+            return
+        stats.resets_sent += 1
+        reset = Packet(
+            PacketType.RESET,
+            packet.connection_id,
+            timestamp=now,
+            timestamp_difference=timestamp_diff(now, packet.timestamp),
+            seq_nr=self._rng.getrandbits(16),
+            ack_nr=packet.seq_nr,
+        )
+        self._port.answer(address, encode_packet(reset))
+
+    # --- Peers whose port changes ------------------------------------------------------------------------------
+
+    def _find_rebound(self, packet: Packet, address: Address, now: int) -> tuple[bool, Connection | None]:
+        """
+        A host with connections sends from a port that has none: has a NAT moved one of them?
+
+        @return: whether it may have, so that a RESET would do harm; and the connection, if it is beyond doubt.
+        """
+        port = self._port
+        candidates = port.table.with_host(address[0], packet.connection_id, now)
+        if not candidates:
+            return False, None
+        host = host_prefix(address[0])
+        if self._rebind_limiter.is_spent(host, now):
+            return True, None
+        for connection in candidates:
+            if rebinding.is_continued_by(connection, packet, now):
+                port.table.move(connection, address)
+                rebinding.move(connection, address)
+                port.stats.rebindings += 1
+                return True, connection
+        if any(rebinding.is_meant(connection, packet, now) for connection in candidates):
+            self._rebind_limiter.allow(host, now)  # few guesses
+        return True, None
+
+    # --- Punching ----------------------------------------------------------------------------------------------
+
+    def start_punching(self, connection: Connection) -> None:
+        """
+        The peer dials us at the same time, maybe from another port.
+        """
+        self.punching.setdefault(connection.address[0], []).append(connection)
+
+    def stop_punching(self, connection: Connection) -> None:
+        """
+        It is connected, or has failed.  Nothing happens when it did not punch.
+        """
+        waiting = self.punching.get(connection.address[0])
+        if waiting is not None and connection in waiting:
+            waiting.remove(connection)
+            if not waiting:
+                del self.punching[connection.address[0]]
