@@ -20,7 +20,8 @@ PLUGINS = sorted((CHECKOUT / "twisted" / "plugins").glob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 60, 1000
 
 PROTO_STDLIB = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq", "ipaddress",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq",
+    "ipaddress",
     "itertools", "math", "operator", "struct", "types", "typing",
 }  # fmt: skip
 LIGHT = {

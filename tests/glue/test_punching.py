@@ -160,7 +160,7 @@ def test_without_listening(machines: Any) -> None:
     country.b.punch(country.a)
     country.run(5)
     assert_one_connection(country)
-    assert country.a.protocol.multiplexer._punching == country.b.protocol.multiplexer._punching == {}
+    assert country.a.protocol.multiplexer.acceptor.punching == country.b.protocol.multiplexer.acceptor.punching == {}
 
 
 def test_exact_port_only(machines: Any) -> None:
@@ -191,5 +191,5 @@ def test_cancel(machines: Any) -> None:
     punching.addErrback(country.a.result.append)
     punching.cancel()
     country.run(1)
-    assert len(country.a.result) == 1 and country.a.protocol.multiplexer._punching == {}
+    assert len(country.a.result) == 1 and country.a.protocol.multiplexer.acceptor.punching == {}
     assert country.a.protocol._punches._waiting == {}

@@ -17,7 +17,7 @@ from twisted_utp.proto.constants import EXTENSION_BITS_SIGNATURE, MAX_WAITING_AN
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
-from twisted_utp.proto.values import Address, Datagram
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
 from twisted_utp.testing import Ends, Pair, RawPeer
 from twisted_utp.testing.node import Record
 from twisted_utp.testing.wire import DATA, RESET, STATE
@@ -53,7 +53,7 @@ def test_syn_flood_lets_real_peers_in(kind: str) -> None:
 
     flood()
     pair.run_for(1)
-    assert len(mux) == mux.gate.census.half_open == 100 and mux.stats.cookies_sent > 9000
+    assert (len(mux), mux.gate.census.half_open) == (0, 100) and mux.stats.cookies_sent > 9000
     started = pair.now
     if kind == "ours":
         client = pair.start_connect()
@@ -70,7 +70,7 @@ def test_syn_flood_lets_real_peers_in(kind: str) -> None:
         peer.data(b"hello")
         peer.expect(STATE)
         assert bytes(pair.server.records[-1].data) == b"hello"
-    assert mux.gate.census.half_open <= 100 and len(mux) <= 101
+    assert mux.gate.census.half_open <= 100 and len(mux) <= 1
     assert len(mux._deadlines) <= 64 + 3 * len(mux) and len(mux._outbox) <= 10
 
 
@@ -85,12 +85,12 @@ def test_syn_flood_leaves_nothing() -> None:
         while mux.poll_transmits(now=now):
             pass
         now += 1000
-    assert len(mux) == 200
+    assert (len(mux), mux.gate.census.half_open, len(mux.table.half_open)) == (0, 200, 200)
     now += UNCONFIRMED_TIMEOUT
     mux.handle_timeout(now=now)
     mux.poll_transmits(now=now)
     mux.poll_events()
-    assert len(mux) == 0 and mux.poll_timeout() is None and not mux._other_ids and not mux._ready
+    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux._ready
     census = mux.gate.census
     assert (census.connections, census.half_open, census._by_host) == (0, 0, {})
 
@@ -228,21 +228,34 @@ def test_useless_peer_ends(how: str) -> None:
     assert sent < 100_000 and (how == "never reads") == (peer.all[-1][1].type == RESET)
 
 
-def test_syns_to_who_does_not_listen() -> None:
-    """They are refused without a look at each connection, unless their host has one."""
+def test_nothing_that_a_stranger_sends_walks_through_all_connections() -> None:
+    """SYNs and strays, from hosts with connections or without, forged ICMP: none takes a walk, but one each second."""
 
     class Counting(dict):  # type: ignore[type-arg]
         walks = 0
 
-        def items(self):  # type: ignore[no-untyped-def]
+        def __iter__(self):  # type: ignore[no-untyped-def]
             Counting.walks += 1
-            return super().items()
+            return super().__iter__()
 
-    mux, rng = Multiplexer(rng=Random(1)), Random(2)
-    for number in range(100):
-        mux.connect(("192.0.2.1", 1 + number), now=SECOND)
-    mux._connections = Counting(mux._connections)
-    mux.receive_datagrams([Datagram(syn(rng), anyone(rng)) for _ in range(1000)], now=SECOND)
-    assert Counting.walks == 0 and mux.stats.syns_refused == 1000
-    mux.receive_datagrams([Datagram(syn(rng), ("192.0.2.1", 9999))], now=SECOND)
-    assert Counting.walks == 1
+        items = values = keys = None  # type: ignore[assignment]
+
+    for accepting in (False, True):
+        mux, rng = Multiplexer(rng=Random(1)), Random(2)
+        mux.accepting = accepting
+        for number in range(100):
+            mux.connect(("192.0.2.1", 1 + number), now=SECOND)
+        mux.table.by_key = Counting(mux.table.by_key)
+        mux._connections = mux.table.by_key
+        Counting.walks = 0
+        mux.receive_datagrams([Datagram(syn(rng), anyone(rng)) for _ in range(1000)], now=SECOND)
+        mux.receive_datagrams([Datagram(syn(rng), ("192.0.2.1", 9999)) for _ in range(1000)], now=SECOND)
+        assert Counting.walks == 0 and mux.stats.syns_refused == (0 if accepting else 2000)
+        strays = [encode_packet(Packet(PacketType.DATA, rng.getrandbits(16), payload=b"x")) for _ in range(1000)]
+        mux.receive_datagrams([Datagram(stray, ("192.0.2.1", 9999)) for stray in strays], now=SECOND)
+        mux.receive_datagrams([Datagram(stray, ("192.0.2.1", 1)) for stray in strays], now=SECOND)
+        mux.receive_returned(
+            [ReturnedDatagram(("192.0.2.1", 1), stray, Obstacle.PORT_CLOSED) for stray in strays], now=SECOND
+        )
+        len(mux)
+        assert Counting.walks <= 1

@@ -336,12 +336,16 @@ def test_syn_ack(exchange: type[Exchange]) -> None:
 
 
 def test_repeated_syn_gets_the_identical_answer(exchange: type[Exchange]) -> None:
-    """The same SYN-ACK again, never a second connection (protocol.md 2), even after data was sent."""
+    """The same SYN-ACK again, never a second connection (protocol.md 2), before and after it is confirmed."""
     peer = exchange()
     (answer,) = peer.syn()
-    peer.write(peer.only(), b"x")
     (again,) = peer.syn()
     assert again == answer
+    assert len(peer.mux) == 0 and peer.events == []
+    connection = peer.accept()
+    peer.write(connection, b"x")
+    (again,) = peer.syn()
+    assert (again.type, again.seq_nr, again.ack_nr) == (STATE, answer.seq_nr, answer.ack_nr)
     assert len(peer.mux) == 1
     assert peer.events == [Connected(incoming=True)]
 
@@ -366,17 +370,18 @@ def test_syns_wnd_size_and_timestamp_do_not_count(exchange: type[Exchange]) -> N
 
 
 def test_syn_ack_echoes_the_syns_delay(exchange: type[Exchange]) -> None:
-    """timestamp_difference is our clock less the packet's timestamp, modulo 2^32."""
+    """timestamp_difference is our clock less the packet's timestamp, modulo 2^32, by the clock of our timestamps."""
     peer = exchange()
     syn = Packet(SYN, 9, timestamp=peer.now + 5 & 0xFFFFFFFF, seq_nr=1)
-    assert peer.feed(syn)[0].timestamp_difference == 0xFFFFFFFF - 4
+    (answer,) = peer.feed(syn)
+    assert answer.timestamp - answer.timestamp_difference & 0xFFFFFFFF == syn.timestamp
 
 
 def test_ours_get_the_extension_bits(exchange: type[Exchange]) -> None:
     """Who shows our bits gets ours, a wider span and longer selective acks."""
     peer = exchange()
     (answer,) = peer.syn(bits=OURS | 5)
-    connection = peer.only()
+    connection = peer.accept(bits=OURS | 5)
     assert answer.extension_bits == OURS
     assert connection.peer_extension_bits == OURS | 5
     assert connection.sender.max_span == MAX_SPAN
@@ -385,7 +390,7 @@ def test_ours_get_the_extension_bits(exchange: type[Exchange]) -> None:
 
 
 def test_unconfirmed_acceptor(exchange: type[Exchange]) -> None:
-    """Before a packet after the SYN has come nothing is sent, or one byte where that is wanted; then everything."""
+    """Before a packet after the SYN has come one byte is sent, where that is wanted; then everything."""
     peer = exchange(PLAIN.but(early_byte=True))
     connection = peer.accept(confirm=False)
     (tiny,) = peer.write(connection, bytes(500))
@@ -393,25 +398,31 @@ def test_unconfirmed_acceptor(exchange: type[Exchange]) -> None:
     rest = peer.state(ack=tiny.seq_nr)
     assert sum(len(packet.payload) for packet in rest) == 499
     assert state_of(connection) is State.ESTABLISHED
-    peer = exchange(PLAIN)
-    connection = peer.accept(confirm=False)
-    assert peer.write(connection, bytes(500)) == [] == peer.wait(UNCONFIRMED_TIMEOUT // 2)
-    assert sum(len(packet.payload) for packet in peer.state()) == 500
 
 
 @pytest.mark.parametrize("bits", [None, OURS])
 def test_unconfirmed_peer_gets_no_more_than_it_sent(exchange: type[Exchange], bits: int | None) -> None:
-    """Whatever the application does, our answers to a SYN are never longer than the SYN, all of them together."""
-    for does in ("write", "close", "abort", "write_eof"):
-        peer = exchange(UTPConfig(keepalive=1))
-        sent = peer.syn(bits=bits)
-        connection = peer.only()
-        connection.write(bytes(5000), now=peer.now)
-        if does != "write":
-            getattr(connection, does)(now=peer.now)
-        sent += peer.flush() + peer.wait(2 * UNCONFIRMED_TIMEOUT)
-        assert types(sent) == [STATE], does
-        assert len(encode_packet(sent[0])) <= (20 if bits is None else 30)
+    """All that answers a SYN is no longer than the SYN, and nothing follows."""
+    peer = exchange(UTPConfig(keepalive=1))
+    sent = peer.syn(bits=bits) + peer.wait(2 * UNCONFIRMED_TIMEOUT)
+    assert types(sent) == [STATE]
+    assert len(encode_packet(sent[0])) == (20 if bits is None else 30)
+    assert peer.mux.poll_timeout() is None and peer.mux.snapshot().half_open == 0
+
+
+@pytest.mark.parametrize("does", ["write", "close", "abort", "write_eof"])
+def test_early_connection_sends_little_more(exchange: type[Exchange], does: str) -> None:
+    """With early_byte, whatever the application does, one packet of one byte is all that is sent, and repeated."""
+    peer = exchange(UTPConfig(keepalive=1, early_byte=True))
+    sent = peer.syn()
+    connection = peer.only()
+    connection.write(bytes(5000), now=peer.now)
+    if does != "write":
+        getattr(connection, does)(now=peer.now)
+    sent += peer.flush() + peer.wait(2 * UNCONFIRMED_TIMEOUT)
+    assert types(sent)[0] is STATE
+    assert len({packet.seq_nr for packet in sent if packet.type is DATA}) <= 1
+    assert all(len(packet.payload) <= 1 for packet in sent)
 
 
 def test_late_syn_without_bits_gets_no_longer_answer(exchange: type[Exchange]) -> None:
@@ -425,7 +436,7 @@ def test_late_syn_without_bits_gets_no_longer_answer(exchange: type[Exchange]) -
 
 def test_refused_at_once_is_reset_instead(exchange: type[Exchange]) -> None:
     """Who aborts before the SYN-ACK has left sends a RESET in its place, without a close reason."""
-    peer = exchange()
+    peer = exchange(UTPConfig(early_byte=True))
     syn = Packet(SYN, 9, seq_nr=5)
     peer.mux.receive_datagrams([Datagram(encode_packet(syn), peer.address)], now=peer.now)
     peer.only().close_code = 7
@@ -436,7 +447,7 @@ def test_refused_at_once_is_reset_instead(exchange: type[Exchange]) -> None:
 
 def test_a_peer_never_heard_of_again(exchange: type[Exchange]) -> None:
     """An unconfirmed connection ends after its timeout, as timed out, without a word."""
-    peer = exchange(UTPConfig(keepalive=0))
+    peer = exchange(UTPConfig(keepalive=0, early_byte=True))
     peer.accept(confirm=False)
     assert peer.wait(UNCONFIRMED_TIMEOUT - 20_001) == []
     assert peer.lost == []
@@ -541,7 +552,7 @@ def test_what_does_not_fit_is_dropped(exchange: type[Exchange]) -> None:
     assert ack.wnd_size == 384
     (ack,) = peer.data(b"", seq=before + 20_000)
     assert ack.ack_nr == before - 1
-    assert peer.dropped == ["beyond the advertised window", "too far ahead"]
+    assert peer.dropped == ["beyond the advertised window", "neither an echo nor the next number"]
 
 
 def test_empty_data_and_payload_on_state(exchange: type[Exchange]) -> None:
@@ -603,9 +614,9 @@ def test_train_with_a_bad_ack_nr(exchange: type[Exchange]) -> None:
 def test_train_in_a_late_state(exchange: type[Exchange]) -> None:
     """After both FINs a train is old data like any other."""
     peer = exchange()
-    connection = peer.accept(confirm=False)
+    connection = peer.accept()
     packets = [peer.packet(DATA, b"x" * 20, seq=peer.seq + at) for at in range(3)]
-    peer.feed(*packets)  # unconfirmed: one by one
+    peer.feed(*packets)
     peer.seq += 3
     assert peer.received == b"x" * 60
     peer.fin()
@@ -623,11 +634,12 @@ def test_delay_echo(exchange: type[Exchange]) -> None:
     """timestamp_difference is measured on receipt of the last packet, not when we answer (protocol.md 1)."""
     peer = exchange()
     connection = peer.dial()
-    peer.feed(peer.packet(DATA, b"x", timestamp=peer.now - 700 & 0xFFFFFFFF))
+    theirs = peer.packet(DATA, b"x", timestamp=peer.now - 700 & 0xFFFFFFFF)
+    peer.feed(theirs)
     peer.now += 50_000
     (data,) = peer.write(connection, b"y")
-    assert data.timestamp_difference == 700
-    assert data.timestamp == peer.now & 0xFFFFFFFF
+    assert data.timestamp - data.timestamp_difference & 0xFFFFFFFF == theirs.timestamp + 50_000 & 0xFFFFFFFF
+    assert data.timestamp == peer.now + connection.writer.clock_offset & 0xFFFFFFFF
 
 
 def test_kernel_timestamps_count(exchange: type[Exchange]) -> None:
@@ -636,7 +648,8 @@ def test_kernel_timestamps_count(exchange: type[Exchange]) -> None:
     peer.dial()
     packet = peer.packet(DATA, b"x", timestamp=peer.now - 9000 & 0xFFFFFFFF)
     peer.mux.receive_datagrams([Datagram(encode_packet(packet), peer.address, 0, peer.now - 8000)], now=peer.now)
-    assert peer.flush()[0].timestamp_difference == 1000
+    (ack,) = peer.flush()
+    assert ack.timestamp - ack.timestamp_difference & 0xFFFFFFFF == packet.timestamp + 8000 & 0xFFFFFFFF
 
 
 def test_writable(exchange: type[Exchange]) -> None:
@@ -1248,7 +1261,7 @@ def test_reset_validation(exchange: type[Exchange], state: State, ack: str, form
     A RESET counts only with one of our ids and an ack_nr of what we sent (SYN_SENT: the SYN's); once nothing can be
     missing it is a clean end (protocol.md 6).  It is never answered.
     """
-    peer = exchange()
+    peer = exchange(UTPConfig(early_byte=True))
     connection = in_state(peer, state)
     answered_before = len(peer.lost)
     peer.id = {

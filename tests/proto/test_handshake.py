@@ -62,7 +62,7 @@ def test_syn_ack_consumes_none() -> None:
     handshake = Handshake(0x10000, is_acceptor=True)
     handshake.on_syn(Packet(PacketType.SYN, 700, seq_nr=500))
     for bits in (True, False):
-        packet = decode_packet(handshake.syn_ack(700, 77, 999, with_bits=bits, now=NOW))
+        packet = decode_packet(handshake.syn_ack(700, 77, 999, with_bits=bits, timestamp=NOW))
         assert (packet.type, packet.connection_id, packet.seq_nr, packet.ack_nr) == (PacketType.STATE, 700, 0, 500)
         assert (packet.timestamp_difference, packet.wnd_size) == (77, 999)
         assert packet.extension_bits == (EXTENSION_BITS_SIGNATURE if bits else None)

@@ -168,12 +168,23 @@ def test_an_established_connection_survives(exchange: type[Exchange], obstacle: 
 def test_an_acceptor_survives(exchange: type[Exchange]) -> None:
     """Its SYN-ACK came back: the SYN's sender was forged, or its port is late.  The usual timeout decides."""
     peer = exchange()
-    peer.syn()
-    connection = peer.only()
-    quoted = pack(">BBHIIIHH", 0x21, 0, connection.send_id, peer.now & 0xFFFFFFFF, 0, 0, connection.sender.next_seq, 0)
+    (answer,) = peer.syn()
+    quoted = pack(">BBHIIIHH", 0x21, 0, answer.connection_id, answer.timestamp, 0, 0, answer.seq_nr, 0)
+    give_back(peer, quoted, PORT_CLOSED)
+    assert counted(peer) == (0, 0, 1)
+    assert peer.mux.snapshot().half_open == 1
+
+
+def test_a_peer_that_gave_no_echo_is_ended(exchange: type[Exchange]) -> None:
+    """Its port is closed, says the network, and nothing that came from it shows that it reads us: it is forged."""
+    peer = exchange()
+    connection = peer.accept_blindly()
+    (data,) = peer.write(connection, bytes(100))
+    quoted = pack(">BBHIIIHH", 0x01, 0, data.connection_id, data.timestamp, 0, 0, data.seq_nr, 0)
     give_back(peer, quoted, PORT_CLOSED)
     assert counted(peer) == (0, 1, 0)
-    assert connection.state is State.SYN_RECEIVED
+    assert [lost.reason for lost in peer.lost] == [LossReason.FORGED]
+    assert peer.mux.stats.peers_cut_off == 1
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)

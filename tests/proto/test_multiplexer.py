@@ -178,45 +178,55 @@ def test_backlog() -> None:
     mux = Multiplexer(UTPConfig(backlog=3), rng=Random(1))
     mux.accepting = True
     answers = [syn_from(mux, stranger(at))[0] for at in range(4)]
-    assert [answer.type for answer in answers] == [STATE] * 4 and len(mux) == 3  # the last is a cookie
+    assert [answer.type for answer in answers] == [STATE] * 4 and len(mux) == 0  # the last is a cookie
+    assert mux.snapshot().half_open == 3
     confirm = Packet(STATE, 701, seq_nr=2, ack_nr=answers[1].seq_nr - 1 & 0xFFFF)
     mux.receive_datagrams([Datagram(encode_packet(confirm), stranger(1))], now=NOW)
     mux.poll_transmits(now=NOW)
     assert syn_from(mux, stranger(5))[0].type is STATE
-    assert len(mux) == 4 and mux.stats.cookies_sent == 1
+    assert (len(mux), mux.snapshot().half_open, mux.stats.cookies_sent) == (1, 3, 1)
     syn_from(mux, stranger(6))
-    assert len(mux) == 4 and mux.stats.cookies_sent == 2
+    assert (len(mux), mux.snapshot().half_open, mux.stats.cookies_sent) == (1, 3, 2)
 
 
-def test_backlog_is_freed_by_ends() -> None:
-    """An unconfirmed connection that is aborted, reset or timed out counts no more."""
+@pytest.mark.parametrize("how", ["refused", "given up", "guesses", "timeout"])
+def test_backlog_is_freed(how: str) -> None:
+    """A half-open connection that its peer resets, that somebody guesses at, or that times out, counts no more."""
     mux = Multiplexer(UTPConfig(backlog=1), rng=Random(1))
     mux.accepting = True
     now = NOW
-    for turn, how in enumerate(("abort", "reset", "timeout", "timeout")):
-        (answer,) = syn_from(mux, stranger(turn), now=now)
-        assert answer.type is STATE, how
-        (connection,) = set(mux._connections.values())
-        if how == "abort":
-            connection.abort(now=now)
-        elif how == "reset":
-            reset = Packet(RESET, 701, ack_nr=answer.seq_nr - 1 & 0xFFFF)
-            mux.receive_datagrams([Datagram(encode_packet(reset), stranger(turn))], now=now)
-        else:
-            now += 61 * SECOND
-            mux.handle_timeout(now=now)
-        mux.poll_transmits(now=now)
-        assert len(mux) == 0
+    (answer,) = syn_from(mux, stranger(1), now=now)
+    assert answer.type is STATE and mux.snapshot().half_open == 1
+    packets = {
+        "refused": [Packet(RESET, 700, ack_nr=answer.seq_nr)],
+        "given up": [Packet(RESET, 701, ack_nr=answer.seq_nr - 1 & 0xFFFF)],
+        "guesses": [Packet(STATE, 701, seq_nr=2, ack_nr=answer.seq_nr + at & 0xFFFF) for at in range(3)],
+        "timeout": [],
+    }[how]
+    for packet in packets:
+        mux.receive_datagrams([Datagram(encode_packet(packet), stranger(1))], now=now)
+    if how == "timeout":
+        now += 61 * SECOND
+        mux.handle_timeout(now=now)
+    assert mux.poll_transmits(now=now) == [] and mux.poll_events() == []
+    assert mux.snapshot().half_open == 0 and mux.poll_timeout() is None
 
 
 def test_max_connections() -> None:
-    """A SYN beyond the limit is refused; what is there stays."""
+    """A SYN beyond the limit is refused; what is there stays.  Who has proved nothing takes no place."""
     mux = Multiplexer(UTPConfig(max_connections=2), rng=Random(1))
     mux.accepting = True
     mux.connect(stranger(100), now=NOW)
     mux.poll_transmits(now=NOW)
-    assert [syn_from(mux, stranger(at))[0].type for at in range(2)] == [STATE, RESET]
+    answers = [syn_from(mux, stranger(at))[0] for at in range(3)]
+    assert [answer.type for answer in answers] == [STATE] * 3
+    for at, answer in enumerate(answers):
+        confirm = Packet(STATE, 701, seq_nr=2, ack_nr=answer.seq_nr - 1 & 0xFFFF)
+        mux.receive_datagrams([Datagram(encode_packet(confirm), stranger(at))], now=NOW)
+    refusals = [decode_packet(transmit.payload) for transmit in mux.poll_transmits(now=NOW)]
+    assert [packet.type for packet in refusals] == [RESET, RESET]
     assert len(mux) == 2
+    assert syn_from(mux, stranger(4))[0].type is RESET
 
 
 def test_accepted_connections_get_the_ports_configuration() -> None:
@@ -225,7 +235,9 @@ def test_accepted_connections_get_the_ports_configuration() -> None:
     assert mux.config == UTPConfig()
     mux.accepting = True
     mux.config = UTPConfig(mtu=500)
-    syn_from(mux, stranger(1))
+    (answer,) = syn_from(mux, stranger(1))
+    confirm = Packet(STATE, 701, seq_nr=2, ack_nr=answer.seq_nr - 1 & 0xFFFF)
+    mux.receive_datagrams([Datagram(encode_packet(confirm), stranger(1))], now=NOW)
     ((accepted, _),) = mux.poll_events()
     assert accepted.config is mux.config
     assert mux.connect(stranger(2), now=NOW).config is mux.config
@@ -247,9 +259,9 @@ class Stubborn(Random):
         super().__init__(1)
         self.numbers = list(numbers)
 
-    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
-        """The next number."""
-        return self.numbers.pop(0) if self.numbers else super().randrange(start)
+    def getrandbits(self, k: int, /) -> int:
+        """The next number; for clock offsets, a random one."""
+        return self.numbers.pop(0) if self.numbers and k == 16 else super().getrandbits(k)
 
 
 @pytest.mark.parametrize("offset", [-2, -1, 0, 1])
@@ -707,7 +719,7 @@ def test_everything_is_forgotten(wire: type[Wire]) -> None:
         assert mux.poll_timeout() is None
         assert not mux._ready
         assert not mux._outbox
-        assert not mux._other_ids
+        assert not mux.table._other_ids and not mux.table.dialling
         census = mux.gate.census
         assert (census.half_open, census.connections, census._by_host) == (0, 0, {})
 

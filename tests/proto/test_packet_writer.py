@@ -14,7 +14,8 @@ from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.values import Address, Transmit
 
 PEER: Address = ("192.0.2.1", 6881)
-NOW = (3 << 32) + 77
+OFFSET = 0xFFFF_0000
+NOW = (3 << 32) + 77 + 0x10000  # our clock and its offset make 77 on the wire
 MSS = 100
 FIRST = 65_536 + 3  # what we expect next from the peer: ack_nr 2 on the wire
 
@@ -24,7 +25,7 @@ def writer(*ahead: int, capacity: int = 5000) -> PacketWriter:
     receiver = ReceiveBuffer(FIRST, capacity)
     for seq in ahead:
         receiver.on_data(seq, b"x")
-    made = PacketWriter(PEER, receiver)
+    made = PacketWriter(PEER, receiver, OFFSET)
     made.send_id, made.reply_micro = 0x1234, 999
     return made
 

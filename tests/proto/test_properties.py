@@ -48,7 +48,7 @@ def assert_bounded(multiplexer: Multiplexer) -> None:
     """It holds no more than its configuration allows."""
     config = multiplexer.config
     assert len(multiplexer) <= config.max_connections
-    assert len(multiplexer._reset_limiter._sources) <= RESET_SOURCES_REMEMBERED
+    assert len(multiplexer.acceptor._reset_limiter._sources) <= RESET_SOURCES_REMEMBERED
     assert len(multiplexer._deadlines) <= 64 + 3 * config.max_connections
     assert len(multiplexer._outbox) <= 4096
     for connection in set(multiplexer._connections.values()):

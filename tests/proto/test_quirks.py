@@ -215,8 +215,7 @@ def test_extension_chain_past_the_end_is_dropped_and_counted(first: int, tail: b
 def test_extension_bits_of_another_length_are_ignored(length: int) -> None:
     """libutp drops the whole packet, libtorrent [run] takes 4 bytes: we ignore the extension, not the packet."""
     peer = RawPeer.facing()
-    peer.syn(extensions=[(2, OUR_EXTENSION_BITS.ljust(length, b"\0")[:length])])
-    peer.expect(STATE)
+    peer.handshake(extensions=[(2, OUR_EXTENSION_BITS.ljust(length, b"\0")[:length])])
     assert peer.record.connected
     assert peer.record.connection.peer_extension_bits is None and not peer.record.connection.peer_is_ours
 
@@ -224,8 +223,7 @@ def test_extension_bits_of_another_length_are_ignored(length: int) -> None:
 def test_extension_bits_of_a_stranger() -> None:
     """libutp sends eight zero bytes: noted, and no sign of one of ours; our answer carries no bits either."""
     peer = RawPeer.facing()
-    peer.syn(extensions=[(2, EXTENSION_BITS)])
-    answer = peer.expect(STATE)
+    answer = peer.handshake(extensions=[(2, EXTENSION_BITS)])
     assert peer.record.connection.peer_extension_bits == 0 and not peer.record.connection.peer_is_ours
     assert not answer.extensions
 
@@ -233,8 +231,7 @@ def test_extension_bits_of_a_stranger() -> None:
 def test_extension_bits_of_ours() -> None:
     """Our own mark is recognised and answered in kind, so both sides know."""
     peer = RawPeer.facing()
-    peer.syn(extensions=[(2, OUR_EXTENSION_BITS)])
-    assert peer.expect(STATE).extension(2) == OUR_EXTENSION_BITS
+    assert peer.handshake(extensions=[(2, OUR_EXTENSION_BITS)]).extension(2) == OUR_EXTENSION_BITS
     assert peer.record.connection.peer_is_ours
 
 
@@ -299,8 +296,8 @@ def test_initiator_id_wraps() -> None:
     """X = 65535 sends on 0."""
 
     class Last(Random):
-        def randrange(self, *args: int) -> int:  # type: ignore[override]
-            return 65535
+        def getrandbits(self, k: int, /) -> int:
+            return (1 << k) - 1
 
     peer = RawPeer.facing(rng=Last())
     assert peer.accept().connection_id == 65535
@@ -323,17 +320,19 @@ def test_our_ids_do_not_collide_in_either_role() -> None:
     """Neither X nor X + 1 may be in use with that address, by connections we opened or accepted."""
 
     class Narrow(Random):
-        def randrange(self, *args: int) -> int:  # type: ignore[override]
-            return super().randrange(80)
+        def getrandbits(self, k: int, /) -> int:
+            return super().getrandbits(k) % 80
 
     peer = RawPeer.facing(rng=Narrow(1))
-    for connection_id in (10, 20, 30):
-        peer.syn(connection_id)
-        peer.expect(STATE)
+    for connection_id in (10, 20):
+        peer.handshake(connection_id)
+    peer.syn(30)  # half open
+    peer.expect(STATE)
     for _ in range(8):
         peer.node.connect(peer.address)
         peer.expect_until(SYN)
     used = [number for one in peer.node.records for number in (one.connection.recv_id, one.connection.send_id)]
+    used += [30, 31]
     assert len(used) == 22 == len(set(used))
 
 
@@ -431,8 +430,10 @@ def test_unconfirmed_connection_is_given_up() -> None:
     """libutp keeps such connections for ever (#79): ours end after a minute or so."""
     peer = RawPeer.facing()
     peer.syn()
+    peer.expect(STATE)
+    assert peer.node.multiplexer.snapshot().half_open == 1
     peer.run_for(90)
-    assert peer.record.reason is LossReason.TIMED_OUT and len(peer.node.multiplexer) == 0
+    assert peer.node.multiplexer.snapshot().half_open == 0 and not peer.node.records
 
 
 def test_syn_window_0_is_not_stored() -> None:
@@ -449,10 +450,10 @@ def test_syn_timestamp_in_ms_is_no_delay_sample() -> None:
     peer = RawPeer.facing()
     peer.syn(timestamp=peer.simulator.now // 1000)
     peer.ack_nr = peer.expect(STATE).seq_nr - 1
-    assert peer.record.connection.sender.delay._theirs.base is None
     peer.data(b"x")
     peer.expect(STATE)
-    assert peer.record.connection.sender.delay._theirs.base == 10_000
+    connection = peer.record.connection
+    assert connection.sender.delay._theirs.base == 10_000 + connection.writer.clock_offset & 0xFFFFFFFF
 
 
 def test_duplicate_syn_gets_the_identical_syn_ack() -> None:
@@ -463,7 +464,10 @@ def test_duplicate_syn_gets_the_identical_syn_ack() -> None:
     for _ in range(3):
         peer.send_bytes(encode(syn))
         assert peer.expect(STATE).without_times() == first.without_times()
-    assert len(peer.node.multiplexer) == 1 and len(peer.node.records) == 1
+    assert peer.node.multiplexer.snapshot().half_open == 1 and not peer.node.records
+    peer.ack_nr = first.seq_nr - 1
+    peer.state()
+    peer.run_for(0.1)
     assert peer.record.events == [Connected(incoming=True)]
 
 
@@ -657,18 +661,21 @@ def test_backlog_bounds_unconfirmed_connections() -> None:
     for number in range(10):
         peer.syn(1000 + 2 * number)
     peer.drain()
-    assert len(peer.node.multiplexer) == 3 and peer.node.multiplexer.stats.cookies_sent == 7
+    mux = peer.node.multiplexer
+    assert (mux.snapshot().half_open, mux.stats.cookies_sent, len(mux)) == (3, 7, 0)
     peer.send(STATE, connection_id=1001, ack_nr=peer.all[0][1].seq_nr - 1, seq_nr=1001)
     peer.run_for(0.1)
     peer.syn(2000)
     peer.drain()
-    assert len(peer.node.multiplexer) == 4
+    assert (mux.snapshot().half_open, mux.stats.cookies_sent, len(mux)) == (3, 7, 1)
 
 
 def test_max_connections() -> None:
     """Beyond the limit a SYN is refused."""
     peer = RawPeer.facing(config=UTPConfig(max_connections=2))
-    for number in range(4):
+    for number in range(2):
+        peer.handshake(1000 + 2 * number)
+    for number in range(2, 4):
         peer.syn(1000 + 2 * number)
     kinds = [header.type for header in peer.drain()]
     assert kinds.count(RESET) == 2 and len(peer.node.multiplexer) == 2

@@ -547,7 +547,7 @@ def test_resets_in_total_are_limited() -> None:
     for number in range(5000):
         peer.node.inject(stray, (f"192.0.2.{number % 250}", 1024 + number))
     assert peer.node.multiplexer.stats.resets_sent <= 128
-    assert len(peer.node.multiplexer._reset_limiter._sources) <= 1024
+    assert len(peer.node.multiplexer.acceptor._reset_limiter._sources) <= 1024
 
 
 def test_unanswered_data_ends_the_connection() -> None:

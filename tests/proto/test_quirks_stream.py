@@ -34,7 +34,7 @@ class Sequence(Random):
         super().__init__(0)
         self.number = number
 
-    def randrange(self, *args: int) -> int:  # type: ignore[override]
+    def getrandbits(self, k: int, /) -> int:
         return self.number
 
 
@@ -352,19 +352,20 @@ def test_our_datagrams_fit_the_path(host: str, base: int, limit: int) -> None:
 def test_timestamp_difference_is_measured_on_receipt() -> None:
     """It tells how long the peer's last packet took, however late the packet that carries it is sent."""
     peer = connected(clock_offset=123_456)
+    expected = 10_000 + 123_456 + peer.record.connection.writer.clock_offset & 0xFFFFFFFF
     peer.data(b"x")
-    assert peer.expect(STATE).timestamp_difference == 10_000 + 123_456
+    assert peer.expect(STATE).timestamp_difference == expected
     peer.run_for(3)
     peer.node.write(peer.record, b"y")
-    assert peer.expect(DATA).timestamp_difference == 10_000 + 123_456
+    assert peer.expect(DATA).timestamp_difference == expected
 
 
 def test_timestamps_are_the_senders_clock() -> None:
-    """Microseconds of our own clock, modulo 2^32."""
+    """Microseconds of our own clock with the connection's offset, modulo 2^32."""
     peer = connected(clock_offset=5_000_000_000)
     sent_at = peer.node.now()
     peer.node.write(peer.record, b"x")
-    assert peer.expect(DATA).timestamp == sent_at & 0xFFFFFFFF
+    assert peer.expect(DATA).timestamp == sent_at + peer.record.connection.writer.clock_offset & 0xFFFFFFFF
 
 
 def queuing_delay(peer: RawPeer, *differences: int) -> int:
@@ -412,7 +413,8 @@ def test_timestamps_wrap() -> None:
     assert queuing_delay(peer, base, base, *[(base + 40_000) % 2**32] * 4) == 40_000
     assert peer.node.now() > 2**32
     peer.data(b"x")
-    assert peer.expect_until(STATE).timestamp_difference == (50_000 + 2**32 - 1_000_250_000) % 2**32
+    offset = peer.record.connection.writer.clock_offset
+    assert peer.expect_until(STATE).timestamp_difference == (50_000 + 2**32 - 1_000_250_000 + offset) % 2**32
 
 
 # --- Windows --------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from twisted_utp.proto import rebinding
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.constants import RESET_SOURCE_INTERVAL
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
@@ -148,20 +147,39 @@ def test_guesses_are_few() -> None:
     assert peer.record.connection.address[1] == 7001
 
 
-def test_searches_are_few(monkeypatch: Any) -> None:
-    """A flood from a host that has a connection does not make us go through all connections for each packet."""
-    peer = RawPeer.facing()
+def test_strays_do_not_switch_it_off() -> None:
+    """Thousands of packets a second with other ids, from the same host and from others, keep nobody from moving."""
+    peer = RawPeer.facing(config=UTPConfig(keepalive=0))
     peer.handshake()
-    searched: list[Any] = []
-    original = rebinding.candidates
-    monkeypatch.setattr(rebinding, "candidates", lambda *args: searched.append(1) or original(*args))
+    connection = peer.record.connection
+    rng = Random(3)
     for number in range(5000):
-        packet = Packet(PacketType.STATE, 9, 1, 1, 1, number, number)
-        peer.node.inject(encode_packet(packet), (peer.address[0], 8000 + number % 1000))
-    assert 0 < len(searched) <= 128
+        connection_id = connection.recv_id + rng.randrange(1, 65536) & 0xFFFF
+        packet = Packet(PacketType.DATA, connection_id, 1, 1, 1, rng.getrandbits(16), rng.getrandbits(16), b"x")
+        host = peer.address[0] if number % 2 else f"10.1.{number % 200}.1"
+        peer.node.inject(encode_packet(packet), (host, 8000 + number % 1000))
     peer.run_for(2)
     stranger_sends(peer)
     assert peer.record.connection.address[1] == 7001
+
+
+def test_guesses_without_an_echo_are_no_guesses() -> None:
+    """Once a peer has shown that it echoes our timestamps, packets with its id and none do not count as guesses."""
+    peer = RawPeer.facing(config=UTPConfig(keepalive=0))
+    peer.handshake()
+    for _ in range(4):
+        peer.data(b"x")
+        peer.drain()
+    connection = peer.record.connection
+    assert connection.is_proven
+    for number in range(100):
+        packet = Packet(PacketType.DATA, connection.recv_id, 1, 1, 1, number, number, b"x")
+        peer.node.inject(encode_packet(packet), (peer.address[0], 8000 + number))
+    stranger_sends(peer)  # without an echo
+    assert connection.address == peer.address
+    now = peer.simulator.now & 0xFFFFFFFF
+    stranger_sends(peer, timestamp=now, timestamp_difference=peer.timestamp_difference)
+    assert connection.address[1] == 7001
 
 
 def test_blind_guessing() -> None:

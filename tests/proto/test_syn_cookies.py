@@ -9,12 +9,13 @@ from random import Random
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.constants import COOKIE_SLOT, EXTENSION_BITS_SIGNATURE
-from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_packet
+from twisted_utp.proto.constants import COOKIE_SLOT, EXTENSION_BITS_SIGNATURE, MAX_USED_COOKIES, RESETS_PER_SOURCE
+from twisted_utp.proto.handshake import syn_ack
+from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.syn_cookies import SynCookies
 from twisted_utp.proto.values import Address
 from twisted_utp.testing import RawPeer
-from twisted_utp.testing.wire import DATA, RESET, STATE, SYN
+from twisted_utp.testing.wire import DATA, RESET, STATE, SYN, encode
 
 HERE: Address = ("192.0.2.1", 6881)
 NOW = 9_000_000_000
@@ -22,30 +23,67 @@ NOW = 9_000_000_000
 
 def answered(cookies: SynCookies, syn: Packet, now: int = NOW) -> Packet:
     """The SYN-ACK."""
-    return decode_packet(cookies.answer(syn, HERE, 5000, now, now))
+    cookie = cookies.issue(syn, HERE, now)
+    return syn_ack(
+        syn.connection_id,
+        timestamp=now + cookie.clock_offset & 0xFFFFFFFF,
+        timestamp_difference=0,
+        wnd_size=5000,
+        seq_nr=cookie.first_seq,
+        ack_nr=syn.seq_nr,
+        with_bits=False,
+    )
 
 
 def following(answer: Packet, syn: Packet, kind: PacketType = PacketType.DATA) -> Packet:
-    """What an initiator sends next."""
+    """What an initiator sends next: its clock is at 0 when the answer arrives, and when it sends."""
     connection_id, seq, ack = syn.connection_id + 1 & 0xFFFF, syn.seq_nr + 1 & 0xFFFF, answer.seq_nr - 1 & 0xFFFF
-    return Packet(kind, connection_id, seq_nr=seq, ack_nr=ack)
+    return Packet(kind, connection_id, 0, -answer.timestamp & 0xFFFFFFFF, seq_nr=seq, ack_nr=ack)
 
 
 @pytest.mark.parametrize("bits", [None, EXTENSION_BITS_SIGNATURE | 3])
 @pytest.mark.parametrize("number", [0, 7, 0xFFFF])
 def test_round_trip(number: int, bits: int | None) -> None:
-    """The SYN comes back, with whether it was one of ours; the answer is no longer than it."""
-    cookies = SynCookies(Random(1))
-    syn = Packet(PacketType.SYN, number, timestamp=100, seq_nr=number, extension_bits=bits)
-    answer = answered(cookies, syn)
-    assert (answer.type, answer.connection_id, answer.ack_nr) == (PacketType.STATE, number, number)
-    assert answer.wnd_size == 5000 and len(encode_packet(answer)) == len(encode_packet(syn))
+    """The SYN comes back, with whether it was one of ours, and so do the numbers of the answer; once."""
     for kind in (PacketType.DATA, PacketType.STATE):
+        cookies = SynCookies(Random(1))
+        syn = Packet(PacketType.SYN, number, timestamp=100, seq_nr=number, extension_bits=bits)
+        answer = answered(cookies, syn)
         proven = cookies.proven_syn(following(answer, syn, kind), HERE, NOW + 1)
         assert proven is not None
-        again, seq = proven
-        assert (again.connection_id, again.seq_nr, seq) == (number, number, answer.seq_nr)
+        again, cookie = proven
+        assert (again.connection_id, again.seq_nr, cookie.first_seq) == (number, number, answer.seq_nr)
+        assert NOW + cookie.clock_offset & 0xFFFFFFFF == answer.timestamp
         assert again.extension_bits == (EXTENSION_BITS_SIGNATURE if bits else None)
+        assert cookies.proven_syn(following(answer, syn, kind), HERE, NOW + 2) is None
+
+
+@pytest.mark.parametrize("bits", [None, EXTENSION_BITS_SIGNATURE | 3])
+def test_without_an_echo(bits: int | None) -> None:
+    """A peer of our kind must echo our timestamp; another may have no echo, but its host has few such tries."""
+    cookies, syn = SynCookies(Random(1)), Packet(PacketType.SYN, 5, seq_nr=6, extension_bits=bits)
+    good = following(answered(cookies, syn), syn)
+    good.timestamp_difference = 0
+    assert (cookies.proven_syn(good, HERE, NOW) is None) is (bits is not None)
+    if bits is None:
+        others = [Packet(PacketType.SYN, 20 + at, seq_nr=6) for at in range(10)]
+        known = 0
+        for other in others:
+            proof = following(answered(cookies, other), other)
+            proof.timestamp_difference = 0
+            known += cookies.proven_syn(proof, HERE, NOW) is not None
+        assert known == RESETS_PER_SOURCE - 1
+
+
+def test_used_cookies_are_bounded() -> None:
+    """What was used is remembered as long as it is good; when there is no room, no cookie opens anything."""
+    cookies = SynCookies(Random(1))
+    cookies._used = {bytes([at >> 8, at & 255]): NOW for at in range(MAX_USED_COOKIES)}
+    syn = Packet(PacketType.SYN, 5, seq_nr=6)
+    assert cookies.proven_syn(following(answered(cookies, syn), syn), HERE, NOW) is None
+    later = NOW + 2 * COOKIE_SLOT
+    assert cookies.proven_syn(following(answered(cookies, syn, later), syn), HERE, later) is not None
+    assert len(cookies._used) == 1
 
 
 def test_same_answer_again() -> None:
@@ -59,7 +97,7 @@ def test_only_the_one_who_got_it() -> None:
     cookies, syn = SynCookies(Random(1)), Packet(PacketType.SYN, 5, seq_nr=6)
     good = following(answered(cookies, syn), syn)
     assert cookies.proven_syn(good, (HERE[0], 6882), NOW) is None
-    for field, value in (("connection_id", 7), ("seq_nr", 8), ("ack_nr", good.ack_nr + 1), ("type", PacketType.FIN)):
+    for field, value in (("connection_id", 7), ("seq_nr", 8), ("ack_nr", good.ack_nr + 1)):
         wrong = following(answered(cookies, syn), syn)
         setattr(wrong, field, value)
         assert cookies.proven_syn(wrong, HERE, NOW) is None, field
@@ -84,10 +122,10 @@ def test_on_the_wire() -> None:
     peer.send(SYN, connection_id=9000, seq_nr=1)
     peer.syn()
     peer.ack_nr = peer.drain()[-1].seq_nr - 1
-    assert len(peer.node.multiplexer) == 1
+    assert len(peer.node.multiplexer) == 0
     peer.data(b"hello")
     peer.expect(STATE)
-    assert bytes(peer.record.data) == b"hello" and len(peer.node.multiplexer) == 2
+    assert bytes(peer.record.data) == b"hello" and len(peer.node.multiplexer) == 1
     peer.node.write(peer.record, b"and back")
     assert peer.expect(DATA).payload == b"and back"
     assert peer.node.multiplexer.stats.cookies_proven == 1
@@ -100,7 +138,7 @@ def test_second_data_first() -> None:
     peer.syn()
     peer.ack_nr = peer.drain()[-1].seq_nr - 1
     peer.data(b"second", seq_nr=peer.seq_nr + 1)
-    assert peer.drain() == [] and len(peer.node.multiplexer) == 1
+    assert peer.drain() == [] and len(peer.node.multiplexer) == 0
     peer.data(b"first")
     peer.data(b"second")
     assert RESET not in [header.type for header in peer.drain()]
@@ -116,4 +154,21 @@ def test_policy_is_asked_again() -> None:
     peer.node.multiplexer.gate.policy = lambda address, load: False
     peer.data(b"hello")
     peer.expect(RESET)
-    assert len(peer.node.multiplexer) == 1
+    assert len(peer.node.multiplexer) == 0
+
+
+def test_a_request_is_handed_over_once() -> None:
+    """The first packet again, after its connection has ended: a repetition, or a replay.  Nothing comes of it."""
+    peer = RawPeer.facing(config=UTPConfig(backlog=1))
+    peer.send(SYN, connection_id=9000, seq_nr=1)
+    peer.syn()
+    peer.ack_nr = peer.drain()[-1].seq_nr - 1
+    request = peer.data(b"transfer 100 EUR")
+    peer.drain()
+    peer.record.connection.abort(now=peer.node.now())
+    peer.node.flush()
+    peer.drain()
+    for _ in range(5):
+        peer.send_bytes(encode(request))
+        peer.run_for(1)
+    assert [bytes(record.data) for record in peer.node.records] == [b"transfer 100 EUR"]

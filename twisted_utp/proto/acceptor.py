@@ -15,7 +15,7 @@ from twisted_utp.proto.admission import Admission, Gate
 from twisted_utp.proto.census import host_prefix
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK
-from twisted_utp.proto.half_open import HalfOpen, HalfOpenTable
+from twisted_utp.proto.half_open import HalfOpen
 from twisted_utp.proto.handshake import syn_ack
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours, is_our_signature
 from twisted_utp.proto.reset_limiter import ResetLimiter
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.multiplexer import Multiplexer
 
-_ACK_TYPES = frozenset((PacketType.DATA, PacketType.STATE, PacketType.FIN))
+# A FIN proves nothing of a cookie: the peer repeats it, and DATA before it.
+_PROVING = (PacketType.DATA, PacketType.STATE)
 
 
 class Acceptor:
     """
     Answers SYNs and strays of one UDP port.
 
-    @ivar half_open: SYNs that were answered and not yet confirmed.
     @ivar gate: judges SYNs.
     @ivar punching: hosts that we dial while they dial us (BEP 55), with those connections.
     """
 
-    __slots__ = ("_port", "_rebind_limiter", "_reset_limiter", "_rng", "gate", "half_open", "punching")
+    __slots__ = ("_half_open", "_port", "_rebind_limiter", "_reset_limiter", "_rng", "gate", "punching")
 
     def __init__(self, port: Multiplexer, rng: Random) -> None:
         self._port = port
         self._rng = rng
         self.gate = Gate(rng, port.stats)
-        self.half_open = HalfOpenTable()
+        self._half_open = port.table.half_open
         self.punching: dict[str, list[Connection]] = {}
         self._reset_limiter = ResetLimiter()
         self._rebind_limiter = ResetLimiter()
@@ -68,7 +68,7 @@ class Acceptor:
                 known.trace.packet_received(now, syn)
             known.on_repeated_syn(syn, received_at, now)
             return None
-        half = self.half_open.get(address, recv_id)
+        half = self._half_open.get(address, recv_id)
         if half is not None:
             if half.syn_seq == syn.seq_nr:
                 self._answer(half, syn, address, received_at, now)
@@ -88,7 +88,7 @@ class Acceptor:
             if port.config.early_byte and not is_from_ours(syn):
                 return self._open_early(syn, address, received_at, now)
             half = HalfOpen(syn, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
-            self.half_open.add(address, syn.connection_id + 1 & SEQ_MASK, half)
+            self._half_open.add(address, syn.connection_id + 1 & SEQ_MASK, half)
             self.gate.census.half_open += 1
             self._answer(half, syn, address, received_at, now)
         elif admission is Admission.COOKIE:
@@ -169,7 +169,7 @@ class Acceptor:
 
         @return: the connection that it belongs to.
         """
-        half = self.half_open.get(address, packet.connection_id)
+        half = self._half_open.get(address, packet.connection_id)
         if half is not None:
             return self._on_half_open(half, packet, address, now)
         if self.gate.census.with_host(address[0]):
@@ -209,14 +209,14 @@ class Acceptor:
         return self._open(syn, Cookie(half.first_seq, half.clock_offset), half.answers, packet, address, now)
 
     def _drop_half_open(self, address: Address, recv_id: int) -> None:
-        self.half_open.drop(address, recv_id)
+        self._half_open.drop(address, recv_id)
         self.gate.census.half_open -= 1
 
     def _on_cookie(self, packet: Packet, address: Address, now: int) -> Connection | None:
         """
         While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
         """
-        proven = self.gate.cookies.proven_syn(packet, address, now) if packet.type in _ACK_TYPES else None
+        proven = self.gate.cookies.proven_syn(packet, address, now) if packet.type in _PROVING else None
         if proven is None:
             return None
         admission = self.gate.judge(address, self._port.config, self._port.table, is_confirmed=True)
@@ -248,7 +248,7 @@ class Acceptor:
         """
         Forget the SYNs that nobody confirmed.
         """
-        self.gate.census.half_open -= self.half_open.expire(now)
+        self.gate.census.half_open -= self._half_open.expire(now)
 
     # --- RESETs ------------------------------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class Acceptor:
         @return: it was.
         """
         for recv_id in (packet.connection_id + 1 & SEQ_MASK, packet.connection_id):
-            half = self.half_open.get(address, recv_id)
+            half = self._half_open.get(address, recv_id)
             if half is not None and half.is_refused_by(packet):
                 self._drop_half_open(address, recv_id)
                 return True

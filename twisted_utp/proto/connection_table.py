@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import REBIND_INDEX_AGE, SEQ_MASK
+from twisted_utp.proto.half_open import HalfOpenTable
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Address
 
@@ -30,14 +31,16 @@ class ConnectionTable:
     The connections of one UDP port.
 
     @ivar by_key: by the peer's address and the receive id; a connection may be there more than once.
+    @ivar half_open: SYNs whose senders have proved nothing yet; no connections, but their ids are in use.
     @ivar dialling: those whose SYN has no answer yet, by the peer's address.
     """
 
-    __slots__ = ("_host_index", "_indexed_at", "_other_ids", "_rng", "by_key", "dialling")
+    __slots__ = ("_host_index", "_indexed_at", "_other_ids", "_rng", "by_key", "dialling", "half_open")
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self.by_key: dict[Key, Connection] = {}
+        self.half_open = HalfOpenTable()
         self.dialling: dict[Address, list[Connection]] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
         self._host_index: dict[tuple[str, int], list[Address]] = {}
@@ -115,12 +118,14 @@ class ConnectionTable:
 
         @raise LookupError: when there is none left, which takes more than 16,000 connections with one address.
         """
-        by_key = self.by_key
-        random_ids = (self._rng.randrange(1 << 16) for _ in range(_RANDOM_TRIES))
+        random_ids = (self._rng.getrandbits(16) for _ in range(_RANDOM_TRIES))
         for recv_id in chain(random_ids, range(1 << 16)):
-            if not any((address, recv_id + offset & SEQ_MASK) in by_key for offset in (-1, 0, 1, 2)):
+            if not any(self._is_used(address, recv_id + offset & SEQ_MASK) for offset in (-1, 0, 1, 2)):
                 return recv_id
         raise LookupError(f"no connection id is free with {address[0]}:{address[1]}")
+
+    def _is_used(self, address: Address, recv_id: int) -> bool:
+        return (address, recv_id) in self.by_key or self.half_open.get(address, recv_id) is not None
 
     def another_id(self, connection: Connection) -> int:
         """

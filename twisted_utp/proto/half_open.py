@@ -56,8 +56,10 @@ class HalfOpen:
     def is_refused_by(self, reset: Packet) -> bool:
         """
         Is it the RESET of somebody who got our SYN-ACK and does not want it (any more)?
+
+        It answers the SYN-ACK, or acknowledges what has come.
         """
-        return reset.ack_nr == self.first_seq
+        return reset.ack_nr in (self.first_seq, self.first_seq - 1 & SEQ_MASK)
 
     def count_guess(self) -> bool:
         """

@@ -143,13 +143,14 @@ class Multiplexer:
             refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
+        seq = self._rng.getrandbits(16)
         connection = Connection(
             self,
             address,
             config if config is not None else self.config,
             incoming=False,
             recv_id=self.table.free_id(address),
-            seq=self._rng.getrandbits(16) + 1,
+            seq=seq + 1,
             clock_offset=self._rng.getrandbits(32),
         )
         self.table.add(connection)
@@ -333,7 +334,7 @@ class Multiplexer:
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         deadlines = self._deadlines
-        half_open = self.acceptor.half_open.next_expiry()
+        half_open = self.table.half_open.next_expiry()
         if half_open is None or (deadlines and deadlines[0][0] < half_open):
             return deadlines[0][0] if deadlines else None
         return half_open

@@ -49,11 +49,11 @@ def snapshot(connection: Connection) -> ConnectionStats:
 
 def _delays(connection: Connection) -> dict[str, Any]:
     delay = connection.sender.delay
-    base, peer_base, offset = delay.base, delay.peer_base, connection.writer.clock_offset
+    base, peer_base = delay.base, delay.peer_base
     return {
         "peer_queuing_delay": max(delay.peer_queue, 0),
-        "one_way_delay": None if base is None else signed_timestamp(base + offset) + delay.queuing,
-        "peer_one_way_delay": None if peer_base is None else signed_timestamp(peer_base - offset) + delay.peer_queue,
+        "one_way_delay": None if base is None else signed_timestamp(base) + delay.queuing,
+        "peer_one_way_delay": None if peer_base is None else signed_timestamp(peer_base) + delay.peer_queue,
     }
 
 
