@@ -122,9 +122,11 @@ class Machines:
 
     def connect(self, kind: Any = Recording, port: int = 9000, **keywords: Any) -> Any:
         """
-        @return: the client's protocol.
+        @return: the client's protocol; the server has its own, too.
         """
-        return self.result(UTPClientEndpoint(self.client, SERVER, port, **keywords).connect(Building(kind)))
+        protocol = self.result(UTPClientEndpoint(self.client, SERVER, port, **keywords).connect(Building(kind)))
+        self.advance(0.011)  # what the client sends next shows the server that it is there
+        return protocol
 
     def pair(self, client: Any = Recording, server: Any = Recording, **keywords: Any) -> Any:
         """

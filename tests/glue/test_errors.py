@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet import error
 
-from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, loss_exception
+from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, UTPPeerForged, loss_exception
 from twisted_utp.proto.events import ConnectionLost, LossReason
 
 EXPECTED = {
@@ -20,6 +20,7 @@ EXPECTED = {
     LossReason.REFUSED: error.ConnectionRefusedError,
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
     LossReason.UNREACHABLE: error.NoRouteError,
+    LossReason.FORGED: UTPPeerForged,
 }
 
 

@@ -65,7 +65,7 @@ def test_extensions_of_a_stranger(exchange: type[Exchange], size: int, kind: Pac
     costs = []
     for count in (0, extensions):
         one = exchange(UTPConfig(backlog=1))
-        one.accept(confirm=False)  # from now on SYNs are answered with cookies
+        one.syn()  # from now on SYNs are answered with cookies
         costs.append(cost_of(one, padded(encode_packet(one.packet(kind)), size, count), STRANGER))
     assert costs[1] <= 5 * costs[0]
 

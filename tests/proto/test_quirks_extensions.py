@@ -63,7 +63,7 @@ def test_a_peer_that_measures_is_probed() -> None:
 
 def test_a_peer_that_sends_selective_acks_is_probed() -> None:
     """Whoever writes extensions reads them."""
-    assert has_padding(transfer(connected(), 200_000, extensions=[(1, b"\1\0\0\0")]))
+    assert has_padding(transfer(connected(), 200_000, extensions=[(1, b"\0\0\0\x80")]))
 
 
 def test_a_peer_with_extension_bits_is_probed() -> None:
