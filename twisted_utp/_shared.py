@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import fields
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
 
+from twisted_utp.port import log_prefix
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp import adopt_udp, listen_udp
@@ -29,15 +32,18 @@ _protocols: WeakKeyDictionary[Any, dict[Key, UTPProtocol]] = WeakKeyDictionary()
 _dialling: WeakKeyDictionary[Any, dict[tuple[str, UTPConfig], UTPProtocol]] = WeakKeyDictionary()
 
 
-def protocol_to_listen(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
+def protocol_to_listen(
+    reactor: Any, interface: str, port: int, config: UTPConfig, factory: IProtocolFactory
+) -> UTPProtocol:
     """
     The protocol on that address, which is bound now unless it is there already.
 
+    @param factory: whom it is for.
     @raise CannotListenError: when others listen there with other settings, or the kernel says no.
     """
     found = _registered(reactor).get((_host(interface), port)) if port else None
     if found is None:
-        return _open(reactor, interface, port, config)
+        return _open(reactor, interface, port, config, factory)
     if found.is_listening:
         # Who gets a connection is known only after its SYN was answered, so all who listen have the same settings.
         difference = _difference(found.multiplexer.config, config)
@@ -87,8 +93,13 @@ def adopted_protocol(reactor: Any, descriptor: int, config: UTPConfig) -> UTPPro
     return _register(reactor, protocol.getHost().host, protocol)
 
 
-def _open(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
+def _open(
+    reactor: Any, interface: str, port: int, config: UTPConfig, factory: IProtocolFactory | None = None
+) -> UTPProtocol:
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
+    if factory is not None:
+        # The UDP port's message in the log, that it starts, is to name who listens.
+        protocol.logPrefix = partial(log_prefix, factory)  # type: ignore[method-assign]
     listen_udp(reactor, port, protocol, interface)
     return _register(reactor, interface, protocol)
 

@@ -6,7 +6,9 @@ Each is, or is a kind of, the one that Twisted's TCP raises, because application
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from errno import ECONNREFUSED, EHOSTUNREACH
 
 from twisted.internet import error
 
@@ -60,9 +62,9 @@ _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.DONE: error.ConnectionDone,
     LossReason.TIMED_OUT: UTPConnectionTimedOut,
     LossReason.ABORTED: error.ConnectionAborted,
-    LossReason.REFUSED: error.ConnectionRefusedError,
+    LossReason.REFUSED: lambda: error.ConnectionRefusedError(ECONNREFUSED, os.strerror(ECONNREFUSED)),
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
-    LossReason.UNREACHABLE: error.NoRouteError,
+    LossReason.UNREACHABLE: lambda: error.NoRouteError(EHOSTUNREACH, os.strerror(EHOSTUNREACH)),
     LossReason.FORGED: UTPPeerForged,
 }
 

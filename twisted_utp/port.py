@@ -4,10 +4,13 @@ What does C{listen} give an application, when its factory shares the UDP port wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import ILoggingContext, IProtocolFactory
+from twisted.python import log
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._isolation import guarded, name_of
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
     from twisted_utp.protocol import UTPProtocol
 
 
+def log_prefix(factory: IProtocolFactory) -> str:
+    """
+    How Twisted's log calls a factory.
+    """
+    return factory.logPrefix() if ILoggingContext.providedBy(factory) else name_of(factory)
+
+
 @implementer(IUTPListeningPort, ILoggingContext)
 class UTPPort(Settable):
     """
@@ -29,7 +39,11 @@ class UTPPort(Settable):
     @ivar factory: the factory.
     @ivar protocol: the port it shares.
     @ivar listening: whether it is asked for protocols.
+    @ivar reopen: opens the UDP port again once it has been closed; L{None} if that is for others to do.
     """
+
+    reopen: Callable[[], UTPProtocol] | None = None
+    _was_listening = False
 
     def __init__(self, protocol: UTPProtocol, factory: IProtocolFactory) -> None:
         self.protocol = protocol
@@ -37,37 +51,74 @@ class UTPPort(Settable):
         self.listening = False
 
     def __repr__(self) -> str:
-        where = f"on {self.getHost().port}" if self.protocol.is_open else "(closed)"
+        where = f"on {self.getHost().port}" if self.listening and self.protocol.is_open else "(not listening)"
         return f"<{type(self).__name__} of {type(self.factory).__name__} {where}>"
+
+    @property
+    def connected(self) -> bool:
+        """
+        The same as C{listening}; Twisted's ports call it so.
+        """
+        return self.listening
+
+    @property
+    def disconnected(self) -> bool:
+        """
+        Has it listened, and stopped?
+        """
+        return self._was_listening and not self.listening
 
     def startListening(self) -> None:
         """
-        Accept connections; also again, after C{stopListening}, as long as the UDP port is open.
+        Accept connections; also again, after C{stopListening}.
 
-        @raise CannotListenError: when the UDP port has been closed.
+        @raise CannotListenError: when the UDP port has been closed, and cannot be opened again.
         @raise Exception: what the factory's C{startFactory} raises; it does not listen then.
         """
-        if not self.listening:
-            self.protocol.add_port(self)
-            self.listening = True
-            try:
-                self.factory.doStart()
-            except BaseException:
-                self.listening = False
-                self.protocol.remove_port(self)
-                raise
+        if self.listening:
+            return
+        if self.reopen is not None and (self.protocol.is_closing or not self.protocol.is_open):
+            self.protocol = self.reopen()
+        self.protocol.add_port(self)
+        if vars(self.protocol).pop("logPrefix", None) is None:  # opened for another: its message did not name us
+            log.msg(f"{log_prefix(self.factory)} starting on {self.getHost().port}")
+        self.listening = self._was_listening = True
+        try:
+            self.factory.doStart()
+        except BaseException:
+            self.listening = False
+            self.protocol.remove_port(self)
+            raise
 
     def stopListening(self) -> Deferred[None]:
         """
         Accept no more connections.  Those that are established live on, and the UDP port with them.
 
         @return: fires when the UDP port is closed, or at once when established connections or other factories
-            still need it.
+            still need it.  Fails with what the factory's C{stopFactory} raises; it does not listen either way.
         """
         if not self.listening:
             return succeed(None)
-        self.port_closed()
-        return self.protocol.remove_port(self)
+        log.msg(f"(uTP Port {self.getHost().port} Closed)")
+        self.listening = False
+        stopped = self.protocol.remove_port(self)
+        try:
+            self.factory.doStop()
+        except Exception:
+            failure = Failure()
+            stopped.addCallback(lambda _: failure)
+        return stopped
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """
+        Accept no more connections.  Twisted's reactors say so when they stop.
+
+        @raise Exception: what the factory's C{stopFactory} raises.
+        """
+        failures: list[Failure] = []
+        self.stopListening().addErrback(failures.append)
+        if failures:
+            failures[0].raiseException()
 
     def port_closed(self) -> None:
         """

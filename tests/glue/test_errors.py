@@ -4,6 +4,8 @@ Do our exceptions pass for those that applications check?
 
 from __future__ import annotations
 
+import os
+from errno import ECONNREFUSED, EHOSTUNREACH
 from typing import Any
 
 import pytest
@@ -42,3 +44,13 @@ def test_close_code() -> None:
     """A reset tells the close reason that libtorrent gave."""
     exception: Any = loss_exception(ConnectionLost(LossReason.RESET, 7))
     assert exception.close_code == 7 and "7" in str(exception)
+
+
+@pytest.mark.parametrize(
+    ("reason", "number"), [(LossReason.REFUSED, ECONNREFUSED), (LossReason.UNREACHABLE, EHOSTUNREACH)]
+)
+def test_error_numbers(reason: LossReason, number: int) -> None:
+    """Connect errors have the number and the text that the kernel gives for TCP."""
+    exception = loss_exception(ConnectionLost(reason))
+    assert isinstance(exception, error.ConnectError)
+    assert exception.osError == number and os.strerror(number) in str(exception)

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
+import pytest
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort, ILoggingContext
+from twisted.internet.protocol import DatagramProtocol
+from twisted.python import log
 from zope.interface.verify import verifyClass, verifyObject
 
 from twisted_utp import (
@@ -121,7 +124,7 @@ def test_closing_the_udp_port(machines: Any) -> None:
     machines.advance(1)
     server = port.factory.built[0]
     assert server.calls == ["made", "lost"] and not port.listening and port.factory.running == 0
-    assert machines.server.getDelayedCalls() == [] and "closed" in repr(port)
+    assert machines.server.getDelayedCalls() == [] and "not listening" in repr(port)
     assert client is not None
 
 
@@ -137,3 +140,85 @@ def test_closing_a_udp_port_tells_every_peer(machines: Any) -> None:
     machines.advance(1)
     assert [client.reason.type for client in clients] == [UTPConnectionReset] * 200
     machines.assert_clean()
+
+
+# --- Starting and stopping -----------------------------------------------------------------------------------------
+
+
+def test_listen_again_after_stop(machines: Any) -> None:
+    """startListening after stopListening binds the port again, as with TCP, also while a connection holds it."""
+    port = machines.listen()
+    machines.result(port.stopListening())
+    machines.advance(1)
+    machines.assert_clean()
+    assert (port.connected, port.disconnected) == (False, True)
+    port.startListening()
+    port.startListening()
+    assert (port.connected, port.disconnected) == (True, False) and port.getHost().port == 9000
+    client = machines.connect()
+    machines.advance(0.1)
+    port.stopListening()
+    port.startListening()
+    other = machines.connect()
+    machines.advance(0.1)
+    assert port.factory.running == 1 and len(port.factory.built) == 2
+    for one in (client, other):
+        one.transport.loseConnection()
+    machines.result(port.stopListening())
+    machines.advance(1)
+    machines.assert_clean()
+
+
+def test_listen_again_elsewhere(machines: Any) -> None:
+    """Port 0 is another port each time, as with TCP."""
+    port = machines.listen(port=0)
+    before = port.getHost().port
+    machines.result(port.stopListening())
+    port.startListening()
+    assert port.getHost().port != before
+
+
+def test_listen_again_on_a_taken_port(machines: Any) -> None:
+    """What has been taken meanwhile is CannotListenError, and the factory is not started."""
+    port = machines.listen()
+    machines.result(port.stopListening())
+    machines.server.listenUDP(9000, DatagramProtocol())
+    with pytest.raises(CannotListenError):
+        port.startListening()
+    assert not port.listening and port.factory.running == 0
+
+
+def test_exception_in_stop_factory(machines: Any, logged: Any) -> None:
+    """It is the failure of stopListening's Deferred, and of nothing else; the port can start again."""
+    port = machines.listen()
+    stop = port.factory.doStop
+    port.factory.doStop = lambda: 1 / 0
+    assert isinstance(machines.failure(port.stopListening()), ZeroDivisionError)
+    machines.advance(1)
+    machines.assert_clean()
+    port.factory.doStop = stop
+    port.startListening()
+    machines.connect()
+    port.factory.doStop = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        port.connectionLost()
+    assert not logged and not port.listening
+
+
+def test_log_messages(machines: Any) -> None:
+    """Who starts to listen, and where, and that he stops, is in the log, once each, also on a port that is open."""
+    messages: list[str] = []
+
+    def observe(event: Any) -> None:
+        messages.append(log.textFromEventDict(event) or "")
+
+    log.addObserver(observe)
+    try:
+        port, other = machines.listen(), machines.Building()
+        shared = port.protocol.listen(other)
+        machines.result(shared.stopListening())
+        machines.result(port.stopListening())
+    finally:
+        log.removeObserver(observe)
+    own = [message for message in messages if "9000" in message]
+    assert own == ["Building starting on 9000", "(uTP Port 9000 Closed)", "(uTP Port 9000 Closed)"]

@@ -1,0 +1,202 @@
+"""
+How do Twisted's own tests, unchanged, run over uTP?
+
+C{python trial_over_utp.py NAME...} runs trial with a reactor whose C{listenTCP} and C{connectTCP} listen and connect by
+C{utp:} strings.  Twisted's TLS, its endpoints and its C{ClientCreator} are built on those two, so everything that a
+test does with TCP goes over uTP.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from twisted.internet import interfaces
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.base import BaseConnector
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
+from twisted.internet.error import ConnectionDone
+from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+from twisted.scripts import trial
+from twisted.trial import util
+
+from twisted_utp import UTPPort, UTPProtocol, UTPTransport
+
+# Seconds after which a test counts as hanging.  Twisted's own limit is two minutes.
+TIMEOUT = 10
+
+
+def listen_tcp(reactor: Any, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+    """
+    C{IReactorTCP.listenTCP}.
+    """
+    string = f"utp:{port}:backlog={backlog}:keepalive=0"  # as TCP's
+    if interface:
+        string += f":interface={quoteStringArgument(interface)}"
+    result: list[Any] = []
+    serverFromString(reactor, string).listen(factory).addBoth(result.append)
+    if isinstance(result[0], Failure):
+        result[0].raiseException()
+    return result[0]
+
+
+def connect_tcp(
+    reactor: Any, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
+) -> interfaces.IConnector:
+    """
+    C{IReactorTCP.connectTCP}.
+    """
+    connector = Connector(host, port, factory, timeout, bindAddress, reactor)
+    connector.connect()
+    return connector
+
+
+class Connector(BaseConnector):
+    """
+    What C{connectTCP} returns: an endpoint's attempt and its connection.
+    """
+
+    def __init__(self, host: Any, port: int, factory: Any, timeout: Any, bind: Any, reactor: Any) -> None:
+        super().__init__(factory, None, reactor)
+        self.host, self.port = host, port
+        string = f"utp:host={quoteStringArgument(host)}:port={port}:timeout={timeout or 3600}:keepalive=0"
+        if bind is not None:
+            string += f":bindAddress={quoteStringArgument(bind[0])}:bindPort={bind[1]}"
+        self.endpoint = clientFromString(reactor, string)
+
+    def getDestination(self) -> Any:
+        """
+        Where it connects to.
+        """
+        return (IPv6Address if ":" in self.host else IPv4Address)("UDP", self.host, self.port)
+
+    def _makeTransport(self) -> Any:
+        return Attempt(self, self.endpoint)
+
+
+class Attempt:
+    """
+    Stands for the transport while it is connecting.
+    """
+
+    def __init__(self, connector: Connector, endpoint: Any) -> None:
+        self.connector = connector
+        # Not from within connectTCP.
+        self.connecting: Deferred[Any] = Deferred()
+        self.call = connector.reactor.callLater(0, self.connect, endpoint)
+
+    def connect(self, endpoint: Any) -> None:
+        """
+        Dial.
+        """
+        self.connecting = endpoint.connect(Link(self.connector))
+        self.connecting.addErrback(self.failIfNotConnected)
+
+    def failIfNotConnected(self, reason: Any) -> None:
+        """
+        It has failed, or is to.
+        """
+        if self.connector.state != "connecting":
+            return
+        if self.call.active():
+            self.call.cancel()
+        self.connector.connectionFailed(reason if isinstance(reason, Failure) else Failure(reason))
+        self.connecting.cancel()
+
+    def getPeer(self) -> Any:
+        """
+        Where it connects to.
+        """
+        return self.connector.getDestination()
+
+
+class Link(Factory):
+    """
+    Tells the connector what happens to its connection.
+    """
+
+    noisy = False
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self.reason = Failure(ConnectionDone())
+        self.is_connected = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """
+        The application's protocol.
+        """
+        protocol = self.connector.buildProtocol(type(addr)("TCP", addr.host, addr.port))
+        if protocol is None:
+            return None
+        self.is_connected = True
+        made, lost = protocol.makeConnection, protocol.connectionLost
+
+        def makeConnection(transport: Any) -> None:
+            self.connector.transport = transport
+            made(transport)
+
+        def connectionLost(reason: Any) -> None:
+            self.reason = reason
+            lost(reason)
+
+        protocol.makeConnection, protocol.connectionLost = makeConnection, connectionLost
+        return protocol
+
+    def stopFactory(self) -> None:
+        """
+        C{connectionLost} has been called.
+        """
+        if self.is_connected:
+            self.connector.connectionLost(self.reason)
+
+
+def with_type_tcp(method: Any) -> Any:
+    """
+    Some tests look at the type of an address, which is C{"UDP"} and stays so; the rest of them is worth running.
+    """
+
+    def call(self: Any) -> Any:
+        address = method(self)
+        return type(address)("TCP", address.host, address.port)
+
+    return call
+
+
+def settled(clean_up: Any) -> Any:
+    """
+    A TCP connection that has been closed is the kernel's; ours is in the reactor until the peer has everything.  That
+    is to be over soon after each test.
+    """
+
+    def call(janitor: Any) -> Any:
+        reactor = janitor._getReactor()
+        for _ in range(300):
+            if not any(isinstance(getattr(reader, "protocol", None), UTPProtocol) for reader in reactor.getReaders()):
+                break
+            PosixReactorBase.iterate(reactor, 0.01)
+        return clean_up(janitor)
+
+    return call
+
+
+def main() -> None:
+    """
+    Run trial.
+    """
+    PosixReactorBase.listenTCP = listen_tcp
+    PosixReactorBase.connectTCP = connect_tcp
+    for kind, names in ((UTPTransport, ("getHost", "getPeer")), (UTPPort, ("getHost",))):
+        for name in names:
+            setattr(kind, name, with_type_tcp(getattr(kind, name)))
+    util.DEFAULT_TIMEOUT_DURATION = TIMEOUT
+    util._Janitor.postCaseCleanup = settled(util._Janitor.postCaseCleanup)
+    trial.run()
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "trial"
+    main()
