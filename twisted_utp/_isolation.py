@@ -12,12 +12,47 @@ reactor, the asyncio reactor included, which treats them otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_utp._addresses import udp_address
+from twisted_utp.proto.acceptance import AcceptPolicy, PortLoad, Verdict
+
+if TYPE_CHECKING:
+    from twisted.internet.address import IPv4Address, IPv6Address
+
+    from twisted_utp.proto.values import Address
+
 _log = Logger()
+
+PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
+
+
+class Rarely:
+    """
+    Lets the first of many messages pass, and then one in an interval.
+    """
+
+    def __init__(self, interval: int, clock: Callable[[], int]) -> None:
+        """
+        @param interval: seconds.
+        @param clock: the time in µs.
+        """
+        self._interval = interval * 1_000_000
+        self._clock = clock
+        self._last: int | None = None
+
+    def is_time(self) -> bool:
+        """
+        May this one pass?
+        """
+        now = self._clock()
+        if self._last is not None and now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
 
 
 def guarded(whose: str, function: Callable[..., object], *args: Any, **keywords: Any) -> Failure | None:
@@ -41,3 +76,22 @@ def name_of(thing: object) -> str:
     The class of something that is not ours, for the log.
     """
     return type(thing).__name__
+
+
+def guarded_policy(policy: PeerPolicy) -> AcceptPolicy:
+    """
+    An accept policy for the core: it does not raise, and gives nothing but verdicts.  A SYN that it cannot judge is
+    left unanswered.
+    """
+
+    def judge(address: Address, load: PortLoad) -> Verdict | bool:
+        try:
+            verdict = policy(udp_address(*address), load)
+            if not isinstance(verdict, (Verdict, bool)):
+                raise TypeError(f"the accept policy returned {verdict!r}: expected a Verdict, True or False")
+        except BaseException:
+            _log.failure("unhandled error in the accept policy")
+            return Verdict.SILENCE
+        return verdict
+
+    return judge

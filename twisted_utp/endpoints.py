@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.address import HostnameAddress
-from twisted.internet.defer import Deferred, execute, maybeDeferred
+from twisted.internet.defer import Deferred, execute, fail, maybeDeferred
 from twisted.internet.error import AlreadyListened, ConnectingCancelledError
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -20,15 +20,25 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from twisted_utp._arguments import (
+    check_config,
+    check_factory,
+    check_interface,
+    check_number,
+    check_port,
+    checked_bind_address,
+    checked_host,
+)
 from twisted_utp._attempts import Race
 from twisted_utp._resolution import is_numeric, resolve
 from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
-from twisted_utp.proto.config import UTPConfig
+from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
 
-# RFC 8305 (5): the recommended Connection Attempt Delay, seconds.
+# RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
+MAX_ATTEMPT_DELAY = 3600
 
 
 @implementer(IStreamServerEndpoint)
@@ -54,8 +64,12 @@ class UTPServerEndpoint:
             C{config} unless it is given.
         @param interface: address of this machine to bind to; C{""} for all IPv4 ones, C{"::"} for all.
         @param config: settings of the connections.
-        @raise ValueError: on a backlog out of range.
+        @raise ValueError: on a backlog or a port out of range, or an interface that is no address.
+        @raise TypeError: naming the argument that is of the wrong type.
         """
+        check_port("port", port, lowest=0)
+        check_interface("interface", interface)
+        check_config("config", config)
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
             settings = settings.but(backlog=backlog)
@@ -72,7 +86,10 @@ class UTPServerEndpoint:
 
         @param descriptor: the socket's.
         @param config: settings of the connections.
+        @raise TypeError: naming the argument that is of the wrong type.
         """
+        if isinstance(descriptor, bool) or not isinstance(descriptor, int):
+            raise TypeError(f"descriptor={descriptor!r}: expected the number of an open UDP socket")
         endpoint = cls(reactor, 0, config=config)
         endpoint._descriptor = descriptor
         return endpoint
@@ -99,6 +116,7 @@ class UTPServerEndpoint:
         return execute(self._listen, protocolFactory)
 
     def _adopt(self, factory: IProtocolFactory, descriptor: int) -> IListeningPort:
+        check_factory("protocolFactory", factory)
         if self._is_adopted:
             raise AlreadyListened()
         protocol = adopted_protocol(self._reactor, descriptor, self._config)
@@ -108,6 +126,8 @@ class UTPServerEndpoint:
         return port
 
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        check_factory("protocolFactory", factory)
+
         def opened() -> UTPProtocol:
             return protocol_to_listen(self._reactor, self._interface, self._port, self._config, factory)
 
@@ -141,15 +161,22 @@ class UTPClientEndpoint:
             this process, by an endpoint that listens for example, is shared.
         @param attemptDelay: seconds between attempts when the name has several addresses; L{None} for 0.25.
         @param config: settings of the connection.
-        @raise ValueError: on a timeout out of range.
+        @raise ValueError: on a value out of range, naming the argument.
+        @raise TypeError: naming the argument that is of the wrong type.
         """
+        self._host = checked_host("host", host)
+        check_port("port", port)
+        self._bind = checked_bind_address("bindAddress", bindAddress)
+        check_config("config", config)
         settings = config if config is not None else UTPConfig()
         if timeout is not None and timeout != DEFAULT_CONNECT_TIMEOUT:
+            allowed = RANGES["connect_timeout"]
+            check_number("timeout", timeout, "seconds", low=allowed["low"], high=allowed["high"])
             settings = settings.but(connect_timeout=timeout)
+        if attemptDelay is not None:
+            check_number("attemptDelay", attemptDelay, "seconds", low=0, high=MAX_ATTEMPT_DELAY)
         self._reactor = reactor
-        self._host = host.decode("ascii") if isinstance(host, bytes) else host
         self._port = port
-        self._bind = (bindAddress, 0) if isinstance(bindAddress, str) else bindAddress
         self._attempt_delay = ATTEMPT_DELAY if attemptDelay is None else attemptDelay
         self._config = settings
 
@@ -168,7 +195,11 @@ class UTPClientEndpoint:
         traversal, or for BitTorrent, where all connections share one port.
 
         @param config: settings of the connection; the protocol's when L{None}.
+        @raise ValueError: see the class.
+        @raise TypeError: see the class.
         """
+        if not isinstance(protocol, UTPProtocol):
+            raise TypeError(f"protocol={protocol!r}: expected a UTPProtocol")
         settings = config if config is not None else protocol.multiplexer.config
         endpoint = cls(protocol.reactor, host, port, timeout, None, attemptDelay, settings)
         endpoint._protocol = protocol
@@ -185,6 +216,10 @@ class UTPClientEndpoint:
         @return: fires with the protocol; fails with C{ConnectionRefusedError}, C{TimeoutError},
             C{ConnectingCancelledError}, C{CannotListenError}, C{DNSLookupError} or what the factory raised.
         """
+        try:
+            check_factory("protocolFactory", protocolFactory)
+        except TypeError:
+            return fail()
         if is_numeric(self._host):
             return maybeDeferred(self._dial, protocolFactory, self._host)
         resolving = resolve(self._reactor, self._host, self._port)

@@ -23,7 +23,8 @@ from twisted.python.failure import Failure
 
 from twisted_utp import _sharing
 from twisted_utp._addresses import udp_address
-from twisted_utp._isolation import guarded
+from twisted_utp._arguments import check_callable, check_config, check_datagram_protocol, check_dial, check_factory
+from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
 from twisted_utp._ports import note_closed, note_open
 from twisted_utp._punching import Punches
 from twisted_utp._sending import hand_over
@@ -32,11 +33,10 @@ from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
-from twisted_utp.proto.acceptance import PortLoad, Verdict
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected, DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
-from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
+from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
 from twisted_utp.udp import DatagramTooBig, ITrainPort, train_port
 
@@ -70,9 +70,6 @@ _REST = 0.1
 
 # An attempt to connect that meets one of these need not wait for its timeout.
 _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
-
-
-PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
 
 
 class UTPProtocol(Settable, DatagramProtocol):
@@ -114,7 +111,12 @@ class UTPProtocol(Settable, DatagramProtocol):
             C{random} of a simulated reactor.
         @param tracer: told what the core does; it replaces the traces that settings and the environment ask for.
         @param other: see L{share_with}.
+        @raise TypeError: naming the argument that is of the wrong type.
         """
+        check_config("config", config)
+        check_callable("clock", clock, "a function that returns the time in µs")
+        check_callable("tracer", tracer, "a Tracer, or None")
+        check_datagram_protocol("other", other)
         self.reactor = reactor
         if clock is None:
             clock = getattr(reactor, "microseconds", monotonic_us)
@@ -146,8 +148,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._flush_call: IDelayedCall | None = None
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._flush, is_exact=False)
-        self._errors_logged_at: int | None = None
-        self._faults_logged_at: int | None = None
+        self._errors = Rarely(_ERROR_INTERVAL, clock)
+        self._faults = Rarely(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
 
     # --- What applications ask ---------------------------------------------------------------------------------
 
@@ -159,7 +161,10 @@ class UTPProtocol(Settable, DatagramProtocol):
 
         @param config: replaces the settings of connections accepted from now on.
         @raise CannotListenError: when the UDP port has been closed.
+        @raise TypeError: naming the argument that is of the wrong type.
         """
+        check_factory("factory", factory)
+        check_config("config", config)
         if config is not None:
             self._use(config)
         port = UTPPort(self, factory)
@@ -176,7 +181,10 @@ class UTPProtocol(Settable, DatagramProtocol):
         @param config: settings of this connection.
         @return: fires with the protocol, or fails with C{ConnectionRefusedError}, C{TimeoutError},
             C{NoRouteError}, C{ConnectingCancelledError} or what the factory raised.
+        @raise TypeError: naming the argument that is of the wrong type.
+        @raise ValueError: when the host is a name, or the port out of range.
         """
+        check_dial(factory, host, port, config)
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
         return self._dial(factory, host, port, config).result
@@ -219,7 +227,10 @@ class UTPProtocol(Settable, DatagramProtocol):
             what is spoken over the connection should tell who the peer is.
         @return: see L{connect}.  Two symmetric NATs, or one that faces a port-restricted one, let nothing through:
             C{TimeoutError}.
+        @raise TypeError: see L{connect}.
+        @raise ValueError: see L{connect}.
         """
+        check_dial(factory, host, port, config)
         if self._closing:
             return fail(ConnectError(string="the UDP port is closed"))
         found = self._punches.find(self._transports, (self._reachable(host), port), any_port, self.clock())
@@ -237,8 +248,10 @@ class UTPProtocol(Settable, DatagramProtocol):
         is stopped with it.
 
         @raise RuntimeError: when there is one already.
+        @raise TypeError: when it is none.
         @raise Exception: what its C{startProtocol} raises; it does not share the port then.
         """
+        check_datagram_protocol("other", other)
         if self.other is not None:
             raise RuntimeError(f"the UDP port is shared with {self.other!r} already")
         self.other = other
@@ -295,24 +308,16 @@ class UTPProtocol(Settable, DatagramProtocol):
         L{PortLoad <twisted_utp.proto.acceptance.PortLoad>}, it returns a L{Verdict
         <twisted_utp.proto.acceptance.Verdict>}, or C{True} or C{False}.  What it raises is logged, and the SYN left
         unanswered.  May be set, and set to L{None}, at any time.
+
+        @raise TypeError: when it cannot be called.
         """
         return self._accept_policy
 
     @accept_policy.setter
     def accept_policy(self, policy: PeerPolicy | None) -> None:
+        check_callable("accept_policy", policy, "a function of an address and a PortLoad, or None")
         self._accept_policy = policy
-        self.multiplexer.gate.policy = None if policy is None else self._judge
-
-    def _judge(self, address: Address, load: PortLoad) -> Verdict | bool:
-        assert self._accept_policy is not None
-        try:
-            verdict = self._accept_policy(udp_address(*address), load)
-            if not isinstance(verdict, (Verdict, bool)):
-                raise TypeError(f"the accept policy returned {verdict!r}: expected a Verdict, True or False")
-        except BaseException:
-            _log.failure("unhandled error in the accept policy")
-            return Verdict.SILENCE
-        return verdict
+        self.multiplexer.gate.policy = None if policy is None else guarded_policy(policy)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """
@@ -594,13 +599,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         Something that belongs to no connection was raised: a clock, a reactor, a fault of ours.  The port goes on, in
         a moment, whatever it was.  To be called while it is handled.
         """
-        now = monotonic_us()  # ours may be what failed
-        if self._faults_logged_at is None or now - self._faults_logged_at >= _FAULT_INTERVAL * 1_000_000:
-            self._faults_logged_at = now
+        if self._faults.is_time():
             _log.failure("uTP: unhandled error, for which no connection is to blame")
         if self._port is not None:
             self._timer.clear()
-            self._timer.arm(now + int(_REST * 1_000_000), now)
+            self._timer.arm(int(_REST * 1_000_000), 0)  # whatever the time is
 
     def _connection_failed(self, connection: Connection) -> None:
         """
@@ -730,9 +733,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 attempt.fail(Failure(getConnectError(error) if isinstance(error, OSError) else error))
             if hopeless:
                 return
-        now = self.clock()
-        if self._errors_logged_at is None or now - self._errors_logged_at >= _ERROR_INTERVAL * 1_000_000:
-            self._errors_logged_at = now
+        if self._errors.is_time():
             _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 
     # --- Time --------------------------------------------------------------------------------------------------

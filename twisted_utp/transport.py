@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._addresses import udp_address
+from twisted_utp._arguments import check_integer
 from twisted_utp._isolation import guarded, name_of
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
@@ -519,7 +520,10 @@ class UTPTransport(Settable):
         See L{IUTPTransport.set_close_reason}.
 
         @raise ValueError: when it does not fit in 16 bits.
+        @raise TypeError: when it is no integer.
         """
+        if isinstance(close_code, bool) or not isinstance(close_code, int):
+            raise TypeError(f"close_code={close_code!r}: expected an integer")
         if not 0 <= close_code <= 0xFFFF:
             raise ValueError(f"close_code={close_code!r}: expected 0 to 65535")
         self._connection.close_code = close_code
@@ -565,11 +569,15 @@ class UTPTransport(Settable):
     def bufferSize(self) -> int:
         """
         Bytes not yet sent beyond which a producer is paused: the C{send_buffer} setting, unless it is set here.
+
+        @raise ValueError: when it is negative.
+        @raise TypeError: when it is no integer.
         """
         return self._connection.config.send_buffer if self._buffer_size is None else self._buffer_size
 
     @bufferSize.setter
     def bufferSize(self, nbytes: int) -> None:
+        check_integer("bufferSize", nbytes, "bytes", low=0)
         self._buffer_size = nbytes
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:

@@ -16,6 +16,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from twisted_utp import UTPProtocol
 from twisted_utp._addresses import udp_address
+from twisted_utp._steady import monotonic_us
 from twisted_utp.proto.values import Datagram
 
 
@@ -246,3 +247,9 @@ def test_udp_address() -> None:
     """Addresses have their family's type."""
     assert udp_address("1.2.3.4", 5) == IPv4Address("UDP", "1.2.3.4", 5)
     assert udp_address("::1", 5) == IPv6Address("UDP", "::1", 5)
+
+
+def test_clock_is_monotonic() -> None:
+    """The default clock is in µs and does not go back."""
+    first = UTPProtocol(Clock()).clock()
+    assert 0 < first <= monotonic_us()

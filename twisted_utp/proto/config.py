@@ -133,6 +133,8 @@ class UTPConfig:
 
     def __post_init__(self) -> None:
         names = congestion_controller_names()
+        if not isinstance(self.congestion, str):
+            raise TypeError(f"congestion={self.congestion!r}: expected one of {', '.join(names)}")
         if self.congestion not in names:
             raise ValueError(f"congestion={self.congestion!r}: expected one of {', '.join(names)}")
         for name, allowed in RANGES.items():
@@ -142,6 +144,8 @@ class UTPConfig:
                 raise TypeError(f"{name}={getattr(self, name)!r}: expected True or False")
         if not isinstance(self.trace, str):
             raise TypeError(f"trace={self.trace!r}: expected the name of a directory")
+        if "\0" in self.trace:
+            raise ValueError(f"trace={self.trace!r}: expected the name of a directory")
 
     @staticmethod
     def _check_number(name: str, value: object, allowed: Mapping[str, Any]) -> None:

@@ -122,7 +122,17 @@ def register_congestion_controller(name: str, factory: ControllerFactory) -> Non
     @param name: what C{congestion=} takes.
     @param factory: called with keyword arguments C{mss} (bytes) and C{target_delay} (µs).
     @raise ValueError: when the name is empty or taken by another factory.
+    @raise TypeError: when the name is no C{str}, or the factory neither a class of controllers nor a function.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r}: expected a name for the congestion controller")
+    kind: object = factory
+    if isinstance(kind, type):
+        is_usable = issubclass(kind, CongestionController) and not kind.__abstractmethods__
+    else:
+        is_usable = callable(kind)
+    if not is_usable:
+        raise TypeError(f"factory={factory!r}: expected a CongestionController with all its methods, or a function")
     if not name:
         raise ValueError("name='': expected a name for the congestion controller")
     if _registry.setdefault(name, factory) is not factory:
@@ -141,9 +151,13 @@ def make_congestion_controller(name: str, *, mss: int, target_delay: int) -> Con
     A controller for one connection.
 
     @raise ValueError: when there is none of that name.
+    @raise TypeError: when what was registered makes something else.
     """
     try:
         factory = _registry[name]
     except KeyError:
         raise ValueError(f"congestion={name!r}: expected one of {', '.join(congestion_controller_names())}") from None
-    return factory(mss=mss, target_delay=target_delay)
+    controller = factory(mss=mss, target_delay=target_delay)
+    if not isinstance(controller, CongestionController):
+        raise TypeError(f"congestion={name!r}: {controller!r} was made: expected a CongestionController")
+    return controller

@@ -1,0 +1,148 @@
+"""
+Is what a caller gave us what we can work with?
+
+What is not is refused where it is given, with the name of the argument: a C{TypeError} for a wrong type, a
+C{ValueError} for a wrong value.  Later it would be an error among those of other connections, without its cause.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted_utp._resolution import is_numeric
+from twisted_utp.proto.config import UTPConfig
+
+_MAX_PORT = 65535
+
+# What is asked of a factory, see IProtocolFactory.
+_FACTORY_METHODS = ("buildProtocol", "doStart", "doStop")
+
+
+def check_integer(name: str, value: object, unit: str = "", *, low: int, high: int | None = None) -> None:
+    """
+    An integer within a range.
+    """
+    limits = f"of {low} or more" if high is None else f"from {low} to {high}"
+    expected = f"expected an integer {limits} {unit}".rstrip()
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: {expected}")
+    if value < low or (high is not None and value > high):
+        raise ValueError(f"{name}={value!r}: {expected}")
+
+
+def check_port(name: str, value: object, *, lowest: int = 1) -> None:
+    """
+    A UDP port's number.
+
+    @param lowest: 0 where that means "any".
+    """
+    check_integer(name, value, low=lowest, high=_MAX_PORT)
+
+
+def check_numeric_host(name: str, value: object) -> None:
+    """
+    An address.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address, as str")
+    if not is_numeric(value):
+        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address; UTPClientEndpoint looks names up")
+
+
+def check_interface(name: str, value: object) -> None:
+    """
+    An address of this machine, or nothing for all.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine, as str")
+    if value and not is_numeric(value):
+        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine")
+
+
+def checked_host(name: str, value: object) -> str:
+    """
+    An address or a name; ASCII bytes will do.
+
+    @return: it, as C{str}.
+    """
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("ascii")
+        except UnicodeDecodeError:
+            raise ValueError(f"{name}={value!r}: expected ASCII") from None
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: expected a name or an address, as str")
+    if not value or "\0" in value:
+        raise ValueError(f"{name}={value!r}: expected a name or an address")
+    return value
+
+
+def checked_bind_address(name: str, value: object) -> tuple[str, int] | None:
+    """
+    Our end: L{None}, an address, or an address and a port.
+
+    @return: the latter.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = (value, 0)
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name}={value!r}: expected an address, or a tuple of an address and a port")
+    interface, port = value
+    check_interface(name, interface)
+    check_port(name, port, lowest=0)
+    return interface, port
+
+
+def check_number(name: str, value: object, unit: str, *, low: float, high: float) -> None:
+    """
+    Any number within a range.
+    """
+    expected = f"expected {low} to {high} {unit}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r}: {expected}")
+    if not low <= value <= high:
+        raise ValueError(f"{name}={value!r}: {expected}")
+
+
+def check_config(name: str, value: object) -> None:
+    """
+    Settings, or L{None} for those of the port.
+    """
+    if value is not None and not isinstance(value, UTPConfig):
+        raise TypeError(f"{name}={value!r}: expected a UTPConfig or None")
+
+
+def check_factory(name: str, value: object) -> None:
+    """
+    What builds protocols: an object, not its class.
+    """
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in _FACTORY_METHODS):
+        raise TypeError(f"{name}={value!r}: expected an IProtocolFactory")
+
+
+def check_datagram_protocol(name: str, value: object) -> None:
+    """
+    Another protocol for a UDP port, or L{None} where there need not be one.
+    """
+    if value is not None and (isinstance(value, type) or not callable(getattr(value, "datagramReceived", None))):
+        raise TypeError(f"{name}={value!r}: expected a DatagramProtocol")
+
+
+def check_callable(name: str, value: Any, expected: str) -> None:
+    """
+    Something that can be called, or L{None} where there need not be one.
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}={value!r}: expected {expected}")
+
+
+def check_dial(factory: object, host: object, port: object, config: object) -> None:
+    """
+    What it takes to connect to an address.
+    """
+    check_factory("factory", factory)
+    check_numeric_host("host", host)
+    check_port("port", port)
+    check_config("config", config)
