@@ -8,6 +8,8 @@ import builtins
 import errno
 import json
 import os
+import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 
 from twisted_utp import UTPConfig
+from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.qlog import QlogTracer, read_records
 from twisted_utp.testing import MILLISECOND, Host, Link, Network, Pair, Simulator
@@ -32,7 +35,8 @@ STARTED: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may be tracing."""
-    monkeypatch.delenv("TWISTED_UTP_TRACE", raising=False)
+    for name in ("", "_FILES", "_BYTES"):
+        monkeypatch.delenv(f"TWISTED_UTP_TRACE{name}", raising=False)
 
 
 @pytest.fixture
@@ -243,6 +247,215 @@ def test_anything_else_is_harmless_too(tmp_path: Path, messages: list[str]) -> N
     tracer(2, PEER, 5, "packet_dropped", reason="unheard")
     tracer.close()
     assert len([message for message in messages if "no more traces" in message]) == 1
+
+
+# --- Whose files, and how many -------------------------------------------------------------------------------------
+
+
+def started(tracer: QlogTracer, number: int = 5, **about: Any) -> None:
+    """A connection begins."""
+    tracer(0, PEER, number, "connection_started", **{**STARTED, **about})
+
+
+def test_nobody_else_may_read_them(tmp_path: Path) -> None:
+    """Neither the files nor a directory that is made for them, whatever the umask."""
+    before = os.umask(0)
+    try:
+        started(QlogTracer(tmp_path / "traces"))
+    finally:
+        os.umask(before)
+    (path,) = traces(tmp_path / "traces")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def link(path: Path, target: Path) -> None:
+    """By name."""
+    path.symlink_to(target)
+
+
+def hard_link(path: Path, target: Path) -> None:
+    """By inode."""
+    path.hardlink_to(target)
+
+
+def pipe(path: Path, target: Path) -> None:
+    """Which nobody reads."""
+    os.mkfifo(path)
+
+
+def copy(path: Path, target: Path) -> None:
+    """Another file."""
+    path.write_bytes(target.read_bytes())
+
+
+def nothing(path: Path, target: Path) -> None:
+    """It was removed."""
+
+
+@pytest.mark.parametrize("replace", [link, hard_link, pipe, copy, nothing])
+def test_replaced_file(tmp_path: Path, messages: list[str], replace: Any) -> None:
+    """What somebody puts in a trace's place is left alone; the other traces go on."""
+    target = tmp_path / "target"
+    target.write_text("root's file")
+    tracer = QlogTracer(tmp_path / "traces")
+    started(tracer, 5)
+    (path,) = traces(tmp_path / "traces")
+    started(tracer, 6)
+    path.unlink()
+    replace(path, target)
+    for number in (5, 6):
+        for at in (2, 4):
+            tracer(at * 1_000_000, PEER, number, "packet_dropped", reason="a")
+        tracer(5_000_000, PEER, number, "connection_closed", reason="done")
+    assert target.read_text() == "root's file"
+    assert replace is nothing or path.is_fifo() or path.read_text() == "root's file"
+    (other,) = [found for found in traces(tmp_path / "traces") if found != path]
+    assert read(other)[1][-1]["name"] == "utp:connection_closed"
+    assert messages == ["uTP: a trace was removed or replaced while it was written: {path}"]
+
+
+def test_link_in_the_place_of_a_new_file(tmp_path: Path) -> None:
+    """Its name is taken; the trace gets another one."""
+    tracer = QlogTracer(tmp_path, epoch=lambda: 0)
+    started(tracer)
+    (path,) = traces(tmp_path)
+    path.unlink()
+    path.symlink_to(tmp_path / "target")
+    started(QlogTracer(tmp_path, epoch=lambda: 0))
+    assert not (tmp_path / "target").exists()
+    assert [found.name for found in traces(tmp_path) if not found.is_symlink()] == [f"{path.stem}-2.sqlog"]
+
+
+def test_replaced_directory(tmp_path: Path, messages: list[str]) -> None:
+    """Once files are in it, it is that directory or none; a link to one that was there before will do."""
+    real, elsewhere, name = tmp_path / "real", tmp_path / "elsewhere", tmp_path / "traces"
+    real.mkdir()
+    elsewhere.mkdir()
+    name.symlink_to(real)
+    tracer = QlogTracer(name)
+    started(tracer, 5)
+    assert len(traces(real)) == 1
+    name.unlink()
+    name.symlink_to(elsewhere)
+    started(tracer, 6)
+    assert traces(elsewhere) == []
+    assert len([message for message in messages if "no more traces" in message]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can make links for others")
+def test_link_of_a_stranger(tmp_path: Path, messages: list[str]) -> None:
+    """A directory's name that is a link by neither us nor root is not followed."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "traces").symlink_to(tmp_path / "real")
+    os.lchown(tmp_path / "traces", 65534, 65534)
+    started(QlogTracer(tmp_path / "traces"))
+    assert traces(tmp_path / "real") == [] and len(messages) == 1
+
+
+def test_as_many_files(tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the limit says, those that are there already included; two tracers share it; room that is made counts."""
+    (tmp_path / "old.sqlog").write_text("")
+    (tmp_path / "else.txt").write_text("")
+    tracers = [QlogTracer(tmp_path, max_files=3) for _ in range(2)]
+    for number in range(4):
+        for tracer in tracers:
+            started(tracer, number)
+    assert len(traces(tmp_path)) == 4
+    (message,) = messages
+    assert "no more traces" in message
+    for path in traces(tmp_path):
+        path.unlink()
+    started(tracers[0], 10)
+    assert traces(tmp_path) == []
+    later = time.monotonic() + 61
+    monkeypatch.setattr("twisted_utp._trace_files.time.monotonic", lambda: later)
+    started(tracers[0], 11)
+    assert len(traces(tmp_path)) == 1 and len(messages) == 1
+
+
+def test_as_many_bytes(tmp_path: Path, messages: list[str]) -> None:
+    """All files together; the last record that fits is whole."""
+    tracer = QlogTracer(tmp_path, max_bytes=5000)
+    for number in (5, 6):
+        started(tracer, number)
+    for at in range(1, 60):
+        for number in (5, 6):
+            tracer(at * 1_100_000, PEER, number, "packet_dropped", reason="a" * 100)
+    started(tracer, 7)
+    tracer.close()
+    sizes = [path.stat().st_size for path in traces(tmp_path)]
+    assert len(sizes) == 2 and 4500 < sum(sizes) <= 5000
+    assert all(path.read_bytes().endswith(b"}\n") for path in traces(tmp_path))
+    assert len(messages) == 1 and "no more traces" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [("max_files", 0, ValueError), ("max_bytes", -1, ValueError), ("max_files", "9", TypeError),
+     ("max_bytes", True, TypeError), ("directory", 5, TypeError)],
+)  # fmt: skip
+def test_limits_are_checked(tmp_path: Path, name: str, value: Any, error: Any) -> None:
+    """When they are given."""
+    with pytest.raises(error, match=f"^{name}={value!r}: expected"):
+        QlogTracer(**{"directory": tmp_path, name: value})
+
+
+@pytest.mark.parametrize("variable", ["TWISTED_UTP_TRACE_FILES", "TWISTED_UTP_TRACE_BYTES"])
+def test_limits_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """They hold where the code says nothing; what is no number is refused at once."""
+    monkeypatch.setenv(variable, "1")
+    tracer = QlogTracer(tmp_path)
+    for number in (5, 6):
+        started(tracer, number)
+    assert [path.stat().st_size > 0 for path in traces(tmp_path)] == [variable.endswith("FILES")]
+    for wrong in ("0", "-1", "many", "1e3"):
+        monkeypatch.setenv(variable, wrong)
+        with pytest.raises(ValueError, match=f"^{variable}='{wrong}': expected an integer of 1 or more"):
+            QlogTracer(tmp_path)
+
+
+def test_strangers_have_no_file(tmp_path: Path) -> None:
+    """Who opens connections and proves nothing has none, however often he repeats himself; who proves has one."""
+    machines = Machines()
+    server = UTPProtocol(machines.server, UTPConfig(trace=str(tmp_path)))
+    machines.server.listenUDP(9000, server)
+    server.listen(factory(echoes=True))
+    for source in range(200):
+        for _ in range(3):
+            syn = Packet(PacketType.SYN, source, timestamp=1, seq_nr=7)
+            server.datagramReceived(encode_packet(syn), (f"10.9.9.{source}", 5))
+    machines.client.advance(1)
+    server.datagramReceived(encode_packet(Packet(PacketType.STATE, 5, timestamp=1, seq_nr=7)), ("10.9.9.9", 6))
+    machines.client.advance(70)
+    assert traces(tmp_path) == []
+    endpoint = clientFromString(machines.client, "utp:10.0.0.2:9000")
+    machines.client.wait_for(endpoint.connect(factory(echoes=False)))
+    machines.client.advance(1)
+    assert roles(tmp_path) == ["server"]
+
+
+def test_unproven_records_are_few(tmp_path: Path) -> None:
+    """What is kept for one who repeats his SYN is bounded; what follows his proof is in the file at once."""
+    tracer = QlogTracer(tmp_path)
+    started(tracer, role="server", state="SYN_RECEIVED")
+    for at in range(1000):
+        tracer(at, PEER, 5, "packet_dropped", reason="again")
+    assert traces(tmp_path) == []
+    tracer(2000, PEER, 5, "state_updated", old="SYN_RECEIVED", new="ESTABLISHED")
+    events = read(traces(tmp_path)[0])[1]
+    assert len(events) < 20 and events[0]["name"] == "utp:connection_started"
+    assert events[-1]["data"] == {"old": "SYN_RECEIVED", "new": "ESTABLISHED"}
+
+
+def test_unproven_end(tmp_path: Path) -> None:
+    """One that never proves his address leaves nothing."""
+    tracer = QlogTracer(tmp_path)
+    started(tracer, role="server", state="SYN_RECEIVED")
+    tracer(1, PEER, 5, "state_updated", old="SYN_RECEIVED", new="CLOSED")
+    tracer(2, PEER, 5, "connection_closed", reason="timed_out")
+    tracer.close()
+    assert traces(tmp_path) == []
 
 
 # --- Switching it on -----------------------------------------------------------------------------------------------

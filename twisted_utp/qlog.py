@@ -15,18 +15,26 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from itertools import count
 from typing import Any
 
 from twisted.logger import Logger
 
 import twisted_utp
+from twisted_utp._trace_files import (
+    SUFFIX,
+    TraceDirectory,
+    TraceFile,
+    TraceLimitReached,
+    TraceReplaced,
+    trace_directory,
+)
+from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Address
+
+__all__ = ["EVENT_SCHEMA", "NAMESPACE", "RECORD_SEPARATOR", "SUFFIX", "QlogTracer", "read_records", "unix_epoch"]
 
 NAMESPACE = "utp"
 EVENT_SCHEMA = "urn:twisted-utp:qlog:events:utp-1"
-SUFFIX = ".sqlog"
-
 RECORD_SEPARATOR = "\x1e"
 
 # The core counts µs and bytes; qlog has ms and bits.
@@ -39,6 +47,9 @@ _RATES = frozenset(("pacing_rate",))
 # What waits in memory is written when it is this many characters, or µs, old.
 _BUFFER = 64 * 1024
 _MAX_AGE = 1_000_000
+
+# Records of a peer that has not proved its address: it has no file.  It may repeat its SYN as often as it likes.
+_MAX_UNPROVEN = 16
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -58,19 +69,36 @@ class QlogTracer:
     ports.  No file is kept open: what has gathered is appended now and then, so that a busy server does not run out
     of descriptors because it is being watched.
 
+    A connection that a stranger has opened has a file once he has proved his address, and not before.
+
     @ivar directory: where the files are.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, epoch: Callable[[], int] = unix_epoch) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        epoch: Callable[[], int] = unix_epoch,
+        max_files: int | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
         """
-        @param directory: made when the first connection starts, if it is missing.
+        @param directory: made when the first connection starts, if it is missing, for nobody else to read.
         @param epoch: what is to be added to the core's C{now} for the time of day, in µs since 1970; asked as each
             connection starts.
+        @param max_files: traces that the directory may have, those that are there already included.  Without it
+            the environment variable C{TWISTED_UTP_TRACE_FILES} decides, or 10,000.
+        @param max_bytes: likewise the bytes that they have together: C{TWISTED_UTP_TRACE_BYTES}, or 2^30.
+        @raise ValueError: when a limit is less than 1.
+        @raise TypeError: when the directory is no path, or a limit no integer.
         """
+        if not isinstance(directory, (str, os.PathLike)):
+            raise TypeError(f"directory={directory!r}: expected the name of a directory")
         # A daemon changes its working directory later.
         self.directory = os.path.abspath(directory)
         self._epoch = epoch
-        self._files: dict[tuple[Address, int], _TraceFile] = {}
+        self._place = trace_directory(self.directory, max_files, max_bytes)
+        self._files: dict[tuple[Address, int], _Trace] = {}
         self._has_failed = False
 
     def __call__(self, now: int, address: Address, connection_id: int, event: str, **data: Any) -> None:
@@ -80,8 +108,14 @@ class QlogTracer:
         """
         if self._has_failed:
             return
+        key = address, connection_id
         try:
-            self._note(now, (address, connection_id), event, data)
+            self._note(now, key, event, data)
+        except TraceLimitReached:
+            self._files.pop(key, None)
+        except TraceReplaced as error:
+            self._files.pop(key, None)
+            _log.warn("uTP: a trace was removed or replaced while it was written: {path}", path=str(error))
         except Exception as error:  # whatever it is, it is not the connection's fault
             self._stop(error)
 
@@ -89,16 +123,19 @@ class QlogTracer:
         """
         Write what has gathered, and forget the connections that are still open.  Those that start later are traced.
         """
-        try:
-            for file in self._files.values():
+        for file in self._files.values():
+            try:
                 file.end()
-        except Exception as error:
-            self._stop(error)
+            except (TraceLimitReached, TraceReplaced):
+                continue
+            except Exception as error:
+                self._stop(error)
+                break
         self._files.clear()
 
     def _note(self, now: int, key: tuple[Address, int], event: str, data: dict[str, Any]) -> None:
         if event == "connection_started":
-            self._files[key] = _TraceFile(self.directory, now, self._epoch(), key[1], data)
+            self._files[key] = _Trace(self._place, now, self._epoch(), key[1], data)
         file = self._files.get(key)
         if file is None:
             return
@@ -116,19 +153,21 @@ class QlogTracer:
         _log.error("uTP: no more traces into {directory}: {error}", directory=self.directory, error=error)
 
 
-class _TraceFile:
+class _Trace:
     """
     The trace of one connection.
     """
 
-    def __init__(self, directory: str, now: int, epoch: int, connection_id: int, about: dict[str, Any]) -> None:
+    def __init__(self, place: TraceDirectory, now: int, epoch: int, connection_id: int, about: dict[str, Any]) -> None:
         self._started = self._written = self._latest = now
         self._metrics: dict[str, Any] = {}
         self._records: list[str] = []
         self._size = 0
         self._append(_header(epoch + now, connection_id, about))
-        os.makedirs(directory, exist_ok=True)
-        self._path = _create(os.path.join(directory, _file_name(epoch + now, connection_id, about)))
+        self._place = place
+        self._name = _file_name(epoch + now, connection_id, about)
+        self._file: TraceFile | None = None
+        self._is_proven = about["state"] != State.SYN_RECEIVED.name
         self.flush()
 
     def add(self, now: int, event: str, data: dict[str, Any]) -> None:
@@ -136,12 +175,17 @@ class _TraceFile:
         Take an event down.
         """
         self._latest = now
+        if not self._is_proven:
+            # Confirmed is who leaves SYN_RECEIVED for anything but the end.
+            self._is_proven = event == "state_updated" and data["new"] != State.CLOSED.name
+            if not self._is_proven and len(self._records) >= _MAX_UNPROVEN:
+                return
         if event == "metrics_updated":
             before, self._metrics = self._metrics, data
             data = {name: value for name, value in data.items() if before.get(name) != value}
         data = {name: _convert(name, value) for name, value in data.items()}
         self._append({"time": (now - self._started) / 1000, "name": f"{NAMESPACE}:{event}", "data": data})
-        if self._size >= _BUFFER or now - self._written >= _MAX_AGE:
+        if self._file is None or self._size >= _BUFFER or now - self._written >= _MAX_AGE:
             self._written = now
             self.flush()
 
@@ -156,10 +200,13 @@ class _TraceFile:
         """
         Write what has gathered.
         """
+        if not self._is_proven:
+            return
+        if self._file is None:
+            self._file = TraceFile(self._place, self._name)
         records, self._records, self._size = self._records, [], 0
         if records:
-            with open(self._path, "a", encoding="ascii", newline="\n") as file:
-                file.write("".join(records))
+            self._file.append("".join(records))
 
     def _append(self, record: dict[str, Any]) -> None:
         text = f"{RECORD_SEPARATOR}{json.dumps(record, separators=(',', ':'))}\n"
@@ -199,22 +246,6 @@ def _file_name(started: int, connection_id: int, about: dict[str, Any]) -> str:
     # No colons of IPv6, which Windows does not take; no slashes of scope ids.
     host = re.sub(r"[^0-9A-Za-z.]+", "-", about["peer_host"])
     return f"{at:%Y%m%dT%H%M%S.%fZ}_{about['role']}_{host}_{about['peer_port']}_{connection_id}"
-
-
-def _create(stem: str) -> str:
-    """
-    Make a file whose name nobody has taken.
-
-    @return: its path.
-    """
-    for number in count(1):
-        path = f"{stem}{SUFFIX}" if number == 1 else f"{stem}-{number}{SUFFIX}"
-        try:
-            with open(path, "x"):
-                return path
-        except FileExistsError:
-            continue
-    raise AssertionError("unreachable")
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
