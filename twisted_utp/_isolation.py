@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.interfaces import ILoggingContext
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -76,6 +77,17 @@ def name_of(thing: object) -> str:
     The class of something that is not ours, for the log.
     """
     return type(thing).__name__
+
+
+def log_prefix(thing: object) -> str:
+    """
+    How Twisted's log calls a protocol or a factory.
+    """
+    try:
+        return str(thing.logPrefix()) if ILoggingContext.providedBy(thing) else name_of(thing)
+    except BaseException:
+        _log.failure("uTP: unhandled error in logPrefix of {thing}", thing=name_of(thing))
+        return "(buggy logPrefix method)"  # what log.callWithLogger calls it
 
 
 def guarded_policy(policy: PeerPolicy) -> AcceptPolicy:

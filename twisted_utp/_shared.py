@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
-from twisted_utp.port import log_prefix
+from twisted_utp._isolation import log_prefix
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp import adopt_udp, listen_udp

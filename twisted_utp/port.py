@@ -13,7 +13,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_utp._isolation import guarded, name_of
+from twisted_utp._isolation import guarded, log_prefix, name_of
 from twisted_utp._settable import Settable
 from twisted_utp.interfaces import IUTPListeningPort
 
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.stats import PortStats
     from twisted_utp.protocol import UTPProtocol
-
-
-def log_prefix(factory: IProtocolFactory) -> str:
-    """
-    How Twisted's log calls a factory.
-    """
-    return factory.logPrefix() if ILoggingContext.providedBy(factory) else name_of(factory)
 
 
 @implementer(IUTPListeningPort, ILoggingContext)
@@ -104,7 +97,7 @@ class UTPPort(Settable):
         stopped = self.protocol.remove_port(self)
         try:
             self.factory.doStop()
-        except Exception:
+        except BaseException:
             failure = Failure()
             stopped.addCallback(lambda _: failure)
         return stopped

@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from twisted_utp._addresses import udp_address
 from twisted_utp._arguments import check_integer
-from twisted_utp._isolation import guarded, name_of
+from twisted_utp._isolation import guarded, log_prefix
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
@@ -124,11 +124,7 @@ class UTPTransport(Settable):
         return f"<{type(self).__name__} {self._log_prefix} {self._host.host}:{self._host.port}>"
 
     def _make_log_prefix(self, protocol: IProtocol) -> str:
-        try:
-            name = str(protocol.logPrefix()) if ILoggingContext.providedBy(protocol) else name_of(protocol)
-        except BaseException:
-            name = "(buggy logPrefix method)"  # what log.callWithLogger calls it
-            _log.failure("uTP: unhandled error in logPrefix of {protocol}", protocol=name_of(protocol))
+        name = log_prefix(protocol)
         role = "" if self._connection.incoming else ",client"
         return f"{name}{role},{self._peer.host}:{self._peer.port}"
 

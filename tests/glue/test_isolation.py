@@ -13,7 +13,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from twisted_utp import UTPClientEndpoint, UTPProtocol
+from twisted_utp import UTPClientEndpoint, UTPProtocol, UTPServerEndpoint
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 
 FAULTS = [ZeroDivisionError, SystemExit, KeyboardInterrupt]
@@ -193,27 +193,41 @@ def test_listening_factory(machines: Any, logged: Any, where: str, error: type[B
         raise error(where)
 
     setattr(bad_port.factory, where, fail)
+    found: list[Any] = []
     if where == "doStop":
-        bad_port.stopListening()
-        assert not bad_port.listening
+        bad_port.stopListening().addErrback(found.append)
+        assert not bad_port.listening and found.pop().check(error)
     client = machines.connect()
     machines.advance(0.1)
     client.transport.write(b"hello")
     machines.advance(1)
     assert good_port.factory.built[0].data == b"hello"
-    assert [type(one) for one in logged] == [error]
+    assert [type(one) for one in logged] == [error] * (where == "buildProtocol")
 
 
 def test_listening_factory_that_does_not_start(machines: Any) -> None:
     """What startFactory raises fails listen(), and leaves neither a factory nor an open port behind."""
-    from twisted_utp import UTPServerEndpoint
-
     factory = machines.Building()
     factory.doStart = lambda: 1 / 0
     listening = UTPServerEndpoint(machines.server, 9000).listen(factory)
     assert isinstance(machines.failure(listening), ZeroDivisionError)
     machines.advance(1)
     machines.assert_clean()
+
+
+@pytest.mark.parametrize("error", FAULTS)
+def test_log_prefix_of_a_factory(machines: Any, logged: Any, error: type[BaseException]) -> None:
+    """It listens all the same."""
+
+    @implementer(ILoggingContext)
+    class Odd(machines.Building):  # type: ignore[misc, name-defined]
+        def logPrefix(self) -> str:
+            raise error
+
+    machines.listen()
+    factory = Odd()
+    machines.result(UTPServerEndpoint(machines.server, 9000).listen(factory))  # a second one, so the message names it
+    assert factory.running == 1 and [type(one) for one in logged] == [error]
 
 
 @pytest.mark.parametrize("error", FAULTS)
