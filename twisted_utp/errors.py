@@ -58,9 +58,20 @@ class UTPPeerForged(error.ConnectionLost):
         super().__init__("the peer acknowledged what it was never sent")
 
 
+class UTPPeerVanished(UTPConnectionTimedOut):
+    """
+    The connection was idle, and the peer stopped answering keepalives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.args = ("the peer stopped answering keepalives",)
+
+
 _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.DONE: error.ConnectionDone,
     LossReason.TIMED_OUT: UTPConnectionTimedOut,
+    LossReason.VANISHED: UTPPeerVanished,
     LossReason.ABORTED: error.ConnectionAborted,
     LossReason.REFUSED: lambda: error.ConnectionRefusedError(ECONNREFUSED, os.strerror(ECONNREFUSED)),
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,

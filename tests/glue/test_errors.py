@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from twisted.internet import error
 
-from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, UTPPeerForged, loss_exception
+from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, UTPPeerForged, UTPPeerVanished, loss_exception
 from twisted_utp.proto.events import ConnectionLost, LossReason
 
 EXPECTED = {
@@ -23,6 +23,7 @@ EXPECTED = {
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
     LossReason.UNREACHABLE: error.NoRouteError,
     LossReason.FORGED: UTPPeerForged,
+    LossReason.VANISHED: UTPPeerVanished,
 }
 
 
@@ -38,6 +39,7 @@ def test_they_are_what_twisted_raises() -> None:
     assert issubclass(UTPConnectionReset, error.ConnectionLost)
     assert issubclass(UTPConnectionTimedOut, error.ConnectionLost)
     assert issubclass(UTPConnectionTimedOut, error.TimeoutError)
+    assert issubclass(UTPPeerVanished, UTPConnectionTimedOut)
 
 
 def test_close_code() -> None:

@@ -16,7 +16,6 @@ from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import (
     EXTENSION_BITS_SIGNATURE,
     FIN_WAIT_TIMEOUT,
-    KEEPALIVE_SHARE,
     MAX_CONFIRMATIONS,
     MAX_LINGER,
     MAX_SACK_BYTES,
@@ -838,7 +837,7 @@ def test_reset_cannot_take_what_a_paused_reader_was_promised(exchange: type[Exch
 
 def test_half_close(exchange: type[Exchange]) -> None:
     """After write_eof reading goes on, for as long as the peer likes; the peer's FIN ends it."""
-    peer = exchange()
+    peer = exchange(UTPConfig(keepalive=0))
     connection = peer.dial()
     connection.write(b"request", now=peer.now)
     connection.write_eof(now=peer.now)
@@ -1329,60 +1328,6 @@ def test_reset_of_data_half_sent_is_no_clean_end(exchange: type[Exchange]) -> No
 
 
 # --- Time -----------------------------------------------------------------------------------------------------
-
-
-def test_keepalive(exchange: type[Exchange]) -> None:
-    """
-    After 29 s of silence a STATE with ack_nr - 1 (protocol.md 3), and again after as long; earlier by at most a
-    thirty-second of that, so that those of other connections leave at the same instant.
-    """
-    peer = exchange()
-    connection = peer.dial()
-    peer.data(b"x")
-    began = peer.now
-    sent = peer.wait_timed(60 * SECOND)
-    assert [at // SECOND for at, _ in sent] in ([28, 56], [28, 57])
-    assert {(began + at) % (29 * SECOND // KEEPALIVE_SHARE) for at, _ in sent} == {0}
-    for _, packet in sent:
-        assert (packet.type, packet.connection_id, packet.ack_nr) == (STATE, connection.send_id, 1999)
-        assert packet.seq_nr == peer.ack + 1 & 0xFFFF
-        assert (packet.payload, packet.sack) == (b"", None)
-
-
-def test_keepalive_only_in_silence(exchange: type[Exchange]) -> None:
-    """Whatever we send puts it off."""
-    peer = exchange()
-    connection = peer.dial()
-    peer.wait(20 * SECOND)
-    (data,) = peer.write(connection, b"x")
-    peer.state(ack=data.seq_nr)
-    assert peer.wait(28 * SECOND) == []
-    assert types(peer.wait(2 * SECOND)) == [STATE]
-
-
-def test_acknowledging_puts_off_the_keepalive(exchange: type[Exchange]) -> None:
-    """A STATE holds the NAT's mapping as well as data does."""
-    peer = exchange()
-    peer.dial()
-    peer.wait(20 * SECOND)
-    peer.data(b"x")
-    assert peer.wait(28 * SECOND) == []
-    assert types(peer.wait(2 * SECOND)) == [STATE]
-
-
-def test_keepalive_interval_can_be_changed(exchange: type[Exchange]) -> None:
-    """At once, off and on; out of range is an error; before the connection is open it is just remembered."""
-    peer = exchange()
-    connection = peer.dial()
-    connection.set_keepalive(2.0, now=peer.now)
-    assert [round(at / SECOND) for at, _ in peer.wait_timed(5 * SECOND)] == [2, 4]
-    connection.set_keepalive(0, now=peer.now)
-    assert peer.wait(3600 * SECOND) == []
-    with pytest.raises(ValueError, match="keepalive=-1"):
-        connection.set_keepalive(-1, now=peer.now)
-    early = peer.mux.connect(("192.0.2.9", 9), now=peer.now)
-    early.set_keepalive(1, now=peer.now)
-    assert early.timers.next() == peer.now + SECOND  # the SYN's
 
 
 def test_retransmission_and_giving_up(exchange: type[Exchange]) -> None:

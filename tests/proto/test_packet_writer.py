@@ -91,12 +91,20 @@ def test_state() -> None:
     assert (packet.timestamp, packet.timestamp_difference, packet.payload) == (77, 999, b"")
 
 
-def test_a_keepalive_has_no_sack() -> None:
-    """A mask is relative to ack_nr, so an old ack_nr goes without."""
+def test_a_keepalive_is_a_byte_of_old_data() -> None:
+    """Every stack answers that, and not all an old FIN, DATA without a byte or a STATE.  No extensions."""
     made = writer(FIRST + 2)
-    packet = decode_packet(made.keepalive(9, NOW))
-    assert packet is not None and (packet.type, packet.seq_nr, packet.sack) == (PacketType.STATE, 9, None)
-    assert packet.ack_nr == made._receiver.next_seq - 2 & 0xFFFF
+    packet = decode_packet(made.keepalive(65_536 + 9, NOW))
+    assert packet is not None and (packet.type, packet.seq_nr, packet.sack) == (PacketType.DATA, 9, None)
+    assert len(packet.payload) == 1 and packet.ack_nr == made._receiver.next_seq - 1 & 0xFFFF
+    assert made.keepalives == 1
+
+
+def test_a_bare_answer() -> None:
+    """The header of any other packet, and nothing else."""
+    made = writer()
+    packet, other = decode_packet(made.answer(9, NOW)), packets(made.packet(PacketType.STATE, 9, NOW))[0]
+    assert packet == other
 
 
 def test_what_is_written_is_advertised() -> None:

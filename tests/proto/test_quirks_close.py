@@ -411,9 +411,9 @@ def test_reset_answering_any_packet_in_flight() -> None:
 
 
 def test_reset_answering_a_keepalive() -> None:
-    """A peer that has forgotten us answers a STATE of ours with ack_nr = its seq_nr, which is not consumed yet."""
+    """A peer that has forgotten us answers with ack_nr = its seq_nr, which is that of something acknowledged."""
     peer = connected()
-    keepalive = peer.expect(STATE, within=31)
+    keepalive = peer.expect(DATA, within=31)
     peer.send(RESET, connection_id=keepalive.connection_id, ack_nr=keepalive.seq_nr)
     peer.run_for(0.1)
     assert peer.record.reason is LossReason.RESET

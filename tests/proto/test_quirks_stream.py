@@ -569,17 +569,26 @@ def test_reader_that_is_paused_gets_nothing() -> None:
 # --- Keepalive ------------------------------------------------------------------------------------------------
 
 
-def test_our_keepalive() -> None:
-    """After 29 s of silence a STATE with ack_nr - 1, as libutp's, and as often from then on."""
+@pytest.mark.parametrize("says", [b"", b"something"])
+def test_our_keepalive(says: bytes) -> None:
+    """
+    After 29 s of silence a byte that the peer has acknowledged: all stacks answer it at once, and nothing else.
+
+    The acceptor, which this is, leaves the initiator the first word.
+    """
     peer = connected()
-    peer.data(b"x")
-    ack = peer.expect(STATE)
+    peer.acknowledges = True
+    if says:
+        peer.node.write(peer.record, says)
+        peer.expect(DATA)
     since = peer.simulator.now
     for _ in range(3):
-        keepalive = peer.expect(STATE, within=30)
-        assert keepalive.ack_nr == ack.ack_nr - 1 and keepalive.seq_nr == ack.seq_nr
-        assert 28_000_000 < peer.simulator.now - since <= 29_000_000  # with those of other connections
+        keepalive = peer.expect(DATA, within=32)
+        assert len(keepalive.payload) == 1 and keepalive.seq_nr == peer.ack_nr
+        assert 29_000_000 < peer.simulator.now - since <= 31_000_000  # with those of other connections
         since = peer.simulator.now
+        peer.expect_nothing(within=10)
+    assert peer.record.lost is None
 
 
 def test_keepalive_can_be_switched_off() -> None:
@@ -590,9 +599,10 @@ def test_keepalive_can_be_switched_off() -> None:
 
 
 def test_keepalive_of_an_initiator() -> None:
-    """An initiator that never says anything keeps its NAT's mapping, too."""
+    """An initiator that never says anything repeats its SYN's seq_nr, which the acceptor has acknowledged."""
     peer = RawPeer.facing()
     peer.node.connect(peer.address)
-    peer.answer_syn(peer.expect(SYN))
-    keepalive = peer.expect_until(STATE, within=31)
-    assert keepalive.ack_nr in (1998, 1999)
+    syn = peer.expect(SYN)
+    peer.answer_syn(syn)
+    keepalive = peer.expect_until(DATA, within=29)
+    assert (keepalive.seq_nr, len(keepalive.payload)) == (syn.seq_nr, 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from twisted_utp.proto.congestion.base import congestion_controller_names
@@ -30,6 +31,14 @@ from twisted_utp.proto.constants import (
 )
 
 MICROSECONDS = 1_000_000
+
+
+@lru_cache(maxsize=256)
+def microseconds(seconds: float) -> int:
+    """
+    A setting in the core's unit: one number for all connections that have it.
+    """
+    return int(seconds * MICROSECONDS)
 
 
 def _number(low: float, high: float, unit: str) -> dict[str, Any]:
@@ -82,7 +91,8 @@ class UTPConfig:
     """UDP payload of full packets in bytes; L{None} to start with what every path carries and find out."""
 
     keepalive: float = DEFAULT_KEEPALIVE
-    """Seconds of silence after which a keepalive holds a NAT's mapping open; 0 switches it off."""
+    """Seconds of silence after which the peer is asked whether it is there, which also holds a NAT's mapping open; 0
+    switches it off.  Without an answer for C{user_timeout} the peer is gone."""
 
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
     """Seconds after which a connect that nobody answered fails."""

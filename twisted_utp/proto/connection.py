@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted_utp.proto.config import MICROSECONDS, UTPConfig
+from twisted_utp.proto import keepalive
+from twisted_utp.proto.config import MICROSECONDS, UTPConfig, microseconds
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
     ACK_NR_ALLOWED_LAG,
@@ -21,7 +22,6 @@ from twisted_utp.proto.constants import (
     FIN_WAIT_TIMEOUT,
     HALF_OPEN_GUESSES,
     HEADER_SIZE,
-    KEEPALIVE_SHARE,
     LINGER_RTOS,
     MAX_BLIND_PAIRS,
     MAX_LINGER,
@@ -85,11 +85,13 @@ class Connection:
 
     __slots__ = (
         "_acks_sent",
+        "_asked",
         "_challenge",
         "_discards",
         "_echoes",
         "_eof_announced",
         "_handshake",
+        "_heard",
         "_is_done",
         "_keepalive",
         "_mux",
@@ -148,19 +150,20 @@ class Connection:
             congestion=make_congestion_controller(
                 config.congestion,
                 mss=(config.mtu or PREFERRED_MTU) - HEADER_SIZE,
-                target_delay=int(config.target_delay * MICROSECONDS),
+                target_delay=microseconds(config.target_delay),
             ),
-            min_rto=int(config.min_rto * MICROSECONDS),
+            min_rto=microseconds(config.min_rto),
             timers=self.timers,
             pacing=config.pacing,
             no_delay=config.no_delay,
             early_byte=config.early_byte,
-            stall_timeout=int(config.stall_timeout * MICROSECONDS),
+            stall_timeout=microseconds(config.stall_timeout),
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
         self.writer = PacketWriter(address, self.receiver, clock_offset)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
-        self._keepalive = int(config.keepalive * MICROSECONDS)
+        self._keepalive = microseconds(config.keepalive)
+        self._asked = self._heard = 0  # keepalives in a row without an answer, and what had been heard before them
         self._handshake = Handshake(seq, is_acceptor=incoming)
         self.ack_pending = False
         self._peer_repeats = False
@@ -320,9 +323,10 @@ class Connection:
 
         @raise ValueError: when it is out of range.
         """
-        self._keepalive = int(self.config.but(keepalive=seconds).keepalive * MICROSECONDS)
+        self._keepalive = microseconds(self.config.but(keepalive=seconds).keepalive)
+        self._asked = 0
         if self.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
-            self._arm_keepalive(now)
+            keepalive.arm(self, now)
             self._mux.reschedule(self)
 
     def stats(self) -> ConnectionStats:
@@ -363,7 +367,7 @@ class Connection:
         if not self.peer_is_ours:
             self.sender.withhold(self.writer.clock_offset)
         self._move(Input.PEER_CONFIRMED, now)
-        self._arm_keepalive(now)
+        keepalive.arm(self, now)
         self._emit(Connected(incoming=True))
 
     def _take_syn(self, syn: Packet) -> None:
@@ -437,7 +441,7 @@ class Connection:
         self._emit(Connected(incoming=False))
         if self.peer_is_ours:
             self._confirm(now)
-        self._arm_keepalive(now)
+        keepalive.arm(self, now)
         self._mux.forget_other_ids(self)
 
     def _confirm(self, now: int) -> None:
@@ -469,7 +473,7 @@ class Connection:
         self.sender.is_confirmed = True
         self.timers.clear(Timer.CONNECT)
         self._mux.on_confirmed(self)
-        self._arm_keepalive(now)
+        keepalive.arm(self, now)
         if self.state is State.SYN_RECEIVED:
             self._move(Input.PEER_CONFIRMED, now)
 
@@ -631,7 +635,7 @@ class Connection:
         that is in flight, while that is little.  There are never more than L{MAX_RESET_NUMBERS}.
         """
         una, next_seq = self.sender.board.una, self.sender.next_seq
-        due = {una - 1, una, next_seq - 1, next_seq}
+        due = {self.sender.acknowledged_seq, una - 1, una, next_seq - 1, next_seq}  # the first is a keepalive's
         if next_seq - una <= MAX_RESET_NUMBERS - 3:
             due.update(range(una, next_seq))
         if self._challenge is not None:
@@ -904,7 +908,9 @@ class Connection:
         """
         timers = self.timers
         if timers.expire(Timer.KEEPALIVE, now):
-            self._on_keepalive_timer(now)
+            if not keepalive.on_timer(self, now):
+                self._end(Input.GIVE_UP, LossReason.VANISHED, now)
+                return
             if timers.next() > now:
                 return  # windows and losses have not changed: an idle connection costs this alone
         if timers.expire(Timer.CONNECT, now):
@@ -957,21 +963,6 @@ class Connection:
         """
         reason = LossReason.DONE if only_fin_is_missing(self) else LossReason.TIMED_OUT
         self._end(Input.GIVE_UP, reason, now)
-
-    def _arm_keepalive(self, now: int) -> None:
-        at = self._keepalive_at(now)
-        self.timers.set(Timer.KEEPALIVE, at if self._keepalive else NEVER)
-
-    def _keepalive_at(self, last_sent: int) -> int:
-        at = last_sent + self._keepalive
-        return at - at % (self._keepalive // KEEPALIVE_SHARE or 1)
-
-    def _on_keepalive_timer(self, now: int) -> None:
-        # What was sent meanwhile has not moved the timer: it would have to be moved at each packet.
-        if self._keepalive_at(self.last_sent_at) <= now:
-            self._mux.send_control(self, self.writer.keepalive(self.sender.next_seq, now), now)
-            self.last_sent_at = now
-        self._arm_keepalive(self.last_sent_at)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

@@ -155,6 +155,13 @@ DEFAULT_KEEPALIVE = 29.0  # libutp's measurement of how long NATs keep a UDP map
 # A keepalive leaves earlier by up to this share of the interval, so that those of many connections leave (and arrive)
 # together: ten thousand idle connections wake a process once a second instead of 345 times.
 KEEPALIVE_SHARE = 32
+# The acceptor waits for so many of these shares longer, because the initiator's keepalive and our answer to it do for
+# both.  More lets the mapping of a NAT before the acceptor get older where the initiator's is switched off.
+ACCEPTOR_PATIENCE = 2
+# A keepalive that is not answered is repeated so often within the user timeout; less often where round trips take
+# longer, and more often where its interval is shorter than these.  Fewer let bursts of loss pass for a dead peer: with
+# 30 % lost each way, ten fail once in a thousand times.
+KEEPALIVES_UNANSWERED = 10
 
 # --- Congestion control ---------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ class LossReason(Enum):
     DONE = "closed cleanly"
     RESET = "reset by the peer"
     TIMED_OUT = "the peer stopped answering"
+    VANISHED = "the peer stopped answering keepalives"
     ABORTED = "aborted locally"
     REFUSED = "connection refused"
     CONNECT_TIMED_OUT = "no answer to SYN"

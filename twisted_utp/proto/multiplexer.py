@@ -21,6 +21,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto import keepalive
 from twisted_utp.proto.acceptor import Acceptor
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
@@ -34,6 +35,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
+from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import (
     Packet,
@@ -377,6 +379,8 @@ class Multiplexer:
     ) -> None:
         self.stats.datagrams_received += 1
         data, address = datagram.data, datagram.address
+        if len(data) <= KEEPALIVE_SIZE and self._take_keepalive(datagram, now):
+            return
         if not is_utp(data):
             self.stats.not_utp += 1
             foreign.append(datagram)
@@ -409,6 +413,19 @@ class Multiplexer:
             connection.on_packet(packet, received_at, now)
         if connection is not None:
             touched[connection] = None
+
+    def _take_keepalive(self, datagram: Datagram, now: int) -> bool:
+        """
+        @return: False when it is none, or not quite like one, and must go the general road.
+        """
+        data = datagram.data
+        if len(data) < HEADER_SIZE:
+            return False
+        connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
+        answer = None if connection is None else keepalive.take(connection, data, datagram.received_at or now, now)
+        if answer:
+            self.answer(datagram.address, answer)
+        return answer is not None
 
     def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
         """

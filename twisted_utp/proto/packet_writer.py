@@ -17,7 +17,7 @@ from twisted_utp.proto.constants import (
 from twisted_utp.proto.packet import HEADER, Packet, PacketType, encode_extensions, encode_packet, padding
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
 from twisted_utp.proto.scoreboard import Flight
-from twisted_utp.proto.train import STATE_TYPE, TrainHeader, encode_train
+from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE, TrainHeader, encode_train
 from twisted_utp.proto.values import Address, Transmit
 
 
@@ -136,21 +136,37 @@ class PacketWriter:
 
     def keepalive(self, seq: int, now: int) -> bytes:
         """
-        A STATE with an old ack_nr, so that no peer takes it for news (libutp's form).
+        A byte that the peer has acknowledged, once more: what every deployed stack answers at once.
+
+        They answer no STATE, whatever its numbers; DATA without a byte stops librqbit's stream, an old FIN ends
+        libtorrent's, and a repeated SYN its connection.  What the byte is does not matter, as nobody looks at it (RFC
+        1122 (4.2.3.6) has the same for TCP).
+
+        @param seq: a seq_nr that the peer has acknowledged, unwrapped; the SYN's, or one less than the SYN-ACK's,
+            counts as such.
+        """
+        self.keepalives += 1
+        return self._bare(DATA_TYPE, seq, now) + b"\0"
+
+    def answer(self, seq: int, now: int) -> bytes:
+        """
+        A STATE that says what the header says, without a selective ack.
 
         @param seq: our next seq_nr, unwrapped.
         """
-        self.keepalives += 1
+        return self._bare(STATE_TYPE, seq, now)
+
+    def _bare(self, kind: int, seq: int, now: int) -> bytes:
         receiver = self._receiver
         return HEADER.pack(
-            STATE_TYPE,
+            kind,
             0,
             self.send_id,
             now + self.clock_offset & TIMESTAMP_MASK,
             self.reply_micro,
             receiver.advertise(),
             seq & SEQ_MASK,
-            receiver.next_seq - 2 & SEQ_MASK,
+            receiver.next_seq - 1 & SEQ_MASK,
         )
 
     def packet(self, type: PacketType, seq: int, now: int, close_reason: int = 0) -> Transmit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from twisted_utp.proto.config import MICROSECONDS, UTPConfig
+from twisted_utp.proto.config import UTPConfig, microseconds
 
 if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
@@ -43,11 +43,11 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
     connection.config = config
     sender, receiver = connection.sender, connection.receiver
     if "target_delay" in changes:
-        sender.congestion.on_target_delay(int(config.target_delay * MICROSECONDS))
+        sender.congestion.on_target_delay(microseconds(config.target_delay))
     if "receive_buffer" in changes:
         receiver.capacity = config.receive_buffer
     if "stall_timeout" in changes:
-        sender.set_stall_timeout(int(config.stall_timeout * MICROSECONDS), now)
+        sender.set_stall_timeout(microseconds(config.stall_timeout), now)
     if "keepalive" in changes:
         connection.set_keepalive(config.keepalive, now=now)
     if "no_delay" in changes:

@@ -769,6 +769,15 @@ class Sender:
         quota = max(MIN_TAKEN_RATE * limit // MICROSECONDS, MIN_TAKEN_BYTES)
         self._stall_goal = min(counters.nbytes + self.buffer.nbytes, counters.acked_bytes + quota)
 
+    @property
+    def acknowledged_seq(self) -> int:
+        """
+        The last seq_nr of DATA that the peer has acknowledged, as far as it knows our FIN from DATA; before any, the
+        one before our first.
+        """
+        seq = self.board.una - 1
+        return seq - 1 if seq == self.fin_seq else seq
+
     def is_stalled(self, now: int) -> bool:
         """
         Has the peer taken too little for too long, whatever it says?

@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from twisted_utp.proto.constants import HEADER_SIZE
+from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.seqnum import signed_timestamp
 from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats
@@ -63,7 +64,9 @@ def _overhead(connection: Connection) -> dict[str, int]:
     fin = HEADER_SIZE + (_CLOSE_REASON_SIZE if connection.close_code else 0)
     return {
         "overhead_connect": connection._handshake.nbytes,
-        "overhead_ack": (connection._acks_sent + writer.keepalives) * HEADER_SIZE + writer.ack_extension_bytes,
+        "overhead_ack": connection._acks_sent * HEADER_SIZE
+        + writer.keepalives * KEEPALIVE_SIZE
+        + writer.ack_extension_bytes,
         "overhead_header": (sent.packets - is_fin_sent) * HEADER_SIZE + writer.data_extension_bytes,
         "overhead_retransmit": sent.retransmitted_packets * HEADER_SIZE + sent.retransmitted_bytes,
         "overhead_close": is_fin_sent * fin + writer.reset_bytes,
@@ -79,6 +82,7 @@ def note_ended(counters: PortCounters, connection: Connection) -> None:
     ended[1] += sent.retransmitted_bytes
     ended[2] += connection.bytes_received
     ended[3] += sent.retransmitted_packets
+    ended[4] += connection.writer.keepalives
 
 
 def port_snapshot(
@@ -110,23 +114,24 @@ def port_snapshot(
 
 
 def _sums(counters: PortCounters, connections: Iterable[Connection]) -> dict[str, Any]:
-    payload, again, received, packets_again = counters.ended
+    payload, again, received, packets_again, keepalives = counters.ended
     for connection in connections:
         sent = connection.sender.counters
         payload += sent.nbytes
         again += sent.retransmitted_bytes
         received += connection.bytes_received
         packets_again += sent.retransmitted_packets
-    kinds, repeated = counters.bytes_by_type, again + packets_again * HEADER_SIZE
+        keepalives += connection.writer.keepalives
+    kinds, asked, repeated = counters.bytes_by_type, keepalives * KEEPALIVE_SIZE, again + packets_again * HEADER_SIZE
     return {
         "payload_sent": payload,
         "payload_retransmitted": again,
         "payload_received": received,
         "packets_retransmitted": packets_again,
         "overhead_connect": kinds[PacketType.SYN] + counters.syn_ack_bytes,
-        "overhead_ack": kinds[PacketType.STATE] - counters.syn_ack_bytes,
+        "overhead_ack": kinds[PacketType.STATE] - counters.syn_ack_bytes + asked,
         # The fast path counts no types: what is not another one's is DATA's.
-        "overhead_header": max(counters.bytes_sent - sum(kinds[1:]) - payload - repeated, 0),
+        "overhead_header": max(counters.bytes_sent - sum(kinds[1:]) - payload - repeated - asked, 0),
         "overhead_retransmit": repeated,
         "overhead_close": kinds[PacketType.FIN] + kinds[PacketType.RESET],
     }

@@ -120,7 +120,8 @@ class PortCounters:
     @ivar sizes_received: datagrams by the length of their length in bits; C{sizes_sent} likewise.
     @ivar bytes_by_type: bytes sent, by type of packet; that of DATA is left out, which is the rest.
     @ivar syn_ack_bytes: how many of the STATEs' were SYN-ACKs'.
-    @ivar ended: payload of connections that are gone: sent first, sent again, received.
+    @ivar ended: payload of connections that are gone: sent first, sent again, received; packets sent again, and
+        keepalives.
     """
 
     datagrams_received: int = 0
@@ -155,7 +156,7 @@ class PortCounters:
     sizes_sent: list[int] = field(default_factory=_size_classes)
     bytes_by_type: list[int] = field(default_factory=lambda: [0] * PACKET_TYPES)
     syn_ack_bytes: int = 0
-    ended: list[int] = field(default_factory=lambda: [0] * 4)
+    ended: list[int] = field(default_factory=lambda: [0] * 5)
 
 
 @dataclass(frozen=True, slots=True)

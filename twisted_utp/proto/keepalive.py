@@ -1,0 +1,135 @@
+"""
+Is the peer of a silent connection still there?
+
+After some silence it is asked something that every stack answers (L{PacketWriter.keepalive
+<twisted_utp.proto.packet_writer.PacketWriter.keepalive>}); question and answer hold the mappings of the NATs between
+open.  Where nothing is heard the question is repeated, and after the user timeout the peer counts as gone (RFC 1122
+(4.2.3.6)).
+
+For most connections of a busy port this is all that ever happens, so both packets have a road of their own; what is not
+exactly as expected is left untouched for the general one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.config import microseconds
+from twisted_utp.proto.constants import (
+    ACCEPTOR_PATIENCE,
+    HEADER_SIZE,
+    KEEPALIVE_SHARE,
+    KEEPALIVES_UNANSWERED,
+    MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
+    SEQ_MASK,
+    TIMESTAMP_MASK,
+)
+from twisted_utp.proto.echo import is_fresh
+from twisted_utp.proto.packet import HEADER
+from twisted_utp.proto.states import State
+from twisted_utp.proto.timers import NEVER, Timer
+from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+
+KEEPALIVE_SIZE = HEADER_SIZE + 1
+"""Bytes of a keepalive; its answer has one less."""
+
+
+def arm(connection: Connection, last_sent: int) -> None:
+    """
+    Set the timer for the next keepalive.
+
+    @param last_sent: when something last left, µs.
+    """
+    connection.timers.set(Timer.KEEPALIVE, _due(connection, last_sent) if connection._keepalive else NEVER)
+
+
+def _due(connection: Connection, last_sent: int) -> int:
+    interval = connection._keepalive
+    share = interval // KEEPALIVE_SHARE or 1
+    at = last_sent + interval + (ACCEPTOR_PATIENCE * share if connection._handshake.is_acceptor else 0)
+    return at - at % share
+
+
+def on_timer(connection: Connection, now: int) -> bool:
+    """
+    It is time to ask the peer, or to see whether it has answered.
+
+    What was sent meanwhile has not moved the timer: it would have to be moved at each packet.  While something is in
+    flight, its repetition does all that a keepalive is for.
+
+    @return: False when the peer is gone.
+    """
+    heard = connection.packets_received - connection._packets_invalid
+    has_flights = bool(connection.sender.board.flights)
+    if heard != connection._heard or has_flights:
+        connection._asked = 0
+    if not connection._asked:
+        last_sent = now if has_flights else connection.last_sent_at
+        if _due(connection, last_sent) > now:
+            arm(connection, last_sent)
+            return True
+    wait = microseconds(connection.config.user_timeout)
+    interval = max(min(wait // KEEPALIVES_UNANSWERED, connection._keepalive), connection.sender.rtt.rto)
+    if connection._asked >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and connection._asked * interval >= wait:
+        return False
+    connection._asked += 1
+    connection._heard = heard
+    question = connection.writer.keepalive(connection.sender.acknowledged_seq, now)
+    connection._mux.send_control(connection, question, now)
+    connection.last_sent_at = now
+    connection.timers.set(Timer.KEEPALIVE, now + interval)
+    return True
+
+
+def take(connection: Connection, data: bytes, received_at: int, now: int) -> bytes | None:
+    """
+    Take a keepalive of the peer's, or its answer to ours.
+
+    @param data: a packet of at most L{KEEPALIVE_SIZE} bytes.
+    @return: what to answer, nothing for an answer; L{None} when it must take the general road, and nothing has changed
+        then.
+    """
+    sender, receiver, writer = connection.sender, connection.receiver, connection.writer
+    if sender.board.flights or connection.state is not State.ESTABLISHED or not _is_idle(connection):
+        return None
+    kind, extension, _, timestamp, difference, wnd_size, seq, ack = HEADER.unpack_from(data)
+    is_question = kind == DATA_TYPE and len(data) == KEEPALIVE_SIZE
+    if not is_question and (kind != STATE_TYPE or len(data) != HEADER_SIZE):
+        return None
+    if (
+        seq != receiver.next_seq - is_question & SEQ_MASK
+        or ack != sender.board.una - 1 & SEQ_MASK
+        or extension
+        or not wnd_size
+        or sender.peer_window <= 0
+        or not is_fresh(timestamp, difference, writer.clock_offset, now)
+    ):
+        return None
+    connection.packets_received += 1
+    writer.reply_micro = received_at + writer.clock_offset - timestamp & TIMESTAMP_MASK
+    sender.peer_window = wnd_size
+    if not is_question:
+        return b""
+    receiver.duplicates += 1
+    connection._acks_sent += 1
+    connection.last_sent_at = now
+    return writer.answer(sender.next_seq, now)
+
+
+def _is_idle(connection: Connection) -> bool:
+    """
+    Is nothing about to happen of its own accord?
+    """
+    sender, receiver = connection.sender, connection.receiver
+    return not (
+        sender.buffer.nbytes
+        or sender.eof_queued
+        or connection.ack_pending
+        or receiver.has_gap
+        or receiver.fin_seq is not None
+        or not connection.is_undisturbed()
+        or not connection.is_proven
+    )
