@@ -17,7 +17,7 @@ from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK
 from twisted_utp.proto.half_open import HalfOpen
 from twisted_utp.proto.handshake import syn_ack
-from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours, is_our_signature
+from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.seqnum import timestamp_diff
 from twisted_utp.proto.syn_cookies import Cookie
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from twisted_utp.proto.multiplexer import Multiplexer
-
-# A FIN proves nothing of a cookie: the peer repeats it, and DATA before it.
-_PROVING = (PacketType.DATA, PacketType.STATE)
 
 
 class Acceptor:
@@ -185,7 +182,7 @@ class Acceptor:
 
     def _on_half_open(self, half: HalfOpen, packet: Packet, address: Address, now: int) -> Connection | None:
         stats = self._port.stats
-        if not half.is_proven_by(packet, now, must_echo=is_our_signature(half.extension_bits)):
+        if not half.is_proven_by(packet):
             if self.gate.cookies.were_issued(now):
                 # Its first SYN may have been answered with a cookie.
                 connection = self._on_cookie(packet, address, now)
@@ -216,7 +213,7 @@ class Acceptor:
         """
         While the backlog was full, its SYN was answered with a cookie: is this what comes of it?
         """
-        proven = self.gate.cookies.proven_syn(packet, address, now) if packet.type in _PROVING else None
+        proven = self.gate.cookies.proven_syn(packet, address, now)
         if proven is None:
             return None
         admission = self.gate.judge(address, self._port.config, self._port.table, is_confirmed=True)

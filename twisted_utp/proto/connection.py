@@ -364,8 +364,7 @@ class Connection:
         """
         self._take_syn(syn)
         self._handshake.nbytes = nbytes
-        if not self.peer_is_ours:
-            self.sender.withhold(self.writer.clock_offset)
+        self.sender.withhold(self.writer.clock_offset)
         self._move(Input.PEER_CONFIRMED, now)
         keepalive.arm(self, now)
         self._emit(Connected(incoming=True))
@@ -590,12 +589,12 @@ class Connection:
         """
         A peer that has still to prove its address acknowledges what it was sent: the SYN-ACK, maybe an early byte.
 
-        @return: it is the right number, and from a peer of our kind with an echo.
+        @return: it is the right number.
         """
         sender = self.sender
         lag = packet.type is PacketType.STATE  # of a keepalive
         is_exact = sender.board.una - lag <= una <= sender.next_seq
-        if not is_exact or (self.peer_is_ours and not self._echoes):
+        if not is_exact:
             self.count_invalid(now, "wrong proof of the peer's address")
             self._on_false_proof(now)
             return False

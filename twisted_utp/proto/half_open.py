@@ -8,7 +8,6 @@ A L{HalfOpen} is some three hundred bytes with all that refers to it.
 from __future__ import annotations
 
 from twisted_utp.proto.constants import HALF_OPEN_GUESSES, SEQ_MASK, UNCONFIRMED_TIMEOUT
-from twisted_utp.proto.echo import is_fresh
 from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.values import Address
 
@@ -37,21 +36,17 @@ class HalfOpen:
         self.answers = 0
         self._guesses = 0
 
-    def is_proven_by(self, packet: Packet, now: int, *, must_echo: bool) -> bool:
+    def is_proven_by(self, packet: Packet) -> bool:
         """
         Does the packet show that its sender has read our SYN-ACK?
 
-        Only the exact ack_nr does; a keepalive's is one less.  A peer of our kind must echo our timestamp as well.
-
-        @param must_echo: the peer is known to have a clock that echoes ours.
+        Only the exact ack_nr does; a keepalive's is one less.  An echo of our timestamp is not asked for: who has none
+        is not trusted with much either, see L{twisted_utp.proto.withholding}.
         """
         before = self.first_seq - 1 & SEQ_MASK
-        is_exact = packet.ack_nr == before
-        if not is_exact and packet.type is PacketType.STATE:
-            is_exact = packet.ack_nr == before - 1 & SEQ_MASK
-        if not is_exact or not must_echo:
-            return is_exact
-        return is_fresh(packet.timestamp, packet.timestamp_difference, self.clock_offset, now)
+        if packet.ack_nr == before:
+            return True
+        return packet.type is PacketType.STATE and packet.ack_nr == before - 1 & SEQ_MASK
 
     def is_refused_by(self, reset: Packet) -> bool:
         """

@@ -74,7 +74,7 @@ class SynCookies:
         so that a repeated packet, or a replayed one, does not open a second connection and say everything again.
 
         Peers without an echo may prove themselves by the cookie alone, but a host has few such tries: one that knows
-        nothing is right once in 32,768.
+        nothing is right once in 32,768.  Peers of our kind always have an echo.
         """
         if not self.were_issued(now):
             return None
