@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from twisted_utp.proto.acceptance import PortLoad
-from twisted_utp.proto.census import Census
+from twisted_utp.proto.census import Census, host_prefix
 
 
 def test_counts() -> None:
@@ -22,3 +24,30 @@ def test_counts() -> None:
             here.append(host)
         assert census.load(host) == PortLoad(len(here), 0, here.count(host))
         assert set(census._by_host) == set(here)
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("::1", "::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1", "fe80::1"),
+        ("fe80::1%", "fe80::1%"),
+        ("not: an address", "not: an address"),
+    ],
+)
+def test_whom_limits_are_about(host: str, counted: str) -> None:
+    """Whoever has an IPv6 address has its /64; neighbours on a link are one each."""
+    assert host_prefix(host) == counted
+
+
+def test_a_64_is_one_host() -> None:
+    """However many addresses of it connect."""
+    census = Census()
+    for number in range(100):
+        census.enter(f"2001:db8::{number:x}")
+    assert census.with_host("2001:db8::ffff") == 100 and census.with_host("2001:db8:0:1::1") == 0
