@@ -4,7 +4,7 @@ Which UDP ports does this process have open for uTP?
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ def note_closed(port: UTPProtocol) -> None:
     It has been closed.
     """
     _open.discard(port)
+
+
+def ports_of(reactor: Any) -> list[UTPProtocol]:
+    """
+    Those of a reactor that are open, in any order.
+    """
+    return [port for port in _open if port.reactor is reactor]
 
 
 def open_ports() -> list[UTPProtocol]:

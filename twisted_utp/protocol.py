@@ -25,11 +25,11 @@ from twisted_utp import _sharing
 from twisted_utp._addresses import udp_address
 from twisted_utp._arguments import check_callable, check_config, check_datagram_protocol, check_dial, check_factory
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
-from twisted_utp._ports import note_closed, note_open
 from twisted_utp._punching import Punches
 from twisted_utp._sending import hand_over
 from twisted_utp._settable import Settable
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
+from twisted_utp._stopping import note_closed, note_open, say_goodbye
 from twisted_utp._tracing import PortTracing
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
@@ -376,7 +376,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         self._cancel_calls()
         unwatch(self.reactor, self._timer)
-        guarded("closing the UDP port", self._say_goodbye)
+        guarded("closing the UDP port", say_goodbye, self.multiplexer, self._port, self._send_failed, self.clock())
         self._port = None
         note_closed(self)
         reason = Failure(ConnectionLost())
@@ -773,19 +773,6 @@ class UTPProtocol(Settable, DatagramProtocol):
             assert self._port is not None
             self._closing = True
             maybeDeferred(self._port.stopListening).addBoth(lambda _: self._tell_closed())
-
-    def _say_goodbye(self) -> None:
-        """
-        Nobody will answer the peers from now on, so tell them; those that we have said goodbye to know.
-        """
-        now = self.clock()
-        for transport in self._transports:
-            transport.port_closing(now)
-        port = self._port
-        assert port is not None
-        while trains := self.multiplexer.poll_transmits(now=now):
-            hand_over(port, trains, self._send_failed)
-        self.multiplexer.poll_events()
 
     def _tell_closed(self) -> None:
         _fire(self._closed_waiters)

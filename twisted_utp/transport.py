@@ -187,12 +187,13 @@ class UTPTransport(Settable):
         connection = self._connection
         return connection.incoming and source in (connection.address, connection.address[0]) and not self.disconnecting
 
-    def port_closing(self, now: int) -> None:
+    @property
+    def is_closing(self) -> bool:
         """
-        The UDP port is about to close: tell the peer, unless it has our goodbye.
+        Has the application closed, and does it wait for the end, or for that of a protocol in between, TLS for one?
         """
-        if not (self.disconnecting or self._connection.is_done):
-            self._connection.abort(now=now)
+        is_closing = self.disconnecting or getattr(self.protocol, "disconnecting", False)
+        return bool(is_closing) and self.connected and not self._aborting
 
     def failed(self, failure: Failure) -> None:
         """
@@ -206,7 +207,7 @@ class UTPTransport(Settable):
         """
         The UDP port is no more.  Who has closed, and whose FIN has left, has no more to do with it, as with TCP.
         """
-        if self.disconnecting and self._has_fin_left():
+        if self.disconnecting and self._connection.sender.fin_seq is not None:
             self._lose_cleanly()
         else:
             self._connection_lost(reason)

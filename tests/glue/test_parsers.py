@@ -36,6 +36,7 @@ SETTINGS = {
     "earlyByte": ("1", "early_byte", True),
     "stallTimeout": ("0", "stall_timeout", 0),
     "linger": ("2.5", "linger", 2.5),
+    "shutdownTimeout": ("0.5", "shutdown_timeout", 0.5),
     "trace": ("traces", "trace", "traces"),
 }
 

@@ -23,6 +23,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_MIN_RTO,
     DEFAULT_RECEIVE_BUFFER,
     DEFAULT_SEND_BUFFER,
+    DEFAULT_SHUTDOWN_TIMEOUT,
     DEFAULT_STALL_TIMEOUT,
     DEFAULT_TARGET_DELAY,
     DEFAULT_USER_TIMEOUT,
@@ -61,6 +62,7 @@ RANGES: Mapping[str, Mapping[str, Any]] = {
     "max_per_host": _number(1, 1_000_000, "connections"),
     "stall_timeout": _number(0, 86_400, "seconds (0 switches it off)"),
     "linger": _number(0, 3600, "seconds (0 switches it off)"),
+    "shutdown_timeout": _number(0, 3600, "seconds (0 switches it off)"),
 }
 
 
@@ -136,6 +138,10 @@ class UTPConfig:
     linger: float = 0
     """Seconds that what was written has to arrive once the connection is closed; then it is reset.  0 for as long as
     the peer keeps acknowledging."""
+
+    shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
+    """Seconds for which a stop of the reactor waits for connections that have been closed and still have something to
+    deliver; 0 for none.  When there are none it does not wait."""
 
     trace: str = ""
     """Directory for a qlog trace of each connection, made when it is missing; empty for what the environment variable

@@ -304,6 +304,9 @@ COOKIE_SLOT = 1 << 26
 MAX_WAITING_ANSWERS = 1024
 # Someone may watch a film and pause it.  Longer lets a peer that takes nothing hold a send buffer for longer.
 DEFAULT_STALL_TIMEOUT = 600.0
+# How long the end of a program may be held up by what it has promised to deliver.  Less than a second or two is not
+# enough for a retransmission over a long way; more would be felt by whoever waits for the program to end.
+DEFAULT_SHUTDOWN_TIMEOUT = 2.0
 # Bytes a second that a peer must take on the average of the stall timeout while something waits for it, and so many at
 # least: slower than any line that is of use, and more than a packet now and then.  Less lets somebody hold buffers with
 # less traffic; more cuts off slow radio links.

@@ -38,6 +38,22 @@ def is_all_but_done(connection: Connection) -> bool:
     return has_heard_all and fin.transmissions >= FIN_TRANSMISSIONS_BEFORE_DONE
 
 
+def is_delivering(connection: Connection) -> bool:
+    """
+    The user has closed, or half closed, and not everything has arrived.
+    """
+    if not connection.sender.eof_queued or connection.is_done:
+        return False
+    return connection.state not in (State.FIN_WAIT_2, State.LINGERING, State.CLOSED)
+
+
+def has_parted(connection: Connection) -> bool:
+    """
+    The user has closed, and our FIN has left: the peer knows.
+    """
+    return connection.is_done or (connection._discards and connection.sender.fin_seq is not None)
+
+
 def is_reset_clean(connection: Connection) -> bool:
     """
     Is the peer's RESET as good as what it has left out?

@@ -19,6 +19,7 @@ CHANGEABLE = frozenset(
         "no_delay",
         "receive_buffer",
         "send_buffer",
+        "shutdown_timeout",
         "stall_timeout",
         "target_delay",
         "user_timeout",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.base import DelayedCall
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -120,6 +120,16 @@ class SimulatedUDPPort:
 
     # Twisted's own port has this name for it, and its own protocols call it.
     loseConnection = stopListening
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """
+        Close at once: the reactor stops.
+        """
+        if self._port is not None and not self._is_closing:
+            self._is_closing = True
+            self._port.close()
+            self.reactor._ports.remove(self)
+            self._stopped()
 
     def _stopped(self) -> None:
         try:
@@ -284,6 +294,7 @@ class SimulatedReactor:
         self.simulator = host.network.simulator
         self.random = self.simulator.random
         self.running = True
+        self._is_stopping = False
         self.nameResolver: Any = HostsTable(self, {"localhost": ("127.0.0.1",), **(names or {})})
         self._calls: dict[DelayedCall, ScheduledCall] = {}
         self._ports: list[SimulatedUDPPort] = []
@@ -401,12 +412,18 @@ class SimulatedReactor:
 
     def stop(self) -> None:
         """
-        End L{run}, after the shutdown triggers.
+        End L{run}, after the shutdown triggers, and close all ports, as C{disconnectAll} of Twisted's reactors does.
         """
-        if not self.running:
+        if not self.running or self._is_stopping:
             raise error.ReactorNotRunning("Can't stop reactor that isn't running.")
+        self._is_stopping = True
+        self.addSystemEventTrigger("during", "shutdown", self._stopped)
         self.fireSystemEvent("shutdown")
-        self.running = False
+
+    def _stopped(self) -> None:
+        self.running = self._is_stopping = False
+        for port in list(self._ports):
+            port.connectionLost()
 
     def crash(self) -> None:
         """
@@ -422,11 +439,14 @@ class SimulatedReactor:
 
     def fireSystemEvent(self, eventType: str) -> None:
         """
-        Call the triggers of an event, phase by phase.
+        Call the triggers of an event, phase by phase.  The phases after C{"before"} wait for its Deferreds.
         """
-        for phase in ("before", "during", "after"):
-            for function, args, kw in self._triggers.pop((phase, eventType), []):
-                maybeDeferred(function, *args, **kw).addErrback(self._log_trigger)
+        waits = DeferredList(self._fire_phase("before", eventType))
+        waits.addCallback(lambda _: [self._fire_phase(phase, eventType) for phase in ("during", "after")])
+
+    def _fire_phase(self, phase: str, event: str) -> list[Deferred[Any]]:
+        triggers = self._triggers.pop((phase, event), [])
+        return [maybeDeferred(what, *args, **kw).addErrback(self._log_trigger) for what, args, kw in triggers]
 
     @staticmethod
     def _log_trigger(reason: Failure) -> None:

@@ -1,0 +1,111 @@
+"""
+What becomes of connections that have been closed, and still have something to deliver, when the reactor stops?
+
+A kernel goes on delivering for TCP when the process has ended; uTP ends with the process.  So the reactor's stop waits
+for them, for a bounded time: the C{shutdown_timeout} of each.
+
+It waits in the phase before C{disconnectAll} closes the sockets, beside the services of C{twist}, which stop in the
+same phase, in any order.  What they close in the same turn is therefore looked for in the next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from twisted.internet.defer import Deferred
+
+from twisted_utp import _ports
+from twisted_utp._sending import hand_over
+from twisted_utp.proto.endings import has_parted, is_delivering
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.multiplexer import Multiplexer
+    from twisted_utp.protocol import UTPProtocol
+    from twisted_utp.udp import ITrainPort
+    from twisted_utp.udp.interfaces import SendFailed
+
+# Seconds between two looks.
+_INTERVAL = 0.01
+
+_triggers: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def note_open(port: UTPProtocol) -> None:
+    """
+    It has been opened: be there when the reactor stops.
+    """
+    _ports.note_open(port)
+    reactor = port.reactor
+    add = getattr(reactor, "addSystemEventTrigger", None)  # reactors of tests may have no stop
+    if add is not None and reactor not in _triggers:
+        _triggers[reactor] = add("before", "shutdown", _stopping, reactor)
+
+
+def note_closed(port: UTPProtocol) -> None:
+    """
+    It has been closed: after the last, nothing may be left in the reactor.
+    """
+    _ports.note_closed(port)
+    reactor = port.reactor
+    if reactor in _triggers and not _ports.ports_of(reactor):
+        reactor.removeSystemEventTrigger(_triggers.pop(reactor))
+
+
+def _stopping(reactor: Any) -> Deferred[None]:
+    del _triggers[reactor]
+    return LastWords(reactor).spoken
+
+
+def say_goodbye(multiplexer: Multiplexer, port: ITrainPort, failed: SendFailed, now: int) -> None:
+    """
+    Nobody will answer the peers from now on, so tell them; those that we have said goodbye to know.
+
+    @param now: µs.
+    """
+    for connection in multiplexer.table.all():
+        if not has_parted(connection):
+            connection.abort(now=now)
+    while trains := multiplexer.poll_transmits(now=now):
+        hand_over(port, trains, failed)
+    multiplexer.poll_events()
+
+
+class LastWords:
+    """
+    What the connections of one reactor still have to deliver.
+
+    @ivar spoken: fires when there is nothing, or when the time for it is over.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.spoken: Deferred[None] = Deferred()
+        self._reactor = reactor
+        self._began = {port: port.clock() for port in _ports.ports_of(reactor)}
+        self._waiting: list[tuple[UTPProtocol, Connection]] = []
+        reactor.callLater(0, self._look)
+
+    def _look(self) -> None:
+        """
+        All are gone through only when none is left of those found before: there may be thousands.
+        """
+        self._waiting = [pair for pair in self._waiting if self._is_awaited(*pair)]
+        if not self._waiting:
+            self._waiting = [
+                (port, connection)
+                for port in self._began
+                if port.is_open
+                for connection in port.multiplexer.table.all()
+                if self._is_awaited(port, connection)
+            ]
+        if self._waiting:
+            self._reactor.callLater(_INTERVAL, self._look)
+        else:
+            self.spoken.callback(None)
+
+    def _is_awaited(self, port: UTPProtocol, connection: Connection) -> bool:
+        limit = int(connection.config.shutdown_timeout * 1_000_000)
+        if not port.is_open or port.clock() - self._began[port] >= limit:
+            return False
+        return is_delivering(connection) or getattr(connection.user_data, "is_closing", False)
