@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted_utp.proto import keepalive
+from twisted_utp.proto import gap_reminder, keepalive
 from twisted_utp.proto.config import MICROSECONDS, UTPConfig, microseconds
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
@@ -90,6 +90,7 @@ class Connection:
         "_discards",
         "_echoes",
         "_eof_announced",
+        "_gap_reminders",
         "_handshake",
         "_heard",
         "_is_done",
@@ -167,6 +168,7 @@ class Connection:
         self._handshake = Handshake(seq, is_acceptor=incoming)
         self.ack_pending = False
         self._peer_repeats = False
+        self._gap_reminders = 0  # since something came that takes a seq_nr
         self._reading_paused = False
         self._discards = False
         self._eof_announced = False
@@ -679,6 +681,7 @@ class Connection:
         DATA or FIN: what consumes a seq_nr.  All of them are acknowledged with the batch.
         """
         receiver = self.receiver
+        self._gap_reminders = 0
         seq = expand_seq(packet.seq_nr, receiver.next_seq)
         arrival = receiver.on_fin(seq) if packet.type is PacketType.FIN else receiver.on_data(seq, packet.payload)
         if arrival is Arrival.OLD:
@@ -892,6 +895,8 @@ class Connection:
         self._acks_sent += len(seqs)
         self.ack_pending = self._peer_repeats = False
         self.last_sent_at = now
+        if self.receiver.has_gap:
+            gap_reminder.arm(self, now)
 
     def _tell_writable(self) -> None:
         if self._was_full and self.sender.buffer.nbytes <= self.config.send_buffer // 2:
@@ -918,6 +923,8 @@ class Connection:
             self._on_linger_timer(now)
         if timers.expire(Timer.REORDER, now):
             self.sender.find_losses(now)
+        if timers.expire(Timer.GAP, now):
+            gap_reminder.on_timer(self)
         if timers.expire(Timer.RETRANSMISSION, now):
             user_timeout = int(self.config.user_timeout * MICROSECONDS)
             if self.sender.is_stalled(now):

@@ -145,6 +145,10 @@ ACK_NR_ALLOWED_LAG = 3
 
 # --- Acknowledgements and small writes ------------------------------------------------------------------------
 
+# While packets are missing and nothing comes, the acknowledgement is repeated after so many µs, then after twice and
+# four times as many.  More would free no more senders, and be more for one packet that somebody forges.
+GAP_REMINDER = 1_000_000
+MAX_GAP_REMINDERS = 3
 # A window that reopens by this much is worth an acknowledgement of its own.
 WINDOW_UPDATE_PACKETS = 2
 # Small packets that may be unacknowledged before further small writes are gathered.  One (Minshall) makes a

@@ -20,6 +20,7 @@ class Timer(IntEnum):
     PACING = 3
     KEEPALIVE = 4
     LINGER = 5
+    GAP = 6  # nothing has come for a while although packets are missing: say so again
 
 
 class TimerTable:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.values import Address
 
 # Those of the others are told as what they lead to: a timeout with its kind, or the packets that pacing held back.
-_TOLD_TIMERS = (Timer.CONNECT, Timer.REORDER, Timer.KEEPALIVE, Timer.LINGER)
+_TOLD_TIMERS = (Timer.CONNECT, Timer.REORDER, Timer.KEEPALIVE, Timer.LINGER, Timer.GAP)
 
 
 class Tracer(Protocol):
