@@ -2,7 +2,8 @@
 A path that is long, or loses packets: a UDP relay in a process of its own::
 
     python -m benchmarks.relays.udp_relay PORT [--server HOST] [--bind HOST]
-        [--delay SECONDS] [--loss FRACTION] [--late FRACTION] [--late-by SECONDS] [--seed N]
+        [--delay SECONDS] [--loss FRACTION] [--late FRACTION] [--late-by SECONDS] [--at-most TIMES]
+        [--seed N]
 
 Each datagram is lost with that probability, or leaves that much later, in either direction; some leave later still, and
 so behind others that came after them.  There is no bottleneck.  The line C{counts} on its standard input asks for the
@@ -20,6 +21,7 @@ import select
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +44,15 @@ class Weather:
     @ivar delay: of all, seconds.
     @ivar loss: the fraction that is lost.
     @ivar late: the fraction that is late, by another C{late_by} seconds.
+    @ivar at_most: no uTP packet is lost more often than this, however often it is sent again.  Deployed
+        stacks give a connection up after three or four losses of one packet.
     """
 
     delay: float
     loss: float
     late: float
     late_by: float
+    at_most: int
 
 
 def open_socket(host: str) -> socket.socket:
@@ -84,6 +89,7 @@ class Relay:
         # A heap by the time to leave, and then in the order of arrival.
         self._waiting: list[tuple[float, int, socket.socket, Address, bytes, int]] = []
         self._arrivals = 0
+        self._losses: Counter[bytes] = Counter()
 
     def run(self) -> None:
         """
@@ -120,6 +126,14 @@ class Relay:
             self._client[far] = source
         return self._far[source], self._server
 
+    def _may_be_lost(self, packet: bytes) -> bool:
+        """
+        Remembers packets by type and version, connection id, sequence number and size.
+        """
+        sort = packet[:1] + packet[2:4] + packet[16:18] + len(packet).to_bytes(2, "big")
+        self._losses[sort] += 1
+        return self._losses[sort] <= self._weather.at_most
+
     def _fates(self, data: bytes, size: int) -> Iterator[tuple[bytes, float]]:
         """
         The stretches of a train between those datagrams that are lost or late, and those that are late, with by how
@@ -138,11 +152,13 @@ class Relay:
             if at > start:
                 yield data[start:at], 0.0
             start = at + size
-            if drawn < weather.loss:
-                self.lost += 1
-            else:
+            if drawn >= weather.loss:
                 self.late += 1
                 yield data[at:start], weather.late_by
+            elif self._may_be_lost(data[at:start]):
+                self.lost += 1
+            else:
+                yield data[at:start], 0.0
         if start < len(data):
             yield data[start:], 0.0
 
@@ -175,9 +191,10 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--loss", type=float, default=0.0)
     parser.add_argument("--late", type=float, default=0.0)
     parser.add_argument("--late-by", type=float, default=0.001)
+    parser.add_argument("--at-most", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(words)
-    weather = Weather(options.delay, options.loss, options.late, options.late_by)
+    weather = Weather(options.delay, options.loss, options.late, options.late_by, options.at_most)
     relay = Relay((options.server, options.port), options.bind, weather, random.Random(options.seed))
 
     def answer(line: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bittorrent.metainfo import Metainfo
 from harness.client import Client, Start, Torrent, wait_until
-from harness.network import DELAY, LATE, LATE_BY, LOSS, OURS, THEIRS, Address, Network
+from harness.network import DELAY, LATE, LATE_BY, LOSS, LOST_AT_MOST, OURS, THEIRS, Address, Network
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = CHECKOUT / "examples"
@@ -143,9 +143,10 @@ class Exchange:
         if self._case.path == "clean":
             return server
         options = ["--server", server[0], "--bind", host, "--delay", DELAY, "--loss", LOSS, "--late", LATE]
+        options += ["--late-by", LATE_BY, "--at-most", LOST_AT_MOST]
         relay = self._start(
-            *self._network.path.enter, sys.executable, "-m", "benchmarks.relays.udp_relay",
-            server[1], *options, "--late-by", LATE_BY, stdin=subprocess.PIPE, env={"PYTHONPATH": str(CHECKOUT)},
+            *self._network.path.enter, sys.executable, "-m", "benchmarks.relays.udp_relay", server[1], *options,
+            stdin=subprocess.PIPE, env={"PYTHONPATH": str(CHECKOUT)},
         )  # fmt: skip
         self._relays.append(relay)
         return host, relay.wait_for_event("listening")["port"]

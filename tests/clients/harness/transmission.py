@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.client import Client, Start, Torrent
-from harness.network import Address, Network, dial, free_port
+from harness.network import Address, Network, free_port
 from harness.tracker import Tracker
+from harness.web import post
 
 _DOWNLOAD_WAIT, _DOWNLOADING, _SEEDING = 3, 4, 6
 
@@ -111,13 +112,8 @@ class Transmission(Client):
         return arguments
 
     def _post(self, request: dict[str, object]) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._control)
-        connection.sock = dial(self._network.theirs, ("127.0.0.1", self._control))
-        try:
-            headers = {"X-Transmission-Session-Id": self._session}
-            connection.request("POST", "/transmission/rpc", json.dumps(request), headers)
-            answer = connection.getresponse()
-            self._session = answer.headers.get("X-Transmission-Session-Id", self._session)
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        word = {"X-Transmission-Session-Id": self._session}
+        body = json.dumps(request).encode()
+        status, headers, said = post(self._network.theirs, self._control, "/transmission/rpc", body, word)
+        self._session = headers.get("X-Transmission-Session-Id", self._session)
+        return status, said

@@ -1,0 +1,16 @@
+"""
+Does qBittorrent exchange torrents with us?
+"""
+
+from __future__ import annotations
+
+from harness.qbittorrent import QBittorrent
+
+CLIENT = QBittorrent
+
+
+def test_exchange(exchanged, case):
+    """
+    16 MB, by uTP alone.
+    """
+    exchanged(case)
