@@ -13,6 +13,7 @@ REASONS = {
     "needs root",
     "runs all tests",
     "needs another program",
+    "takes a quarter of an hour",
 }
 
 

@@ -17,6 +17,7 @@ from twisted_utp.proto.constants import EXTENSION_BITS_SIGNATURE, MAX_WAITING_AN
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
+from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
 from twisted_utp.testing import Ends, Pair, RawPeer
 from twisted_utp.testing.node import Record
@@ -138,6 +139,19 @@ def test_nobody_gets_more_bytes_than_he_sent(accepting: bool, backlog: int) -> N
             sent[transmit.address] += len(transmit.payload)
             assert sent[transmit.address] <= received[transmit.address]
     assert sum(sent.values()) > 10_000
+
+
+def test_settings_wait_for_the_peer() -> None:
+    """An application that changes its settings before the peer has shown itself does not make us send to it."""
+    mux = Multiplexer(UTPConfig(early_byte=True), rng=Random(1))
+    mux.accepting = True
+    mux.receive_datagrams([Datagram(syn(Random(2)), ("192.0.2.1", 6881))], now=SECOND)
+    ((connection, _),) = mux.poll_events()
+    assert len(mux.poll_transmits(now=SECOND)) == 1
+    reconfigure(connection, {"receive_buffer": 8 << 20, "keepalive": 3}, now=2 * SECOND)
+    assert mux.poll_transmits(now=2 * SECOND) == []
+    mux.handle_timeout(now=20 * SECOND)
+    assert mux.poll_transmits(now=20 * SECOND) == []
 
 
 # --- Forgeries ----------------------------------------------------------------------------------------------------

@@ -307,7 +307,9 @@ class Connection:
         There may be more room for the peer than it knows, or for the user.
         """
         self._was_full = self._was_full or self.is_write_full()
-        if self.state is not State.CLOSED and self.receiver.is_window_update_due(self.sender.mss):
+        # Who has not shown himself is told in the first packet that he is sent.
+        is_there = self.state is not State.CLOSED and self.sender.is_confirmed
+        if is_there and self.receiver.is_window_update_due(self.sender.mss):
             self.ack_pending = True
         self._mux.mark_ready(self)
 
@@ -327,7 +329,7 @@ class Connection:
         """
         self._keepalive = microseconds(self.config.but(keepalive=seconds).keepalive)
         self._asked = 0
-        if self.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
+        if self.sender.is_confirmed and self.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
             keepalive.arm(self, now)
             self._mux.reschedule(self)
 
