@@ -196,6 +196,38 @@ def test_a_blind_flood_of_resets(exchange: type[Exchange]) -> None:
     assert peer.mux.stats.challenges_sent <= 1
 
 
+# --- Dials --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_punching", [False, True])
+def test_a_forged_crossing_syn_ends_no_dial(exchange: type[Exchange], is_punching: bool) -> None:
+    """SYNs in the name of whom we dial are answered, and the dial goes on: the real answer opens the connection."""
+    peer = exchange(UTPConfig(backlog=4), accepting=False)
+    connection = peer.mux.connect(peer.address, now=peer.now, is_punching=is_punching)
+    (syn,) = peer.flush()
+    for number in range(10):
+        peer.syn(id=syn.connection_id + 10 * number + 7 & 0xFFFF, seq=0)
+    assert connection.state is State.SYN_SENT and peer.mux.snapshot().half_open <= 4
+    peer.id, peer.seq, peer.ack = syn.connection_id, 2000, syn.seq_nr
+    peer.state()
+    assert connection.state is State.ESTABLISHED
+    peer.data(b"real")
+    assert peer.received == b"real"
+    peer.wait(100 * SECOND)
+    assert peer.mux.snapshot().half_open == 0
+
+
+def test_a_crossing_syn_opens_the_dial(exchange: type[Exchange]) -> None:
+    """When its sender is proved: one connection, on the peer's id."""
+    peer = exchange(accepting=False)
+    connection = peer.mux.connect(peer.address, now=peer.now)
+    peer.flush()
+    assert peer.accept(id=connection.recv_id + 100 & 0xFFFF, seq=0) is connection
+    peer.data(b"x")
+    assert peer.received == b"x" and len(peer.mux) == 1
+    assert peer.mux.snapshot().half_open == 0
+
+
 # --- Packets without an echo --------------------------------------------------------------------------------------
 
 

@@ -283,12 +283,12 @@ def test_keepalive(listener: Listener) -> None:
 
 
 def test_two_who_dial_each_other(exchange: Any, check_traced: Any) -> None:
-    """The one whose SYN loses becomes the acceptor, in one trace."""
+    """The one whose SYN loses becomes the acceptor, in one trace, when the other is proved."""
     peer = exchange(accepting=False)
     listener = peer.mux.tracer = Listener(check_traced)
     connection = peer.mux.connect(peer.address, now=peer.now)
     peer.flush()
-    peer.syn(id=0 if connection.recv_id else 1, seq=1)
+    peer.accept(id=0 if connection.recv_id else 1, seq=1)
     assert listener.names().count("connection_started") == 1
     assert {"old": "SYN_SENT", "new": "SYN_RECEIVED"} in listener.of("state_updated")
 

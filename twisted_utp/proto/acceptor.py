@@ -14,12 +14,13 @@ from twisted_utp.proto import rebinding
 from twisted_utp.proto.admission import Admission, Gate
 from twisted_utp.proto.census import host_prefix
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK
+from twisted_utp.proto.constants import EXTENSION_BITS_SIZE, HEADER_SIZE, SEQ_MASK
 from twisted_utp.proto.half_open import HalfOpen
 from twisted_utp.proto.handshake import syn_ack
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.seqnum import timestamp_diff
+from twisted_utp.proto.states import State
 from twisted_utp.proto.syn_cookies import Cookie
 from twisted_utp.proto.values import Address
 
@@ -72,7 +73,8 @@ class Acceptor:
             return None
         for ours in port.table.dialling.get(address, ()):
             if ours.is_punching or not port.accepting:
-                return self._on_crossing_syn(ours, syn, received_at, now)
+                self._on_crossing_syn(ours, syn, received_at, now)
+                return None
         if not port.accepting and address[0] not in self.punching:
             self._refuse(syn, address, now)
             return None
@@ -129,28 +131,43 @@ class Acceptor:
         """
         port = self._port
         connection = port.new_incoming(syn, address, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
-        self._accept_unproven(connection, syn, received_at, now)
+        self.gate.census.half_open += 1
+        connection.accept(syn, received_at, now)
+        port.table.add(connection)
         return connection
 
-    def _on_crossing_syn(self, ours: Connection, syn: Packet, received_at: int, now: int) -> Connection | None:
+    def _on_crossing_syn(self, ours: Connection, syn: Packet, received_at: int, now: int) -> None:
         """
         The two of us dial each other (BEP-55), and one of the two SYNs should win: the one with the smaller seq_nr, on
         both sides alike.  The seq_nr does not change when a SYN is repeated with another id.
+
+        Anybody can send such a SYN in the peer's name, so our own dial goes on until somebody proves that he got the
+        answer.
         """
         if ours.syn_key < (syn.seq_nr, syn.connection_id):
-            return None  # the peer will answer ours
+            return  # the peer will answer ours
+        if self.gate.census.half_open >= self._port.config.backlog:
+            return
+        half = HalfOpen(syn, ours.sender.next_seq & SEQ_MASK, ours.writer.clock_offset, now)
+        half.crossing = ours
+        self._half_open.add(ours.address, syn.connection_id + 1 & SEQ_MASK, half)
+        self.gate.census.half_open += 1
+        self._answer(half, syn, ours.address, received_at, now)
+
+    def _open_crossing(self, ours: Connection, syn: Packet, nbytes: int, now: int) -> Connection | None:
+        """
+        The peer's SYN has won: our dial becomes the connection that it opens.
+        """
+        if ours.state is not State.SYN_SENT:
+            return None
         self._port.stats.connections_accepted += 1
         if ours.trace is not None:
             ours.trace.accepted(now, syn)
         self.stop_punching(ours)
         self._port.table.drop(ours)
-        self._accept_unproven(ours, syn, received_at, now)
+        ours.accept_proven(syn, nbytes, now)
+        self._port.table.add(ours)
         return ours
-
-    def _accept_unproven(self, connection: Connection, syn: Packet, received_at: int, now: int) -> None:
-        self.gate.census.half_open += 1
-        connection.accept(syn, received_at, now)
-        self._port.table.add(connection)
 
     def _refuse(self, syn: Packet, address: Address, now: int, *, in_silence: bool = False) -> None:
         self._port.stats.syns_refused += 1
@@ -194,16 +211,19 @@ class Acceptor:
                 self._drop_half_open(address, packet.connection_id)
             return None
         self._drop_half_open(address, packet.connection_id)
-        if self.gate.is_full(address, self._port.config, self._port.table):
-            self._refuse(packet, address, now, in_silence=self._port.config.refuse_silently)
-            return None
         syn = Packet(
             PacketType.SYN,
             packet.connection_id - 1 & SEQ_MASK,
             seq_nr=half.syn_seq,
             extension_bits=half.extension_bits,
         )
-        return self._open(syn, Cookie(half.first_seq, half.clock_offset), half.answers, packet, address, now)
+        nbytes = half.answers * _syn_ack_size(syn)
+        if half.crossing is not None:
+            return self._open_crossing(half.crossing, syn, nbytes, now)
+        if self.gate.is_full(address, self._port.config, self._port.table):
+            self._refuse(packet, address, now, in_silence=self._port.config.refuse_silently)
+            return None
+        return self._open(syn, Cookie(half.first_seq, half.clock_offset), nbytes, packet, address, now)
 
     def _drop_half_open(self, address: Address, recv_id: int) -> None:
         self._half_open.drop(address, recv_id)
@@ -220,17 +240,18 @@ class Acceptor:
         if admission is not Admission.OPEN:
             self._refuse(packet, address, now, in_silence=admission is Admission.SILENCE)
             return None
-        connection = self._open(*proven, 1, packet, address, now)
+        syn, cookie = proven
+        connection = self._open(syn, cookie, _syn_ack_size(syn), packet, address, now)
         self._port.stats.cookies_proven += connection is not None
         return connection
 
     def _open(
-        self, syn: Packet, cookie: Cookie, answers: int, packet: Packet, address: Address, now: int
+        self, syn: Packet, cookie: Cookie, nbytes: int, packet: Packet, address: Address, now: int
     ) -> Connection | None:
         """
         The peer has proved its address, by C{packet}.
 
-        @param answers: SYN-ACKs that it was sent.
+        @param nbytes: of the SYN-ACKs that it was sent.
         """
         port = self._port
         if not port.accepting and address[0] not in self.punching:
@@ -238,7 +259,7 @@ class Acceptor:
             return None
         connection = port.new_incoming(syn, address, cookie.first_seq, cookie.clock_offset, now)
         port.table.add(connection)
-        connection.accept_proven(syn, answers * (HEADER_SIZE + 10 * is_from_ours(syn)), now)
+        connection.accept_proven(syn, nbytes, now)
         return connection
 
     def expire(self, now: int) -> None:
@@ -324,3 +345,10 @@ class Acceptor:
             waiting.remove(connection)
             if not waiting:
                 del self.punching[connection.address[0]]
+
+
+def _syn_ack_size(syn: Packet) -> int:
+    """
+    Bytes of our answer.
+    """
+    return HEADER_SIZE + EXTENSION_BITS_SIZE * is_from_ours(syn)

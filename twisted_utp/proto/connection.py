@@ -362,16 +362,19 @@ class Connection:
 
     def accept_proven(self, syn: Packet, nbytes: int, now: int) -> None:
         """
-        Become the acceptor of a SYN whose sender has proved its address.
+        Become the acceptor of a SYN whose sender has proved its address; maybe while we were dialling it.
 
         @param nbytes: bytes of the SYN-ACKs that it was sent.
         """
         self._take_syn(syn)
-        self._handshake.nbytes = nbytes
-        self.sender.withhold(self.writer.clock_offset)
+        self._handshake.nbytes += nbytes
+        self._handshake.syn_timestamps = ()
+        self.timers.clear(Timer.CONNECT)
+        if self.incoming:  # nobody could make us dial his victim
+            self.sender.withhold(self.writer.clock_offset)
         self._move(Input.PEER_CONFIRMED, now)
         keepalive.arm(self, now)
-        self._emit(Connected(incoming=True))
+        self._emit(Connected(incoming=self.incoming))
 
     def _take_syn(self, syn: Packet) -> None:
         self._handshake.on_syn(syn)
@@ -383,8 +386,8 @@ class Connection:
 
     def accept(self, syn: Packet, received_at: int, now: int) -> None:
         """
-        Become the acceptor of a SYN, which was not seen before, though its sender has proved nothing yet: two peers
-        dial each other, or the C{early_byte} setting asks for it.
+        Become the acceptor of a SYN, which was not seen before, though its sender has proved nothing yet: the
+        C{early_byte} setting asks for it.
         """
         self._take_syn(syn)
         self.sender.is_confirmed = False

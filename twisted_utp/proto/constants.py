@@ -37,6 +37,9 @@ MAX_EXTENSIONS = 12
 EXTENSION_BITS_SIGNATURE = 0x74777574 << 32
 EXTENSION_BITS_SIGNATURE_MASK = 0xFFFFFFFF << 32
 
+# Next, length, and eight bytes.
+EXTENSION_BITS_SIZE = 10
+
 # An extension's length is one byte, and masks go out in multiples of four (ethereum/utp and nim reject others).
 MAX_SACK_BYTES = 252
 # Peers that are not ours never have more than ~1000 packets out of order, and 128 bytes say it all.

@@ -7,9 +7,14 @@ A L{HalfOpen} is some three hundred bytes with all that refers to it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted_utp.proto.constants import HALF_OPEN_GUESSES, SEQ_MASK, UNCONFIRMED_TIMEOUT
 from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.values import Address
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
 
 Key = tuple[Address, int]
 
@@ -23,9 +28,19 @@ class HalfOpen:
     @ivar clock_offset: what is added to our clock in the packets of this connection, see L{twisted_utp.proto.echo}.
     @ivar expires_at: when it is forgotten, µs.
     @ivar answers: SYN-ACKs sent.
+    @ivar crossing: our own dial of the same peer, which takes the connection when the peer is proved; else L{None}.
     """
 
-    __slots__ = ("_guesses", "answers", "clock_offset", "expires_at", "extension_bits", "first_seq", "syn_seq")
+    __slots__ = (
+        "_guesses",
+        "answers",
+        "clock_offset",
+        "crossing",
+        "expires_at",
+        "extension_bits",
+        "first_seq",
+        "syn_seq",
+    )
 
     def __init__(self, syn: Packet, first_seq: int, clock_offset: int, now: int) -> None:
         self.syn_seq = syn.seq_nr
@@ -34,6 +49,7 @@ class HalfOpen:
         self.clock_offset = clock_offset
         self.expires_at = now + UNCONFIRMED_TIMEOUT
         self.answers = 0
+        self.crossing: Connection | None = None
         self._guesses = 0
 
     def is_proven_by(self, packet: Packet) -> bool:
