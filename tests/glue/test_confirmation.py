@@ -21,8 +21,10 @@ def test_a_cancelled_dial_leaves_no_protocol(machines: Any) -> None:
     dial.cancel()
     assert isinstance(machines.failure(dial), ConnectingCancelledError)
     machines.advance(1)
-    assert port.factory.addresses == [] == port.factory.built
+    assert port.stats().connections == 0
+    machines.advance(61)
     assert (port.stats().half_open, port.stats().connections) == (0, 0)
+    assert port.factory.addresses == [] == port.factory.built
 
 
 def test_none_is_a_connection_that_is_lost(machines: Any) -> None:

@@ -26,6 +26,7 @@ from twisted_utp.proto.constants import (
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
     SAMPLE_INTERVAL,
     SEQ_MASK,
+    UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.delay import OneWayDelay, is_delay_sample
 from twisted_utp.proto.mtu import MtuDiscovery
@@ -735,6 +736,11 @@ class Sender:
             else:
                 self._blocked_at = 0
                 timers.clear(Timer.RETRANSMISSION)
+            return
+        if not self.is_confirmed:
+            # An early byte is sent once, or whoever forges SYNs makes us send seven times their bytes.  The connection
+            # ends before this, unless its peer is heard of, and then the timer is set anew.
+            timers.set(Timer.RETRANSMISSION, now + UNCONFIRMED_TIMEOUT)
             return
         rto = self.rtt.rto if self.peer_window > 0 else min(self.rtt.rto, MAX_ZERO_WINDOW_RTO)
         timeout = max(self._progress_at, self._restarted_at) + rto

@@ -35,8 +35,8 @@ LONG_ENOUGH = 4_000
 TOO_LONG = 300_000
 # Applications of strangers' connections that do something; those of the others wait for what comes.
 BUSY_STRANGERS = 30
-# With early_byte a forged SYN is answered with one byte more, which is repeated for a minute.
-EARLY_BYTE_FACTOR = 10
+# With early_byte a forged SYN is answered with a SYN-ACK and a packet of one byte.
+EARLY_BYTE_FACTOR = 3
 # One guess in 65,536 is right, so once in a long time one of a session's strangers gets in; three never do.
 LUCKY_GUESSES = 2
 # An end wakes up at most so often while nothing arrives.
