@@ -77,13 +77,16 @@ _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.CONNECT_TIMED_OUT: error.TimeoutError,
     LossReason.UNREACHABLE: lambda: error.NoRouteError(EHOSTUNREACH, os.strerror(EHOSTUNREACH)),
     LossReason.FORGED: UTPPeerForged,
+    LossReason.FAULT: error.ConnectionLost,
 }
 
 
-def loss_exception(event: ConnectionLost) -> Exception:
+def loss_exception(event: ConnectionLost) -> BaseException:
     """
-    What C{connectionLost}, or the C{Deferred} of a connect that failed, is to be told.
+    What C{connectionLost}, or the C{Deferred} of a connect that failed, is to be told: of a fault, what was raised.
     """
+    if event.fault is not None:
+        return event.fault
     if event.reason is LossReason.RESET:
         return UTPConnectionReset(event.close_code)
     if event.reason is LossReason.DONE and event.close_code:

@@ -374,8 +374,12 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         The UDP port closes under us, or because nobody needs it.
         """
+        was_ours, self._closing = self._closing, True
         self._cancel_calls()
         unwatch(self.reactor, self._timer)
+        read = None if was_ours else getattr(self._port, "doRead", None)
+        if read is not None:
+            guarded("reading what came before the end", read)
         guarded("closing the UDP port", say_goodbye, self.multiplexer, self._port, self._send_failed, self.clock())
         self._port = None
         note_closed(self)
@@ -395,7 +399,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._cancel_calls()
         if self.other is not None:
             _sharing.stop(self.other)
-        if not self._closing:
+        self._closing = was_ours
+        if not was_ours:
             self._tell_closed()
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
@@ -605,6 +610,11 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._timer.clear()
             self._timer.arm(int(_REST * 1_000_000), 0)  # whatever the time is
 
+    def _log_faults(self) -> None:
+        faults, self.multiplexer.faults = self.multiplexer.faults, []
+        if self._faults.is_time():
+            _log.failure("uTP: unhandled error, no connection can be made", Failure(faults[0]))
+
     def _connection_failed(self, connection: Connection) -> None:
         """
         What was raised is one connection's, and ends that one.  To be called while it is handled.
@@ -650,6 +660,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         Tell everyone what happened to their connections.
         """
         while True:
+            if self.multiplexer.faults:
+                self._log_faults()
             resumed = self._resumed
             events = self.multiplexer.poll_events()
             if not events and not resumed:

@@ -252,6 +252,9 @@ class UTPTransport(Settable):
 
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
+        if event.fault is not None:
+            self.failed(Failure(event.fault))
+            return
         if event.reason is LossReason.DONE and not self._aborting:
             if self._held:
                 self._held.append(event)  # a clean end comes after the data

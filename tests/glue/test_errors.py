@@ -24,6 +24,7 @@ EXPECTED = {
     LossReason.UNREACHABLE: error.NoRouteError,
     LossReason.FORGED: UTPPeerForged,
     LossReason.VANISHED: UTPPeerVanished,
+    LossReason.FAULT: error.ConnectionLost,
 }
 
 
@@ -40,6 +41,12 @@ def test_they_are_what_twisted_raises() -> None:
     assert issubclass(UTPConnectionTimedOut, error.ConnectionLost)
     assert issubclass(UTPConnectionTimedOut, error.TimeoutError)
     assert issubclass(UTPPeerVanished, UTPConnectionTimedOut)
+
+
+def test_fault() -> None:
+    """Whose controller raised hears what."""
+    fault = SystemExit(3)
+    assert loss_exception(ConnectionLost(LossReason.FAULT, fault=fault)) is fault
 
 
 def test_close_code() -> None:

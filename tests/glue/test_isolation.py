@@ -13,8 +13,11 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from twisted_utp import UTPClientEndpoint, UTPProtocol, UTPServerEndpoint
+from twisted_utp import UTPClientEndpoint, UTPConfig, UTPConnectionReset, UTPProtocol, UTPServerEndpoint
+from twisted_utp.proto.congestion import base
+from twisted_utp.proto.congestion.ledbat import Ledbat
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
+from twisted_utp.testing.loss import RandomLoss
 
 FAULTS = [ZeroDivisionError, SystemExit, KeyboardInterrupt]
 PROGRAM = Path(__file__).parent / "faults.py"
@@ -324,6 +327,100 @@ def test_sharing_with_one_that_does_not_start(machines: Any) -> None:
         port.protocol.share_with(failing)
     port.protocol.share_with(other)
     assert port.protocol.other is other
+
+
+# --- Congestion controllers ----------------------------------------------------------------------------------------
+
+
+class Broken(Ledbat):
+    """Raises in one place, once it is told to."""
+
+    where, error = "", Exception
+
+    def _at(self, place: str) -> None:
+        if place == self.where:
+            raise self.error(place)
+
+    def __init__(self, *, mss: int, target_delay: int) -> None:
+        self._at("__init__")
+        super().__init__(mss=mss, target_delay=target_delay)
+
+    def on_ack(self, *, now: int, sample: Any) -> None:
+        self._at("on_ack")
+        super().on_ack(now=now, sample=sample)
+
+    def on_idle(self, *, now: int, timeouts: int) -> None:
+        self._at("on_idle")
+        super().on_idle(now=now, timeouts=timeouts)
+
+    def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:
+        self._at("on_timeout")
+        super().on_timeout(now=now, bytes_in_flight=bytes_in_flight)
+
+    @property
+    def in_slow_start(self) -> bool:
+        self._at("in_slow_start")
+        return super().in_slow_start
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A controller of that name, for this test."""
+    monkeypatch.setattr(base, "_registry", dict(base._registry))
+
+    class OfThisTest(Broken):
+        pass
+
+    base.register_congestion_controller("broken", OfThisTest)
+    return OfThisTest
+
+
+@pytest.mark.parametrize("error", FAULTS)
+@pytest.mark.parametrize("where", ["__init__", "on_ack", "on_idle", "on_timeout", "in_slow_start"])
+def test_controller(
+    machines: Any, innocents: Any, logged: Any, broken: Any, where: str, error: type[BaseException]
+) -> None:
+    """What a congestion controller raises ends the connection that it serves, with that; the peer gets a RESET."""
+    owner = innocents.clients[0].transport._owner
+    config = UTPConfig(congestion="broken")
+    if where == "__init__":
+        broken.where, broken.error = where, error
+        failure = machines.failure(owner.connect(machines.Building(), machines.SERVER, 9000, config))
+        assert type(failure) is error
+        innocents.assert_unharmed()
+        return
+    culprit = machines.result(owner.connect(machines.Building(), machines.SERVER, 9000, config))
+    machines.advance(1)
+    culprit.transport.write(bytes(20_000))
+    machines.advance(30)
+    peer = innocents.port.factory.built[-1]
+    broken.where, broken.error = where, error
+    if where == "on_timeout":
+        machines.there.loss = RandomLoss(1.0)
+    culprit.transport.write(bytes(20_000))
+    machines.advance(5)
+    machines.there.loss = None
+    machines.advance(30)
+    assert culprit.reason.check(error) and culprit.calls.count("lost") == 1
+    assert [type(one) for one in logged] == [error]
+    assert peer.calls.count("lost") == 1
+    innocents.assert_unharmed()
+
+
+@pytest.mark.parametrize("error", FAULTS)
+def test_controller_of_accepted_connections(
+    machines: Any, innocents: Any, logged: Any, broken: Any, error: type[BaseException]
+) -> None:
+    """One that cannot be made refuses the peers that come; the log says why, and not each time."""
+    innocents.port.change_settings(congestion="broken")
+    broken.where, broken.error = "__init__", error
+    for _ in range(3):
+        client = machines.connect()
+        machines.advance(0.1)
+        assert client.reason.check(UTPConnectionReset)
+    assert [type(one) for one in logged] == [error]
+    innocents.port.change_settings(congestion="ledbat")
+    innocents.assert_unharmed()
 
 
 # --- What belongs to no connection ---------------------------------------------------------------------------------

@@ -125,14 +125,21 @@ class Acceptor:
         )
         return self._port.answer(address, payload, is_syn_ack=True)
 
-    def _open_early(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection:
+    def _open_early(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         """
         The C{early_byte} setting wants the application to speak to a peer that may not be there.
         """
         port = self._port
         connection = port.new_incoming(syn, address, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
+        if connection is None:
+            self._refuse(syn, address, now)
+            return None
         self.gate.census.half_open += 1
-        connection.accept(syn, received_at, now)
+        try:
+            connection.accept(syn, received_at, now)
+        except BaseException as fault:  # a tracer's
+            port.failed(connection, fault, now)
+            return None
         port.table.add(connection)
         return connection
 
@@ -165,7 +172,11 @@ class Acceptor:
             ours.trace.accepted(now, syn)
         self.stop_punching(ours)
         self._port.table.drop(ours)
-        ours.accept_proven(syn, nbytes, now)
+        try:
+            ours.accept_proven(syn, nbytes, now)
+        except BaseException as fault:  # a tracer's
+            self._port.failed(ours, fault, now)
+            return None
         self._port.table.add(ours)
         return ours
 
@@ -258,8 +269,15 @@ class Acceptor:
             self._refuse(packet, address, now)  # who listened has stopped meanwhile
             return None
         connection = port.new_incoming(syn, address, cookie.first_seq, cookie.clock_offset, now)
+        if connection is None:
+            self._refuse(packet, address, now)
+            return None
         port.table.add(connection)
-        connection.accept_proven(syn, nbytes, now)
+        try:
+            connection.accept_proven(syn, nbytes, now)
+        except BaseException as fault:  # a tracer's
+            port.failed(connection, fault, now)
+            return None
         return connection
 
     def expire(self, now: int) -> None:

@@ -286,6 +286,23 @@ class Connection:
             self._send_reset(now)
         self._end(Input.ABORT, LossReason.ABORTED, now)
 
+    def fail(self, fault: BaseException, now: int) -> None:
+        """
+        Something that is not ours, a congestion controller or a tracer, has raised.  That ends this connection, with a
+        RESET for the peer, and no other: there is no telling how far it got.
+        """
+        if self.state is State.CLOSED:
+            return
+        trace, self.trace, self.sender.trace = self.trace, None, None
+        if self.state is not State.SYN_SENT:
+            self._send_reset(now)
+        self._end(Input.ABORT, LossReason.FAULT, now, fault)
+        if trace is not None:
+            try:
+                trace.emit(now, "connection_closed", reason=LossReason.FAULT.name.lower())
+            except BaseException:
+                return  # it is what failed
+
     def pause_reading(self) -> None:
         """
         Hold what arrives: no L{DataReceived} and no L{EndOfStream} until L{resume_reading}; the window that the
@@ -799,23 +816,24 @@ class Connection:
         close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
         self._mux.send_control(self, self.writer.reset(self.sender.next_seq, close_code, now), now)
 
-    def _finish(self, reason: LossReason) -> None:
+    def _finish(self, reason: LossReason, fault: BaseException | None = None) -> None:
         if not self._is_done:  # the user is told once
             self._is_done = True
             self._mux.on_done(self)
-            self._emit(ConnectionLost(reason, self.peer_close_code))
+            self._emit(ConnectionLost(reason, self.peer_close_code, fault))
 
-    def _end(self, why: Input, reason: LossReason, now: int) -> None:
-        self._finish(reason)
-        self._move(why, now)
+    def _end(self, why: Input, reason: LossReason, now: int, fault: BaseException | None = None) -> None:
+        self._finish(reason, fault)
+        old, self.state = self.state, TRANSITIONS[self.state][why]
         self.timers.clear_all()
         self.sender.buffer.clear()
         self.sender.board.clear()
         self.receiver.clear()
         self.ack_pending = False
-        if self.trace is not None:
-            self.trace.closed(now, reason)
         self._mux.remove(self)
+        if self.trace is not None:
+            self._trace_move(old, now)
+            self.trace.closed(now, reason)
 
     @property
     def is_done(self) -> bool:
@@ -986,10 +1004,13 @@ class Connection:
             self.trace.emit(now, "packet_dropped", reason=why)
 
     def _move(self, what: Input, now: int) -> None:
-        old = self.state
-        self.state = TRANSITIONS[old][what]
+        old, self.state = self.state, TRANSITIONS[self.state][what]
         if self.trace is not None:
-            self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
+            self._trace_move(old, now)
+
+    def _trace_move(self, old: State, now: int) -> None:
+        assert self.trace is not None
+        self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
 
     def _emit(self, event: Event) -> None:
         self._mux.emit(self, event)

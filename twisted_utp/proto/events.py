@@ -24,6 +24,7 @@ class LossReason(Enum):
     REFUSED = "connection refused"
     CONNECT_TIMED_OUT = "no answer to SYN"
     UNREACHABLE = "no way leads to the peer"
+    FAULT = "a congestion controller or a tracer raised"
     FORGED = "the peer acknowledged what it was never sent"
 
 
@@ -67,10 +68,12 @@ class ConnectionLost:
 
     @ivar reason: why.
     @ivar close_code: libtorrent's close reason (extension 3), 0 when the peer gave none.
+    @ivar fault: what was raised, when that is the reason.
     """
 
     reason: LossReason
     close_code: int = 0
+    fault: BaseException | None = None
 
 
 Event = Connected | DataReceived | EndOfStream | Writable | ConnectionLost

@@ -11,6 +11,9 @@ after it has asked something of a connection::
     deadline = multiplexer.poll_timeout()                       # one timer for the whole port
 
 Nothing that arrives raises, and nothing that arrives makes it hold more than its configuration allows.
+
+What is not ours, congestion controllers and tracers, may raise: that ends the connection that it serves
+(L{LossReason.FAULT <twisted_utp.proto.events.LossReason>}), and the others of the same batch do not notice.
 """
 
 from __future__ import annotations
@@ -59,6 +62,9 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.admission import Gate
 
+# What was raised and belongs to no connection: enough to know what is wrong.
+_MAX_FAULTS = 16
+
 # The deadline heap may hold this many outdated entries for each connection before it is rebuilt.
 _STALE_FACTOR = 2
 _STALE_FREE = 64
@@ -75,6 +81,7 @@ class Multiplexer:
     @ivar stats: what the port counts.
     @ivar table: the connections by their ids.
     @ivar acceptor: answers SYNs and strays.
+    @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
 
     def __init__(self, config: UTPConfig | None = None, *, rng: Random, tracer: Tracer | None = None) -> None:
@@ -89,6 +96,7 @@ class Multiplexer:
         self.stats = PortCounters()
         self.table = ConnectionTable(rng)
         self.acceptor = Acceptor(self, rng)
+        self.faults: list[BaseException] = []
         self._rng = rng
         self._connections = self.table.by_key
         self._ready: dict[Connection, None] = {}
@@ -192,9 +200,12 @@ class Multiplexer:
             else:
                 self._receive_single(datagram, touched, foreign, now)
         for connection in touched:
-            connection.finish_batch(now)
-            if connection.trace is not None:
-                connection.trace.metrics(now)
+            try:
+                connection.finish_batch(now)
+                if connection.trace is not None:
+                    connection.trace.metrics(now)
+            except BaseException as fault:
+                self.failed(connection, fault, now)
             self.reschedule(connection)
         return foreign
 
@@ -212,7 +223,11 @@ class Multiplexer:
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         if connection is None:
             return None
-        payload = take_single(connection, data, datagram.received_at or now, now)
+        try:
+            payload = take_single(connection, data, datagram.received_at or now, now)
+        except BaseException as fault:
+            self.failed(connection, fault, now)
+            return None
         if not payload:
             return None
         stats = self.stats
@@ -235,7 +250,7 @@ class Multiplexer:
                 connection = self._connections.get((datagram.address, quote.connection_id))
             elif quote is not None:
                 connection = self.table.sending_with(datagram.address, quote.connection_id)
-            if quote is None or connection is None or not quote.tell(connection, now):
+            if quote is None or connection is None or not self._tell_quote(quote, connection, now):
                 self.stats.icmp_ignored += 1
                 continue
             if datagram.obstacle is Obstacle.TOO_BIG:
@@ -305,8 +320,11 @@ class Multiplexer:
                     break
                 del ready[connection]
                 limit = min(len(transmits) + share, max_transmits)
-                if connection.poll_transmits(transmits, limit, max_segments, max_bytes, now):
-                    ready[connection] = None
+                try:
+                    if connection.poll_transmits(transmits, limit, max_segments, max_bytes, now):
+                        ready[connection] = None
+                except BaseException as fault:
+                    self.failed(connection, fault, now)
                 self.reschedule(connection)
         self._count_sent(transmits)
         return transmits
@@ -320,7 +338,11 @@ class Multiplexer:
         """
         if self._outbox or self._events or len(self._ready) != 1:
             return None
-        transmit = next_single(connection, now)
+        try:
+            transmit = next_single(connection, now)
+        except BaseException as fault:
+            self.failed(connection, fault, now)
+            return None
         if transmit is None:
             return None
         self._ready.clear()
@@ -357,7 +379,14 @@ class Multiplexer:
         start = 0
         for train in trains:
             end = min(start + train.count * size, len(data))
-            if connection.on_train(train, end - start - train.count * HEADER_SIZE, datagram.received_at or now, now):
+            try:
+                is_taken = connection.on_train(
+                    train, end - start - train.count * HEADER_SIZE, datagram.received_at or now, now
+                )
+            except BaseException as fault:
+                self.failed(connection, fault, now)
+                return
+            if is_taken:
                 self.stats.datagrams_received += train.count
                 self.stats.trains_received += 1
                 touched[connection] = None
@@ -392,25 +421,29 @@ class Multiplexer:
             self._trace_drop(now, address, data[2] << 8 | data[3], str(error))
             return
         received_at = datagram.received_at or now
-        if packet.type is PacketType.SYN:
-            connection = self.acceptor.on_syn(packet, address, received_at, now)
-        elif packet.type is PacketType.RESET:
-            self._on_reset(packet, address, now)
-            return
-        else:
-            connection = self._connections.get((address, packet.connection_id))
-            if connection is None:
-                if is_stun(data):
-                    self.stats.not_utp += 1
-                    foreign.append(datagram)
-                    return
-                connection = self.acceptor.on_unknown(packet, address, now)
+        connection = None
+        try:
+            if packet.type is PacketType.SYN:
+                connection = self.acceptor.on_syn(packet, address, received_at, now)
+            elif packet.type is PacketType.RESET:
+                self._on_reset(packet, address, now)
+            else:
+                connection = self._connections.get((address, packet.connection_id))
                 if connection is None:
-                    return
-            self.table.adopt_id(connection, packet.connection_id)
-            if connection.trace is not None:
-                connection.trace.packet_received(now, packet)
-            connection.on_packet(packet, received_at, now)
+                    if is_stun(data):
+                        self.stats.not_utp += 1
+                        foreign.append(datagram)
+                        return
+                    connection = self.acceptor.on_unknown(packet, address, now)
+                    if connection is None:
+                        return
+                self.table.adopt_id(connection, packet.connection_id)
+                if connection.trace is not None:
+                    connection.trace.packet_received(now, packet)
+                connection.on_packet(packet, received_at, now)
+        except BaseException as fault:
+            self.failed(connection, fault, now)
+            return
         if connection is not None:
             touched[connection] = None
 
@@ -437,32 +470,46 @@ class Multiplexer:
             connection = self.table.sending_with(address, packet.connection_id)
         if connection is None and self.acceptor.on_stray_reset(packet, address):
             return
-        if connection is not None and connection.trace is not None:
-            connection.trace.packet_received(now, packet)
-        if connection is None or not connection.on_reset(packet, now):
+        is_believed = False
+        if connection is not None:
+            try:
+                if connection.trace is not None:
+                    connection.trace.packet_received(now, packet)
+                is_believed = connection.on_reset(packet, now)
+            except BaseException as fault:
+                self.failed(connection, fault, now)
+        if not is_believed:
             self.stats.resets_ignored += 1
             self._trace_drop(now, address, packet.connection_id, "RESET not believed", connection)
 
     # --- For the acceptor --------------------------------------------------------------------------------------
 
-    def new_incoming(self, syn: Packet, address: Address, first_seq: int, clock_offset: int, now: int) -> Connection:
+    def new_incoming(
+        self, syn: Packet, address: Address, first_seq: int, clock_offset: int, now: int
+    ) -> Connection | None:
         """
         A connection that a peer opens by C{syn}, not yet in the table.
+
+        @return: L{None} when there cannot be one: its congestion controller cannot be made, say.
         """
-        connection = Connection(
-            self,
-            address,
-            self.config,
-            incoming=True,
-            recv_id=syn.connection_id + 1 & SEQ_MASK,
-            seq=first_seq,
-            clock_offset=clock_offset,
-        )
-        self._attach_trace(connection, self.tracer)
+        try:
+            connection = Connection(
+                self,
+                address,
+                self.config,
+                incoming=True,
+                recv_id=syn.connection_id + 1 & SEQ_MASK,
+                seq=first_seq,
+                clock_offset=clock_offset,
+            )
+            self._attach_trace(connection, self.tracer)
+            if connection.trace is not None:
+                connection.trace.accepted(now, syn)
+        except BaseException as fault:
+            self.failed(None, fault, now)
+            return None
         self.gate.census.enter(address[0])
         self.stats.connections_accepted += 1
-        if connection.trace is not None:
-            connection.trace.accepted(now, syn)
         return connection
 
     def count_stray(self, packet: Packet, address: Address, now: int) -> None:
@@ -600,13 +647,32 @@ class Multiplexer:
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 
+    def failed(self, connection: Connection | None, fault: BaseException, now: int) -> None:
+        """
+        What is not ours has raised.
+        """
+        if (connection is None or connection.is_done) and len(self.faults) < _MAX_FAULTS:
+            self.faults.append(fault)
+        if connection is not None:
+            connection.fail(fault, now)
+
+    def _tell_quote(self, quote: Quote, connection: Connection, now: int) -> bool:
+        try:
+            return quote.tell(connection, now)
+        except BaseException as fault:
+            self.failed(connection, fault, now)
+            return True
+
     def _serve_timers(self, connection: Connection, now: int) -> None:
         trace = connection.trace
-        if trace is not None:
-            trace.timers_expired(now)
-        connection.handle_timeout(now)
-        if trace is not None:
-            trace.metrics(now)
+        try:
+            if trace is not None:
+                trace.timers_expired(now)
+            connection.handle_timeout(now)
+            if trace is not None:
+                trace.metrics(now)
+        except BaseException as fault:
+            self.failed(connection, fault, now)
 
     @staticmethod
     def _attach_trace(connection: Connection, tracer: Tracer | None) -> None:
