@@ -484,6 +484,26 @@ def test_answers_to_zero_window_probes_are_no_duplicate_acks() -> None:
     assert min(gaps) >= 200_000
 
 
+def test_nothing_goes_beyond_the_window_of_a_peer_that_answers() -> None:
+    """
+    KTorrent resets a connection that brings it more than it has room for: its window is asked for with old bytes, also
+    when three questions are lost.
+    """
+    peer = RawPeer.facing()
+    peer.handshake(wnd_size=0)
+    peer.node.write(peer.record, bytes(100_000))
+    acknowledged = peer.ack_nr
+    for count in range(24):
+        question = peer.expect(DATA, within=70)
+        assert (question.seq_nr, len(question.payload)) == (acknowledged, 1)
+        peer.ack_nr = acknowledged
+        if count % 4 == 3:
+            peer.state()
+    peer.wnd_size = 1000
+    peer.state()
+    assert len(peer.expect(DATA, within=1).payload) <= 1000
+
+
 def test_zero_window_is_outlived() -> None:
     """As long as the peer answers, a closed window is no reason to give up, for minutes."""
     peer = RawPeer.facing(config=UTPConfig(user_timeout=5.0))

@@ -957,9 +957,15 @@ class Connection:
                 self._give_up(now)
             else:
                 self._finish_early()
+                self._ask_for_window(now)
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
             self._mux.mark_ready(self)
+
+    def _ask_for_window(self, now: int) -> None:
+        if self.sender.is_question_due:
+            self.sender.is_question_due = False
+            self._mux.send_control(self, self.writer.question(self.sender.acknowledged_seq, now), now)
 
     def _on_connect_timer(self, now: int) -> None:
         if self._handshake.confirmations:

@@ -137,6 +137,10 @@ MIN_TRANSMISSIONS_BEFORE_GIVING_UP = 4
 
 # libtorrent tells nobody that its window has opened again, so the probes must not become rare.
 MAX_ZERO_WINDOW_RTO = 2_500_000
+# So many questions after a closed window are left unanswered before one packet goes beyond it.  Each may be lost, or
+# its answer; KTorrent resets a connection that goes beyond its window.  More: a stack that answers no old byte waits
+# longer.
+MAX_WINDOW_QUESTIONS = 4
 
 DUPLICATE_ACK_THRESHOLD = 3
 MIN_TAIL_LOSS_PROBE = 10_000  # RFC 8985 (7.2) leaves it to us: below it the reactor's own latency would fire it

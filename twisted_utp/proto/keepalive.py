@@ -1,8 +1,8 @@
 """
 Is the peer of a silent connection still there?
 
-After some silence it is asked something that every stack answers (L{PacketWriter.keepalive
-<twisted_utp.proto.packet_writer.PacketWriter.keepalive>}); question and answer hold the mappings of the NATs between
+After some silence it is asked something that every stack answers (L{PacketWriter.question
+<twisted_utp.proto.packet_writer.PacketWriter.question>}); question and answer hold the mappings of the NATs between
 open.  Where nothing is heard the question is repeated, and after the user timeout the peer counts as gone (RFC 1122
 (4.2.3.6)).
 
@@ -77,7 +77,8 @@ def on_timer(connection: Connection, now: int) -> bool:
         return False
     connection._asked += 1
     connection._heard = heard
-    question = connection.writer.keepalive(connection.sender.acknowledged_seq, now)
+    connection.writer.keepalives += 1
+    question = connection.writer.question(connection.sender.acknowledged_seq, now)
     connection._mux.send_control(connection, question, now)
     connection.last_sent_at = now
     connection.timers.set(Timer.KEEPALIVE, now + interval)

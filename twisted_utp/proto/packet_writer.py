@@ -134,7 +134,7 @@ class PacketWriter:
         self.reset_bytes += len(payload)
         return payload
 
-    def keepalive(self, seq: int, now: int) -> bytes:
+    def question(self, seq: int, now: int) -> bytes:
         """
         A byte that the peer has acknowledged, once more: what every deployed stack answers at once.
 
@@ -145,7 +145,6 @@ class PacketWriter:
         @param seq: a seq_nr that the peer has acknowledged, unwrapped; the SYN's, or one less than the SYN-ACK's,
             counts as such.
         """
-        self.keepalives += 1
         return self._bare(DATA_TYPE, seq, now) + b"\0"
 
     def answer(self, seq: int, now: int) -> bytes:

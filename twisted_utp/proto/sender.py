@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     MAX_SMALL_IN_FLIGHT,
     MAX_SPAN,
     MAX_SPAN_FOREIGN,
+    MAX_WINDOW_QUESTIONS,
     MAX_ZERO_WINDOW_RTO,
     MIN_PACED_RTT,
     MIN_TAKEN_BYTES,
@@ -87,6 +88,7 @@ class Sender:
 
     __slots__ = (
         "_answered_at",
+        "_asked_at",
         "_blocked_at",
         "_early_byte",
         "_is_probe_due",
@@ -103,6 +105,7 @@ class Sender:
         "_timeouts",
         "_timers",
         "_window_probes",
+        "_window_questions",
         "board",
         "buffer",
         "congestion",
@@ -112,6 +115,7 @@ class Sender:
         "fin_seq",
         "is_confirmed",
         "is_probe_sent",
+        "is_question_due",
         "max_span",
         "mss",
         "mtu",
@@ -182,6 +186,9 @@ class Sender:
         self._sampled_at = 0  # when an acknowledgement was last put to use in full
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
+        self._window_questions = 0  # of them, in a row without an answer
+        self._asked_at = 0
+        self.is_question_due = False
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
@@ -541,6 +548,7 @@ class Sender:
             if not info.wnd_size:
                 self._answered_at = now
                 self._timeouts = 0
+                self._window_questions = 0
             return False
         if self.trace is not None:
             self.trace.acked(now, info, acked)
@@ -568,7 +576,7 @@ class Sender:
         opens = self.peer_window <= 0 < wnd_size
         self.peer_window = wnd_size
         if opens and self._window_probes:
-            self._window_probes = 0
+            self._window_probes = self._window_questions = 0
             self.rtt.on_progress()
             self.board.mark_all_lost()
 
@@ -731,7 +739,7 @@ class Sender:
             if self.buffer.nbytes and self.peer_window <= 0:
                 self._blocked_at = self._blocked_at or now
                 wait = min(self.rtt.rto << self._window_probes, MAX_ZERO_WINDOW_RTO)
-                probe_at = max(self._last_sent_at, self._blocked_at) + wait
+                probe_at = max(self._last_sent_at, self._blocked_at, self._asked_at) + wait
                 timers.set(Timer.RETRANSMISSION, min(probe_at, self._stall_at))
             else:
                 self._blocked_at = 0
@@ -799,7 +807,7 @@ class Sender:
         """
         board = self.board
         if not board.flights:
-            self._zero_window_probe(now)
+            self._probe_window(now)
             return True
         if self._may_probe() and now < self._progress_at + self.rtt.rto:
             self._is_probe_due = True
@@ -811,19 +819,31 @@ class Sender:
     def _is_silent(self, now: int, user_timeout: int) -> bool:
         return now - max(self._progress_at, self._answered_at) >= user_timeout
 
-    def _zero_window_probe(self, now: int) -> None:
+    def _probe_window(self, now: int) -> None:
         """
-        One packet beyond the window, so that the peer says what its window is (RFC 9293 (3.8.6.1)).
+        The peer is to say what its window is (RFC 9293 (3.8.6.1)).
+
+        By a question that every stack answers: KTorrent resets a connection that brings it more than it has room for.
+        By one packet beyond the window when that is not answered.
         """
-        self._progress_at = now
+        self._progress_at = self._asked_at = now
+        if self._window_questions < MAX_WINDOW_QUESTIONS:
+            self._window_questions += 1
+            self.is_question_due = True
+        elif not self._send_beyond_window(now):
+            return
+        self.counters.zero_window_probes += 1
+        self._window_probes = min(self._window_probes + 1, 16)
+        if self.trace is not None:
+            self.trace.timed_out(now, "zero_window_probe", self._window_probes)
+
+    def _send_beyond_window(self, now: int) -> bool:
         flight = self._cut(now, min(self.mss, self.buffer.nbytes), self.mss) if self.buffer.nbytes else None
-        if flight is not None:
-            self.counters.zero_window_probes += 1
-            self._window_probes = min(self._window_probes + 1, 16)
-            if self.trace is not None:
-                self.trace.timed_out(now, "zero_window_probe", self._window_probes)
-            flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
-            self.board.mark_lost(flight)
+        if flight is None:
+            return False
+        flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
+        self.board.mark_lost(flight)
+        return True
 
     def _on_timeout(self, now: int, user_timeout: int) -> bool:
         self._timeouts += 1
