@@ -1,0 +1,16 @@
+"""
+Does WebTorrent exchange torrents with us?
+"""
+
+from __future__ import annotations
+
+from harness.webtorrent import WebTorrent
+
+CLIENT = WebTorrent
+
+
+def test_exchange(exchanged, case):
+    """
+    16 MB, by uTP alone.
+    """
+    exchanged(case)
