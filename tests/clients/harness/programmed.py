@@ -1,9 +1,9 @@
 """
 Clients that are libraries: each lives in a program of C{tests/clients/programs}.
 
-The program reads a line for each command, C{add TORRENT FOLDER [HOST PORT]} or C{leave INFO_HASH}, with tabs between the
-words.  It prints JSON lines: "listening" with its port, "ready" and "complete" with an info hash, and whatever may
-explain a failure.
+The program reads a line for each command, C{add TORRENT FOLDER [HOST PORT]} or C{leave INFO_HASH}; there are tabs
+between the words.  It prints JSON lines: "listening" with its port, "ready" and "complete" with an info hash, and
+whatever may explain a failure.
 """
 
 from __future__ import annotations

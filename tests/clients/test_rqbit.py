@@ -1,0 +1,16 @@
+"""
+Does rqbit exchange torrents with us?
+"""
+
+from __future__ import annotations
+
+from harness.rqbit import Rqbit
+
+CLIENT = Rqbit
+
+
+def test_exchange(exchanged, case):
+    """
+    16 MB, by uTP alone.
+    """
+    exchanged(case)
