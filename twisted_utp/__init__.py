@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
-    from twisted_utp.errors import UTPConnectionDone, UTPConnectionReset, UTPConnectionTimedOut, UTPPeerVanished
+    from twisted_utp.errors import (
+        UTPConnectionDone,
+        UTPConnectionReset,
+        UTPConnectionTimedOut,
+        UTPHandshakeTimedOut,
+        UTPPeerVanished,
+    )
     from twisted_utp.interfaces import IUTPListeningPort, IUTPTransport
     from twisted_utp.port import UTPPort
     from twisted_utp.proto.acceptance import PortLoad, Verdict
@@ -35,6 +41,7 @@ __all__ = [
     "UTPConnectionDone",
     "UTPConnectionReset",
     "UTPConnectionTimedOut",
+    "UTPHandshakeTimedOut",
     "UTPPeerVanished",
     "UTPPort",
     "UTPProtocol",
@@ -56,6 +63,7 @@ _HOMES = {
     "UTPConnectionDone": "errors",
     "UTPConnectionReset": "errors",
     "UTPConnectionTimedOut": "errors",
+    "UTPHandshakeTimedOut": "errors",
     "UTPPeerVanished": "errors",
     "UTPPort": "port",
     "UTPProtocol": "protocol",

@@ -14,7 +14,7 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from twisted.internet import error
 
-from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut
+from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, UTPHandshakeTimedOut
 
 
 class Kind(Enum):
@@ -82,6 +82,12 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind
         Kind.REFUSED,
         "refused",
         "is anybody listening there, on this port and with this protocol?",
+    ),
+    (
+        UTPHandshakeTimedOut,
+        Kind.TLS,
+        "the TLS handshake took too long",
+        "do both sides speak TLS?",
     ),
     (
         UTPConnectionTimedOut,

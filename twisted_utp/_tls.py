@@ -72,18 +72,18 @@ class BelowTLS:
 
 def start_tls(transport: UTPTransport, context_factory: Any, is_client: bool) -> None:
     """
-    Put TLS between a transport and its protocol.
+    Put TLS between a transport and its protocol.  The handshake must end within C{DEFAULT_HANDSHAKE_TIMEOUT}.
 
     @param context_factory: see L{ITLSTransport.startTLS <twisted.internet.interfaces.ITLSTransport.startTLS>}.
     @param is_client: which part of the TLS handshake is ours.
     """
     # Not at the top: pyOpenSSL is heavy, and optional.
-    from twisted.protocols.tls import TLSMemoryBIOFactory
+    from twisted_utp._tls_handshake import DEFAULT_HANDSHAKE_TIMEOUT, TimedTLSFactory
 
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:
         transport.unregisterProducer()
-    factory: Any = TLSMemoryBIOFactory(context_factory, is_client, None, transport.reactor)  # type: ignore[arg-type]
+    factory: Any = TimedTLSFactory(context_factory, is_client, None, transport.reactor, DEFAULT_HANDSHAKE_TIMEOUT)
     # False: the application's protocol has long been connected, and must not hear of it again.
     tls = factory.protocol(factory, transport.protocol, False)
     transport.protocol = tls

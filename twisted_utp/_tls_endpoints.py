@@ -18,16 +18,18 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import alsoProvides, implementer, providedBy
 
 from twisted_utp._tls import BelowTLS
+from twisted_utp._tls_handshake import (
+    DEFAULT_HANDSHAKE_TIMEOUT,
+    TimedTLS,
+    TimedTLSFactory,
+    check_handshake_timeout,
+)
 
-# Newer versions of Twisted gather small writes in a class that older ones do not have.
-_TheirTLS: Any = TLSMemoryBIOFactory.protocol
 
-
-class _TLS(_TheirTLS):  # type: ignore[misc]
+class _TLS(TimedTLS):
     """
     TLS over one connection.
     """
@@ -41,7 +43,7 @@ class _TLS(_TheirTLS):  # type: ignore[misc]
         super().makeConnection(below)
 
 
-class _Factory(TLSMemoryBIOFactory):
+class _Factory(TimedTLSFactory):
     """
     Twisted's own would wrap L{None} when a factory refuses a connection, and log a traceback.
     """
@@ -62,14 +64,26 @@ class TLSServerEndpoint:
     Listens as another endpoint does, and speaks TLS.
     """
 
-    def __init__(self, reactor: Any, below: IStreamServerEndpoint, credentials: Any) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        below: IStreamServerEndpoint,
+        credentials: Any,
+        handshakeTimeout: float = DEFAULT_HANDSHAKE_TIMEOUT,
+    ) -> None:
         """
         @param below: where to listen.
         @param credentials: an C{IOpenSSLServerConnectionCreator}.
+        @param handshakeTimeout: seconds after which a connection whose handshake has not ended is reset, and
+            C{connectionLost} told L{UTPHandshakeTimedOut <twisted_utp.errors.UTPHandshakeTimedOut>}; 0 for no limit.
+        @raise ValueError: when that is out of range.
+        @raise TypeError: when that is no number.
         """
+        check_handshake_timeout("handshakeTimeout", handshakeTimeout)
         self._reactor = reactor
         self._below = below
         self._credentials = credentials
+        self._handshake_timeout = handshakeTimeout
 
     def __repr__(self) -> str:
         return f"<TLS over {self._below!r}>"
@@ -78,7 +92,7 @@ class TLSServerEndpoint:
         """
         See the endpoint below.
         """
-        factory = _Factory(self._credentials, False, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, False, protocolFactory, self._reactor, self._handshake_timeout)
         return self._below.listen(factory)
 
 
@@ -88,14 +102,25 @@ class TLSClientEndpoint:
     Connects as another endpoint does, and speaks TLS.
     """
 
-    def __init__(self, reactor: Any, below: IStreamClientEndpoint, credentials: Any) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        below: IStreamClientEndpoint,
+        credentials: Any,
+        handshakeTimeout: float = DEFAULT_HANDSHAKE_TIMEOUT,
+    ) -> None:
         """
         @param below: where to connect.
         @param credentials: an C{IOpenSSLClientConnectionCreator}: whom to trust, and who we are.
+        @param handshakeTimeout: see L{TLSServerEndpoint}.
+        @raise ValueError: see L{TLSServerEndpoint}.
+        @raise TypeError: see L{TLSServerEndpoint}.
         """
+        check_handshake_timeout("handshakeTimeout", handshakeTimeout)
         self._reactor = reactor
         self._below = below
         self._credentials = credentials
+        self._handshake_timeout = handshakeTimeout
 
     def __repr__(self) -> str:
         return f"<TLS over {self._below!r}>"
@@ -108,6 +133,6 @@ class TLSClientEndpoint:
             trusted ends the connection: C{connectionLost} is told C{OpenSSL.SSL.Error}, or C{VerificationError} of
             C{service_identity}.
         """
-        factory = _Factory(self._credentials, True, protocolFactory, self._reactor)
+        factory = _Factory(self._credentials, True, protocolFactory, self._reactor, self._handshake_timeout)
         connecting: Deferred[Any] = self._below.connect(factory)
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from twisted_utp._tls_endpoints import TLSClientEndpoint, TLSServerEndpoint
 
 # The keys that C{ssl:} and, for "path", C{tls:} servers have.
-_SERVER_KEYS = ("certKey", "dhParameters", "extraCertChain", "path", "privateKey", "sslmethod")
+_SERVER_KEYS = ("certKey", "dhParameters", "extraCertChain", "path", "privateKey", "sslmethod", "handshakeTimeout")
 
 # C{tls:} and C{ssl:} clients call the same thing by two names; both are understood.
-_CLIENT_KEYS = ("caCertsDir", "certKey", "certificate", "hostname", "privateKey", "trustRoots")
+_CLIENT_KEYS = ("caCertsDir", "certKey", "certificate", "hostname", "privateKey", "trustRoots", "handshakeTimeout")
 _OTHER_NAMES = {"caCertsDir": "trustRoots", "certKey": "certificate"}
 
 
@@ -32,7 +32,7 @@ _OTHER_NAMES = {"caCertsDir": "trustRoots", "certKey": "certificate"}
 class UTPSServerParser:
     """
     C{utps:PORT:privateKey=FILE[:certKey=FILE][:extraCertChain=FILE][:dhParameters=FILE][:sslmethod=NAME]}, or
-    C{utps:PORT:path=DIRECTORY}, and all that C{utp:PORT} takes.
+    C{utps:PORT:path=DIRECTORY}, also C{:handshakeTimeout=SECONDS}, and all that C{utp:PORT} takes.
 
     @ivar prefix: what the string begins with.
     """
@@ -53,15 +53,16 @@ class UTPSServerParser:
         from twisted_utp._tls_reloading import server_credentials
 
         tls, rest = _divide(kwargs, _SERVER_KEYS, ("port", "interface", *setting_keys("backlog")))
+        timeout = _handshake_timeout(tls)
         below = self._below.parseStreamServer(reactor, *args, **rest)
-        return TLSServerEndpoint(reactor, below, server_credentials(reactor, tls))
+        return TLSServerEndpoint(reactor, below, server_credentials(reactor, tls), timeout)
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class UTPSClientParser:
     """
-    C{utps:HOST:PORT[:hostname=NAME][:trustRoots=PATH][:certificate=FILE[:privateKey=FILE]]}, and all that
-    C{utp:HOST:PORT} takes.
+    C{utps:HOST:PORT[:hostname=NAME][:trustRoots=PATH][:certificate=FILE[:privateKey=FILE]][:handshakeTimeout=SECONDS]},
+    and all that C{utp:HOST:PORT} takes.
 
     @ivar prefix: what the string begins with.
     """
@@ -86,15 +87,34 @@ class UTPSClientParser:
         for other, name in _OTHER_NAMES.items():
             if other in tls and name in tls:
                 raise ValueError(f"{other}={tls[other]!r}: the same as {name}, which is given as well")
+        timeout = _handshake_timeout(tls)
         below = self._below.parseStreamClient(reactor, *args, **rest)
         host = rest["host"] if "host" in rest else args[0]
-        return TLSClientEndpoint(reactor, below, client_credentials(host, tls))
+        return TLSClientEndpoint(reactor, below, client_credentials(host, tls), timeout)
 
 
 def _need_openssl(prefix: str) -> None:
     for module in ("OpenSSL", "service_identity"):
         if find_spec(module) is None:
             raise ValueError(f"{prefix}: TLS needs {module}, which pip install 'twisted-utp[tls]' brings")
+
+
+def _handshake_timeout(given: dict[str, str]) -> float:
+    """
+    Take it out of the keys.
+    """
+    from twisted_utp._tls_handshake import DEFAULT_HANDSHAKE_TIMEOUT, MAX_HANDSHAKE_TIMEOUT
+
+    text = given.pop("handshakeTimeout", None)
+    if text is None:
+        return DEFAULT_HANDSHAKE_TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_HANDSHAKE_TIMEOUT:
+        raise ValueError(f"handshakeTimeout={text!r}: expected 0 to {MAX_HANDSHAKE_TIMEOUT:g} seconds (0 for no limit)")
+    return seconds
 
 
 def _divide(given: dict[str, str], ours: Iterable[str], others: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -68,6 +68,16 @@ class UTPPeerVanished(UTPConnectionTimedOut):
         self.args = ("the peer stopped answering keepalives",)
 
 
+class UTPHandshakeTimedOut(error.ConnectionLost, error.TimeoutError):
+    """
+    The TLS handshake did not end in time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        error.TimeoutError.__init__(self)
+        self.args = (f"no TLS handshake within {seconds:g} seconds",)
+
+
 _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.DONE: error.ConnectionDone,
     LossReason.TIMED_OUT: UTPConnectionTimedOut,
