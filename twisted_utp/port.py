@@ -92,9 +92,7 @@ class UTPPort(Settable):
         """
         if not self.listening:
             return succeed(None)
-        log.msg(f"(uTP Port {self.getHost().port} Closed)")
-        self.listening = False
-        stopped = self.protocol.remove_port(self)
+        stopped = self._stop()
         try:
             self.factory.doStop()
         except BaseException:
@@ -102,16 +100,20 @@ class UTPPort(Settable):
             stopped.addCallback(lambda _: failure)
         return stopped
 
+    def _stop(self) -> Deferred[None]:
+        log.msg(f"(uTP Port {self.getHost().port} Closed)")
+        self.listening = False
+        return self.protocol.remove_port(self)
+
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
         Accept no more connections.  Twisted's reactors say so when they stop.
 
         @raise Exception: what the factory's C{stopFactory} raises.
         """
-        failures: list[Failure] = []
-        self.stopListening().addErrback(failures.append)
-        if failures:
-            failures[0].raiseException()
+        if self.listening:
+            self._stop()
+            self.factory.doStop()
 
     def port_closed(self) -> None:
         """

@@ -31,7 +31,7 @@ from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
-from twisted_utp.proto.endings import only_fin_is_missing
+from twisted_utp.proto.endings import has_all_arrived
 from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
@@ -52,9 +52,6 @@ _PULLS_IN_A_ROW = 16
 
 # Our FIN has not left yet.
 _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT))
-
-# Our FIN has arrived.
-_ALL_ACKNOWLEDGED = frozenset((State.FIN_WAIT_2, State.LINGERING, State.CLOSED))
 
 
 @implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
@@ -84,7 +81,6 @@ class UTPTransport(Settable):
 
     _aborting = False
     _reading_paused = False
-    _read_closed = False  # the peer has finished
     _write_closing = False  # loseWriteConnection was called
     _write_closed = False  # ... and our FIN has left
     _wants_pull = False
@@ -174,8 +170,7 @@ class UTPTransport(Settable):
 
         @return: whether to be called again.
         """
-        if self._awaits_fin():
-            self._look_for_fin()
+        self._look_for_fin()
         if not self._aborting and self._connection.unsent_bytes * 2 <= self.bufferSize:
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
@@ -226,7 +221,6 @@ class UTPTransport(Settable):
         elif self.disconnected or self._aborting:
             return
         elif isinstance(event, EndOfStream):
-            self._read_closed = True
             self._end_of_stream()
         elif isinstance(event, DataReceived) and not self.disconnecting:  # TCP does not read on either
             self._call(self._data_received, event.data)
@@ -240,8 +234,6 @@ class UTPTransport(Settable):
         The peer has closed, or half closed; the two look alike.
         """
         if self.disconnecting:  # what is left to deliver is delivered, as by TCP, which does not read any more
-            self._look_for_fin()
-            self._owner.watch(self)
             return
         half_closeable = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is not None:
@@ -278,12 +270,12 @@ class UTPTransport(Settable):
         now = self._owner.clock()
         if self.producer is not None and (not self.streamingProducer or self.producerPaused or self._awaits_write):
             self._connection.write_eof(now=now, is_due=False)
-        elif self.disconnecting:
+            return
+        if self.disconnecting:
             self._connection.close(now=now)
         else:
             self._connection.write_eof(now=now)
-        if self._awaits_fin():
-            self._owner.watch(self)
+        self._owner.watch(self)
         self._owner.request_flush()
 
     def _has_fin_left(self) -> bool:
@@ -291,24 +283,22 @@ class UTPTransport(Settable):
 
     def _awaits_fin(self) -> bool:
         """
-        Is there something to tell when our FIN leaves?
+        Is C{writeConnectionLost} to be called when our FIN leaves?
         """
-        if not self.connected:
-            return False
-        return self._read_closed if self.disconnecting else self._write_closing and not self._write_closed
+        return self._write_closing and not self._write_closed and not self.disconnecting
 
     def _look_for_fin(self) -> None:
         """
-        Tell the application, when our FIN has left.
+        Tell the application, if our FIN has left.
 
         TCP says C{connectionLost} then, as the kernel sees to what is on its way.  We end with the process, so that
-        has to arrive first; but when the peer has finished as well, nobody waits for the acknowledgement of a FIN,
-        which some peers never send.
+        has to arrive first; but when nothing is, the FIN needs no acknowledgement.  Otherwise the core says when all
+        has arrived: to look at each round would let peers that take nothing cost time at each.
         """
         if self.disconnecting:
-            if only_fin_is_missing(self._connection):
+            if has_all_arrived(self._connection):
                 self._lose_cleanly()
-        elif self._has_fin_left():
+        elif self._awaits_fin() and self._has_fin_left():
             self._write_closed = True
             half_closeable = IHalfCloseableProtocol(self.protocol, None)
             if half_closeable is not None:
@@ -648,7 +638,7 @@ class UTPTransport(Settable):
         """
         if not self.connected or self.disconnecting or self._aborting:
             return
-        if self._connection.state in _ALL_ACKNOWLEDGED or only_fin_is_missing(self._connection):
+        if has_all_arrived(self._connection):
             self._lose_cleanly()  # from within, as TCP does after a half close
             return
         self.disconnecting = True

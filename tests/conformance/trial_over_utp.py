@@ -8,6 +8,7 @@ test does with TCP goes over uTP.
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
@@ -16,7 +17,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.base import BaseConnector
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ServiceNameUnknownError
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -54,6 +55,16 @@ def connect_tcp(
     return connector
 
 
+def service_port(name: str) -> int:
+    """
+    As C{tcp.Connector} has it; strings have numbers.
+    """
+    try:
+        return socket.getservbyname(name, "tcp")
+    except OSError as error:
+        raise ServiceNameUnknownError(string=f"{error} ({name!r})") from None
+
+
 class Connector(BaseConnector):
     """
     What C{connectTCP} returns: an endpoint's attempt and its connection.
@@ -61,6 +72,8 @@ class Connector(BaseConnector):
 
     def __init__(self, host: Any, port: int, factory: Any, timeout: Any, bind: Any, reactor: Any) -> None:
         super().__init__(factory, None, reactor)
+        if isinstance(port, str):
+            port = service_port(port)
         self.host, self.port = host, port
         string = f"utp:host={quoteStringArgument(host)}:port={port}:timeout={timeout or 3600}:keepalive=0"
         if bind is not None:

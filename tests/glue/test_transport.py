@@ -224,9 +224,27 @@ def test_half_close_by_both(machines: Any) -> None:
     machines.assert_clean()
 
 
+def test_close_with_nothing_on_its_way(machines: Any) -> None:
+    """The application is told when our FIN leaves, before the peer's is told of it, as with TCP; the FIN is repeated
+    all the same, and the peer hears of the end."""
+    client, server, port = machines.pair()
+    client.transport.write(b"all of it")
+    machines.advance(1)
+    machines.there.route = lambda packet: []
+    client.transport.loseConnection()
+    assert client.reason is None  # not from within
+    machines.advance(0)
+    assert client.reason.check(ConnectionDone) and server.reason is None
+    machines.there.route = None
+    machines.result(server.lost)
+    assert server.reason.check(ConnectionDone) and server.data == b"all of it"
+    port.stopListening()
+    machines.advance(1)
+    machines.assert_clean()
+
+
 def test_close_after_the_peer(machines: Any) -> None:
-    """Once the peer has finished, the application is told as soon as all it wrote has arrived, without waiting for the
-    acknowledgement of our FIN."""
+    """The same once the peer has finished."""
     client, server, _ = machines.pair(machines.HalfCloseable, machines.HalfCloseable)
     client.transport.loseWriteConnection()
     machines.advance(1)
@@ -316,8 +334,9 @@ def test_push_producer(machines: Any) -> None:
     client.transport.loseConnection()
     machines.result(client.lost)
     assert len(server.data) == 100 * 65_536
-    # The last write paused it once more, before it unregistered itself.
-    assert producer.calls.count("pause") == producer.calls.count("resume") + 1 > 5
+    # The last write may have paused it once more, before it unregistered itself.
+    assert producer.calls.count("pause") - producer.calls.count("resume") in (0, 1)
+    assert producer.calls.count("resume") > 5
     assert producer.most <= 100_000 + 65_536 and "stop" not in producer.calls
 
 

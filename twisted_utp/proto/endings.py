@@ -23,6 +23,14 @@ def only_fin_is_missing(connection: Connection) -> bool:
     return connection.state is State.CLOSING and sender.board.una == sender.fin_seq
 
 
+def has_all_arrived(connection: Connection) -> bool:
+    """
+    Our FIN has left, and all that was written before it is acknowledged.
+    """
+    fin_seq = connection.sender.fin_seq
+    return fin_seq is not None and connection.sender.board.una >= fin_seq
+
+
 def is_all_but_done(connection: Connection) -> bool:
     """
     Can nothing be lost any more, although our FIN has been repeated without an acknowledgement?
