@@ -685,6 +685,8 @@ class UTPTransport(Settable):
         """
         producer = self.producer
         if self.producerPaused:
+            if self._connection.unsent_bytes > self.bufferSize // 2:
+                return  # a Writable of before: somebody was faster, and has filled the buffer again
             self.producerPaused = False
             # A transport that has lost its connection, of a pair that feed each other, will never write again.
             self._awaits_write = not getattr(producer, "disconnected", False)
