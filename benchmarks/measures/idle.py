@@ -36,9 +36,9 @@ def idle_cpu(contender: Contender, count: int, window: float) -> Figures:
 IDLE = Measure(
     "idle-cpu",
     "10,000 idle connections, keepalives included",
-    """Between two processes on one UDP port each.  Both ends send a keepalive after 29 s of silence; what they receive
-    does not put their own off.  So in a window of exactly 29 s, wherever it lies, each end sends one and receives one
-    for each connection.""",
+    """Between two processes on one UDP port each.  After 29 s of silence the client asks whether the
+    server is there, and the server answers.  So in a window of exactly 29 s, wherever it lies, each end sends one
+    packet and receives one for each connection.""",
     (Column("server, % of a core", 2), Column("client, % of a core", 2)),
     lambda scale: [
         Case(OURS_ONE_PORT.name, lambda scale: idle_cpu(OURS_ONE_PORT, scale.idle_cpu, scale.window), (OURS_ONE_PORT,))

@@ -98,8 +98,9 @@ def serve(kind: str, what: str, _nbytes: str = "0", settings: str = "") -> None:
     obey(account)
     protocols = {"sink": Sink, "echo": Echo}
     factory = Factory.forProtocol(lambda: protocols[what](account))
-    endpoint = "tcp" if kind == "tcp" else "utp"
-    listening = serverFromString(reactor, f"{endpoint}:0:interface=127.0.0.1{settings}").listen(factory)
+    # All clients are on this host.
+    endpoint = "tcp:0" if kind == "tcp" else "utp:0:maxPerHost=65536"
+    listening = serverFromString(reactor, f"{endpoint}:interface=127.0.0.1{settings}").listen(factory)
     listening.addCallback(lambda port: report("listening", port=port.getHost().port))
     listening.addErrback(_give_up)
 

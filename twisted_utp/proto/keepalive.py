@@ -12,6 +12,7 @@ exactly as expected is left untouched for the general one.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.config import microseconds
@@ -53,9 +54,56 @@ def _due(connection: Connection, last_sent: int) -> int:
     return at - at % share
 
 
+class Questions:
+    """
+    Who was asked, and by when the answers are due.
+
+    Nearly all questions are answered.  Those that leave together are looked at together, which costs less than a
+    deadline each.
+    """
+
+    __slots__ = ("_asked", "_times")
+
+    def __init__(self) -> None:
+        self._asked: dict[int, list[Connection]] = {}
+        self._times: list[int] = []
+
+    def __contains__(self, connection: Connection) -> bool:
+        return any(connection in asked for asked in self._asked.values())
+
+    def add(self, connection: Connection, due: int) -> None:
+        """
+        It was asked, and should have answered at C{due}, µs.
+        """
+        asked = self._asked.get(due)
+        if asked is None:
+            asked = self._asked[due] = []
+            heappush(self._times, due)
+        asked.append(connection)
+
+    def next(self) -> int:
+        """
+        When to look, µs; L{NEVER} when nobody was asked.
+        """
+        return self._times[0] if self._times else NEVER
+
+    def unanswered(self, now: int) -> list[Connection]:
+        """
+        Who should have answered by now, and has not.  The others are forgotten.
+        """
+        silent: list[Connection] = []
+        while self._times and self._times[0] <= now:
+            for connection in self._asked.pop(heappop(self._times)):
+                if connection.packets_received - connection._packets_invalid != connection._heard:
+                    connection._asked = 0
+                elif connection._asked and connection.timers.is_armed(Timer.KEEPALIVE):
+                    silent.append(connection)
+        return silent
+
+
 def on_timer(connection: Connection, now: int) -> bool:
     """
-    It is time to ask the peer, or to see whether it has answered.
+    It is time to ask the peer, or to ask once more.
 
     What was sent meanwhile has not moved the timer: it would have to be moved at each packet.  While something is in
     flight, its repetition does all that a keepalive is for.
@@ -67,9 +115,9 @@ def on_timer(connection: Connection, now: int) -> bool:
     if heard != connection._heard or has_flights:
         connection._asked = 0
     if not connection._asked:
-        last_sent = now if has_flights else connection.last_sent_at
-        if _due(connection, last_sent) > now:
-            arm(connection, last_sent)
+        due = _due(connection, now if has_flights else connection.last_sent_at)
+        if due > now:
+            connection.timers.set(Timer.KEEPALIVE, due)
             return True
     wait = microseconds(connection.config.user_timeout)
     interval = max(min(wait // KEEPALIVES_UNANSWERED, connection._keepalive), connection.sender.rtt.rto)
@@ -79,9 +127,9 @@ def on_timer(connection: Connection, now: int) -> bool:
     connection._heard = heard
     connection.writer.keepalives += 1
     question = connection.writer.question(connection.sender.acknowledged_seq, now)
-    connection._mux.send_control(connection, question, now)
+    connection._mux.ask(connection, question, now + interval, now)
     connection.last_sent_at = now
-    connection.timers.set(Timer.KEEPALIVE, now + interval)
+    connection.timers.set(Timer.KEEPALIVE, max(_due(connection, now), now + interval))
     return True
 
 

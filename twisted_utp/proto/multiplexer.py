@@ -38,7 +38,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
-from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
+from twisted_utp.proto.keepalive import KEEPALIVE_SIZE, Questions
 from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import (
     Packet,
@@ -52,7 +52,7 @@ from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortCounters, PortStats
-from twisted_utp.proto.timers import NEVER
+from twisted_utp.proto.timers import NEVER, Timer
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import DATA_TYPE, decode_trains
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
@@ -80,6 +80,7 @@ class Multiplexer:
         belong to none.
     @ivar stats: what the port counts.
     @ivar table: the connections by their ids.
+    @ivar questions: idle connections whose peers were asked whether they are there.
     @ivar acceptor: answers SYNs and strays.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
@@ -104,6 +105,7 @@ class Multiplexer:
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
         self._deadlines: list[tuple[int, int, Connection]] = []
         self._deadline_count = 0
+        self.questions = Questions()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -266,6 +268,9 @@ class Multiplexer:
 
         @param now: µs.
         """
+        for connection in self.questions.unanswered(now):
+            connection.timers.set(Timer.KEEPALIVE, now)
+            self.reschedule(connection)
         deadlines = self._deadlines
         while deadlines and deadlines[0][0] <= now:
             at, _, connection = heappop(deadlines)
@@ -357,11 +362,11 @@ class Multiplexer:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
-        deadlines = self._deadlines
-        half_open = self.table.half_open.next_expiry()
-        if half_open is None or (deadlines and deadlines[0][0] < half_open):
-            return deadlines[0][0] if deadlines else None
-        return half_open
+        deadlines, half_open = self._deadlines, self.table.half_open.next_expiry()
+        due = min(deadlines[0][0] if deadlines else NEVER, self.questions.next())
+        if half_open is not None and half_open < due:
+            return half_open
+        return None if due == NEVER else due
 
     # --- Receiving ---------------------------------------------------------------------------------------------
 
@@ -573,6 +578,13 @@ class Multiplexer:
         if connection.trace is not None:
             connection.trace.control_sent(now, payload)
         self.send_packet(connection.address, payload)
+
+    def ask(self, connection: Connection, keepalive: bytes, due: int, now: int) -> None:
+        """
+        Send a keepalive, whose answer should be there at C{due}, µs.
+        """
+        self.send_control(connection, keepalive, now)
+        self.questions.add(connection, due)
 
     def emit(self, connection: Connection, event: Event) -> None:
         """

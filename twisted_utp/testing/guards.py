@@ -29,6 +29,8 @@ def unguarded(connection: Connection) -> str | None:
         return f"{state.name}: an acknowledgement waits for nothing"
     if not any(timers.is_armed(timer) for timer in GUARDS[state]) and not _is_excused(connection):
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
+    if connection._asked and connection not in connection._mux.questions:
+        return f"{state.name}: nobody looks whether it answers"
     return _unguarded_bytes(connection)
 
 

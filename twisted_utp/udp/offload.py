@@ -28,7 +28,8 @@ _INT = struct.Struct("=i")
 CONTROL_SPACE = 512
 
 # recvmsg's flags that say that something is missing: of the datagram, of the control messages.
-CUT_OFF = socket.MSG_TRUNC | socket.MSG_CTRUNC if hasattr(socket, "MSG_CTRUNC") else 0
+# A plain number: each datagram is compared with it, and an enum's operators are Python.
+CUT_OFF = int(socket.MSG_TRUNC | socket.MSG_CTRUNC) if hasattr(socket, "MSG_CTRUNC") else 0
 
 
 @dataclass(frozen=True, slots=True)
