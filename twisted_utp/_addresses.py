@@ -6,12 +6,37 @@ from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
+from twisted_utp.proto.values import Address
+from twisted_utp.udp.addresses import unmapped
+
 
 def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
     """
     A numeric address as Twisted's applications expect it from C{getPeer}.
     """
     return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
+
+
+def peer_of(address: Address) -> IPv4Address | IPv6Address:
+    """
+    The peer in the core's address value.
+    """
+    return udp_address(address[0], address[1])
+
+
+def local_of(
+    address: Address, peer: IPv4Address | IPv6Address, bound: IPv4Address | IPv6Address
+) -> IPv4Address | IPv6Address:
+    """
+    Our own half of it.
+
+    @param peer: as the application knows it; our address is of the same family.
+    @param bound: what the UDP port is bound to.
+    """
+    if len(address) == 2:
+        return bound
+    host = address[2]
+    return udp_address(host if isinstance(peer, IPv6Address) else unmapped(host), bound.port)
 
 
 def spelled(address: object) -> str:

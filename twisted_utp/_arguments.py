@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_utp._resolution import is_numeric
 from twisted_utp.proto.config import UTPConfig
+from twisted_utp.udp.addresses import is_numeric
 
 _MAX_PORT = 65535
 
@@ -138,11 +138,12 @@ def check_callable(name: str, value: Any, expected: str) -> None:
         raise TypeError(f"{name}={value!r}: expected {expected}")
 
 
-def check_dial(factory: object, host: object, port: object, config: object) -> None:
+def check_dial(factory: object, host: object, port: object, config: object, source: object = "") -> None:
     """
     What it takes to connect to an address.
     """
     check_factory("factory", factory)
     check_numeric_host("host", host)
     check_port("port", port)
+    check_interface("bindAddress", source)
     check_config("config", config)

@@ -8,9 +8,11 @@ first to succeed wins and the others are cancelled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from errno import EAFNOSUPPORT
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError, ConnectError, ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
@@ -19,11 +21,28 @@ from twisted_utp._steady import SteadyTimer, steady_clock, unwatch, watch
 Attempt = Callable[[], "Deferred[IProtocol]"]
 
 
+def _rank(reason: Failure) -> int:
+    """
+    The smallest tells most: first what happens when somebody has answered, last what our own machine could not do.
+    """
+    error = reason.value
+    if isinstance(error, CannotListenError):
+        return 6
+    if not isinstance(error, ConnectError):
+        return 0  # what the factory raised
+    if error.osError == EAFNOSUPPORT:
+        return 5
+    for rank, kind in enumerate((ConnectionRefusedError, TimeoutError), 1):
+        if isinstance(error, kind):
+            return rank
+    return 4 if isinstance(error, NoRouteError) else 3  # a route that is prohibited has at least been thought of
+
+
 class Race:
     """
     Several attempts, of which one may win.
 
-    @ivar result: fires with the winner's protocol, or fails with the last failure once all have failed.
+    @ivar result: fires with the winner's protocol, or, once all have failed, fails with the failure that tells most.
         Cancelling it cancels the attempts.
     """
 
@@ -37,6 +56,7 @@ class Race:
         self._waiting: Iterator[Attempt] = iter(attempts)
         self._delay = delay
         self._running: list[Deferred[IProtocol]] = []
+        self._failures: list[Failure] = []
         self._clock = steady_clock(reactor)
         self._timer = SteadyTimer(reactor, self._clock, self._next)
         self._exhausted = False
@@ -72,11 +92,12 @@ class Race:
         self._running.remove(attempt)
         if self._over:
             return
+        self._failures.append(reason)
         self._timer.clear()
         self._next()
         if self._exhausted and not self._running and not self._over:
             self._finish()
-            self.result.errback(reason)
+            self.result.errback(min(self._failures, key=_rank))
 
     def _cancel(self, result: Deferred[IProtocol]) -> None:
         self._finish()

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import ILoggingContext
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_utp._addresses import udp_address
+from twisted_utp._addresses import peer_of
 from twisted_utp.proto.acceptance import AcceptPolicy, PortLoad, Verdict
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def guarded_policy(policy: PeerPolicy) -> AcceptPolicy:
 
     def judge(address: Address, load: PortLoad) -> Verdict | bool:
         try:
-            verdict = policy(udp_address(*address), load)
+            verdict = policy(peer_of(address), load)
             if not isinstance(verdict, (Verdict, bool)):
                 raise TypeError(f"the accept policy returned {verdict!r}: expected a Verdict, True or False")
         except BaseException:

@@ -16,12 +16,18 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
 
+SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only")
+"""What a server string has beside the settings."""
+
+CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort")
+"""What a client string has."""
+
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class UTPServerParser:
     """
-    C{utp:PORT[:interface=ADDRESS][:backlog=N][:SETTING=VALUE...]}, or with C{fd=NUMBER} or C{systemd=NAME_OR_INDEX} in
-    place of the port and the interface: a UDP socket that is bound already.
+    C{utp:PORT[:interface=ADDRESS][:ipv6Only=1][:sharePort=1][:backlog=N][:SETTING=VALUE...]}, or with C{fd=NUMBER} or
+    C{systemd=NAME_OR_INDEX} in place of the port and the interface: a UDP socket that is bound already.
 
     @ivar prefix: what the string begins with.
     """
@@ -39,9 +45,9 @@ class UTPServerParser:
 
         @raise ValueError: naming the key, the value and what is allowed.
         """
-        from twisted_utp._resolution import is_numeric
-        from twisted_utp._settings import parse_descriptor, parse_port, parse_settings
+        from twisted_utp._settings import parse_descriptor, parse_flag, parse_port, parse_settings
         from twisted_utp.endpoints import UTPServerEndpoint
+        from twisted_utp.udp.addresses import is_numeric
 
         for source in ("fd", "systemd"):
             if source in kwargs:
@@ -54,8 +60,10 @@ class UTPServerParser:
         interface = given.pop("interface", self._interface)
         if interface and not is_numeric(interface):
             raise ValueError(f"interface={interface!r}: expected an IPv4 or IPv6 address of this machine")
-        config = parse_settings(given, "backlog", others=("port", "interface"))
-        return UTPServerEndpoint(reactor, port, interface=interface, config=config)
+        share = parse_flag(given.pop("sharePort", "0"), key="sharePort")
+        ipv6_only = parse_flag(given.pop("ipv6Only", "0"), key="ipv6Only")
+        config = parse_settings(given, "backlog", others=SERVER_KEYS)
+        return UTPServerEndpoint(reactor, port, interface=interface, config=config, sharePort=share, ipv6Only=ipv6_only)
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -75,9 +83,9 @@ class UTPClientParser:
 
         @raise ValueError: naming the key, the value and what is allowed.
         """
-        from twisted_utp._resolution import is_numeric
         from twisted_utp._settings import parse_port, parse_settings
         from twisted_utp.endpoints import UTPClientEndpoint
+        from twisted_utp.udp.addresses import is_numeric
 
         given = _named(self.prefix, ("host", "port"), args, kwargs)
         host = given.pop("host")
@@ -88,7 +96,7 @@ class UTPClientParser:
         if address and not is_numeric(address):
             raise ValueError(f"bindAddress={address!r}: expected an IPv4 or IPv6 address of this machine")
         bind_port = parse_port(given.pop("bindPort", "0"), key="bindPort")
-        config = parse_settings(given, "timeout", others=("host", "port", "bindAddress", "bindPort"))
+        config = parse_settings(given, "timeout", others=CLIENT_KEYS)
         bind = (address, bind_port) if address or bind_port else None
         return UTPClientEndpoint(reactor, host, port, bindAddress=bind, config=config)
 

@@ -7,19 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
-
-def is_numeric(host: str) -> bool:
-    """
-    Is it an IPv4 or IPv6 address, perhaps with a scope id?
-    """
-    return isIPAddress(host) or isIPv6Address(host)
+from twisted_utp.udp.addresses import is_numeric
 
 
 def resolve(reactor: Any, host: str, port: int) -> Deferred[list[str]]:

@@ -67,6 +67,17 @@ def parse_port(text: str, *, key: str = "port", lowest: int = 0) -> int:
     return port
 
 
+def parse_flag(text: str, *, key: str) -> bool:
+    """
+    Yes or no.
+
+    @raise ValueError: when it is neither.
+    """
+    if text not in _BOOLEANS:
+        raise ValueError(f"{key}={text!r}: expected 0 or 1")
+    return _BOOLEANS[text]
+
+
 def parse_descriptor(key: str, text: str) -> int:
     """
     A file descriptor, by its number or, from systemd, by its name or index.

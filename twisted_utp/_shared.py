@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import fields
+from errno import EADDRINUSE
 from functools import partial
-from ipaddress import ip_address
+from os import strerror
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,29 +23,42 @@ from twisted_utp._isolation import log_prefix
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp import adopt_udp, listen_udp
+from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, canonical_host, unmapped
+from twisted_utp.udp.routes import WILDCARDS
 
 Key = tuple[str, int]
-
-_DUAL_STACK = "::"
-_WILDCARDS = ("0.0.0.0", _DUAL_STACK)
 
 _protocols: WeakKeyDictionary[Any, dict[Key, UTPProtocol]] = WeakKeyDictionary()
 _dialling: WeakKeyDictionary[Any, dict[tuple[str, UTPConfig], UTPProtocol]] = WeakKeyDictionary()
 
 
 def protocol_to_listen(
-    reactor: Any, interface: str, port: int, config: UTPConfig, factory: IProtocolFactory
+    reactor: Any,
+    interface: str,
+    port: int,
+    config: UTPConfig,
+    factory: IProtocolFactory,
+    *,
+    share: bool = False,
+    ipv6_only: bool = False,
 ) -> UTPProtocol:
     """
     The protocol on that address, which is bound now unless it is there already.
 
     @param factory: whom it is for.
-    @raise CannotListenError: when others listen there with other settings, or the kernel says no.
+    @param share: others may listen there, too.
+    @param ipv6_only: see L{listen_udp}.  An IPv6 address for all has IPv4 as well; but where this process has that
+        port open for IPv4 already, it has not.
+    @raise CannotListenError: when others listen there, and this is not to be shared, or they have other settings; or
+        when the kernel says no.
     """
     found = _registered(reactor).get((_host(interface), port)) if port else None
     if found is None:
-        return _open(reactor, interface, port, config, factory)
+        ipv6_only = ipv6_only or (_host(interface) == ANY_IPV6 and _has_ipv4(reactor, port))
+        return _open(reactor, interface, port, config, factory, ipv6_only=ipv6_only)
     if found.is_listening:
+        if not share:
+            raise CannotListenError(interface, port, OSError(EADDRINUSE, strerror(EADDRINUSE)))
         # Who gets a connection is known only after its SYN was answered, so all who listen have the same settings.
         difference = _difference(found.multiplexer.config, config)
         if difference:
@@ -94,13 +108,19 @@ def adopted_protocol(reactor: Any, descriptor: int, config: UTPConfig) -> UTPPro
 
 
 def _open(
-    reactor: Any, interface: str, port: int, config: UTPConfig, factory: IProtocolFactory | None = None
+    reactor: Any,
+    interface: str,
+    port: int,
+    config: UTPConfig,
+    factory: IProtocolFactory | None = None,
+    *,
+    ipv6_only: bool = False,
 ) -> UTPProtocol:
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     if factory is not None:
         # The UDP port's message in the log, that it starts, is to name who listens.
         protocol.logPrefix = partial(log_prefix, factory)  # type: ignore[method-assign]
-    listen_udp(reactor, port, protocol, interface)
+    listen_udp(reactor, port, protocol, interface, ipv6_only=ipv6_only)
     return _register(reactor, interface, protocol)
 
 
@@ -133,26 +153,31 @@ def _difference(listening: UTPConfig, asked: UTPConfig) -> str:
 
 def _find(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
     """
-    Who could send from that address?  Whoever is bound to it, or to all addresses of its family; anyone of the
-    family when the caller does not care.  C{::} has IPv4 as well.
+    Who could send from that address?  Whoever is bound to it, or to all addresses of its family and can choose among
+    them; anyone of the family when the caller does not care.
     """
     host = _host(interface)
     registered = _registered(reactor)
     candidates = [
         protocol
         for (its_host, its_port), protocol in registered.items()
-        if its_port == port and not protocol.is_closing and _reaches(its_host, host)
+        if its_port == port and not protocol.is_closing and _reaches(protocol, its_host, host)
     ]
     exact = registered.get((host, port))
     return exact if exact in candidates else next(iter(candidates), None)
 
 
-def _reaches(bound: str, wanted: str) -> bool:
-    if bound in (wanted, _DUAL_STACK):
+def _reaches(protocol: UTPProtocol, bound: str, wanted: str) -> bool:
+    if bound == wanted:
         return True
-    if (":" in bound) != (":" in wanted):
+    udp_port = protocol.udp_port
+    if udp_port is None or not (udp_port.takes_ipv4 if ":" not in unmapped(wanted) else ":" in bound):
         return False
-    return bound in _WILDCARDS or wanted in _WILDCARDS
+    return wanted in WILDCARDS or (bound in WILDCARDS and bool(udp_port.chooses_source))
+
+
+def _has_ipv4(reactor: Any, port: int) -> bool:
+    return any(its_port == port and ":" not in host for host, its_port in _registered(reactor))
 
 
 def _registered(reactor: Any) -> dict[Key, UTPProtocol]:
@@ -163,4 +188,7 @@ def _host(interface: str) -> str:
     """
     One spelling for each address.
     """
-    return str(ip_address(interface or "0.0.0.0"))
+    try:
+        return canonical_host(interface or ANY_IPV4)
+    except OSError:
+        return interface  # no such interface; to be told by who opens it

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.protocol import DatagramProtocol
 
 from twisted_utp._isolation import guarded, name_of
-from twisted_utp.proto.values import Datagram
+from twisted_utp.proto.values import Datagram, host_and_port
 
 
 def start(other: DatagramProtocol, transport: Any) -> None:
@@ -38,4 +38,4 @@ def pass_on(foreign: Iterable[Datagram], other: DatagramProtocol) -> None:
     for datagram in foreign:
         data, size = datagram.data, datagram.segment_size or len(datagram.data)
         for start in range(0, len(data), size):
-            guarded(whose, other.datagramReceived, data[start : start + size], datagram.address)
+            guarded(whose, other.datagramReceived, data[start : start + size], host_and_port(datagram.address))

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from twisted_utp._parsers import UTPClientParser, UTPServerParser
+from twisted_utp._parsers import CLIENT_KEYS, SERVER_KEYS, UTPClientParser, UTPServerParser
 
 if TYPE_CHECKING:
     from twisted_utp._tls_endpoints import TLSClientEndpoint, TLSServerEndpoint
@@ -52,7 +52,7 @@ class UTPSServerParser:
         from twisted_utp._tls_endpoints import TLSServerEndpoint
         from twisted_utp._tls_reloading import server_credentials
 
-        tls, rest = _divide(kwargs, _SERVER_KEYS, ("port", "interface", *setting_keys("backlog")))
+        tls, rest = _divide(kwargs, _SERVER_KEYS, (*SERVER_KEYS, *setting_keys("backlog")))
         timeout = _handshake_timeout(tls)
         below = self._below.parseStreamServer(reactor, *args, **rest)
         return TLSServerEndpoint(reactor, below, server_credentials(reactor, tls), timeout)
@@ -82,7 +82,7 @@ class UTPSClientParser:
         from twisted_utp._tls_credentials import client_credentials
         from twisted_utp._tls_endpoints import TLSClientEndpoint
 
-        allowed = ("host", "port", "bindAddress", "bindPort", *setting_keys("timeout"))
+        allowed = (*CLIENT_KEYS, *setting_keys("timeout"))
         tls, rest = _divide(kwargs, _CLIENT_KEYS, allowed)
         for other, name in _OTHER_NAMES.items():
             if other in tls and name in tls:

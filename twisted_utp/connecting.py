@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectingCancelledError, ConnectionAborted, 
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 
-from twisted_utp._addresses import udp_address
+from twisted_utp._addresses import peer_of
 from twisted_utp._isolation import guarded, name_of
 from twisted_utp.errors import loss_exception
 from twisted_utp.proto.events import Connected, ConnectionLost, Event
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from twisted.internet.address import IPv4Address, IPv6Address
 
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.values import Address
     from twisted_utp.protocol import UTPProtocol
 
 
@@ -59,7 +60,7 @@ class OutgoingConnection:
         return True
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """
         Whom it tries.
         """
@@ -72,7 +73,7 @@ class OutgoingConnection:
         """
         self._drop()
         self._connection = connection
-        self._peer = udp_address(*connection.address)
+        self._peer = peer_of(connection.address)
         self._connected()
 
     def event_received(self, event: Event) -> None:

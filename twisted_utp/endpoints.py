@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twisted.internet.address import HostnameAddress
 from twisted.internet.defer import Deferred, execute, fail, maybeDeferred
-from twisted.internet.error import AlreadyListened, ConnectingCancelledError
+from twisted.internet.error import AlreadyListened, CannotListenError, ConnectingCancelledError, getConnectError
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -30,11 +30,12 @@ from twisted_utp._arguments import (
     checked_host,
 )
 from twisted_utp._attempts import Race
-from twisted_utp._resolution import is_numeric, resolve
+from twisted_utp._resolution import resolve
 from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
+from twisted_utp.udp.addresses import ANY_IPV6, is_for_all, is_ipv4, is_numeric
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
@@ -57,6 +58,8 @@ class UTPServerEndpoint:
         backlog: int = DEFAULT_BACKLOG,
         interface: str = "",
         config: UTPConfig | None = None,
+        sharePort: bool = False,
+        ipv6Only: bool = False,
     ) -> None:
         """
         @param port: UDP port; 0 for any.
@@ -64,6 +67,9 @@ class UTPServerEndpoint:
             C{config} unless it is given.
         @param interface: address of this machine to bind to; C{""} for all IPv4 ones, C{"::"} for all.
         @param config: settings of the connections.
+        @param sharePort: listen also where others in this process listen, with the same settings.
+        @param ipv6Only: with C{"::"}, leave IPv4 alone.  It is left alone anyway where this process has the port open
+            for IPv4.
         @raise ValueError: on a backlog or a port out of range, or an interface that is no address.
         @raise TypeError: naming the argument that is of the wrong type.
         """
@@ -77,6 +83,8 @@ class UTPServerEndpoint:
         self._port = port
         self._interface = interface
         self._config = settings
+        self._share = sharePort
+        self._ipv6_only = ipv6Only
 
     @classmethod
     def adopting(cls, reactor: Any, descriptor: int, config: UTPConfig | None = None) -> UTPServerEndpoint:
@@ -129,7 +137,15 @@ class UTPServerEndpoint:
         check_factory("protocolFactory", factory)
 
         def opened() -> UTPProtocol:
-            return protocol_to_listen(self._reactor, self._interface, self._port, self._config, factory)
+            return protocol_to_listen(
+                self._reactor,
+                self._interface,
+                self._port,
+                self._config,
+                factory,
+                share=self._share,
+                ipv6_only=self._ipv6_only,
+            )
 
         port = opened().listen(factory, self._config)
         port.reopen = opened
@@ -161,7 +177,8 @@ class UTPClientEndpoint:
             this process, by an endpoint that listens for example, is shared.
         @param attemptDelay: seconds between attempts when the name has several addresses; L{None} for 0.25.
         @param config: settings of the connection.
-        @raise ValueError: on a value out of range, naming the argument.
+        @raise ValueError: on a value out of range, naming the argument; and when C{bindAddress} is of the other family
+            than the host.
         @raise TypeError: naming the argument that is of the wrong type.
         """
         self._host = checked_host("host", host)
@@ -177,6 +194,8 @@ class UTPClientEndpoint:
             check_number("attemptDelay", attemptDelay, "seconds", low=0, high=MAX_ATTEMPT_DELAY)
         self._reactor = reactor
         self._port = port
+        if self._bind is not None:
+            _check_source(self._bind[0], self._host)
         self._attempt_delay = ATTEMPT_DELAY if attemptDelay is None else attemptDelay
         self._config = settings
 
@@ -241,7 +260,28 @@ class UTPClientEndpoint:
     def _dial(self, factory: IProtocolFactory, host: str) -> Deferred[IProtocol]:
         protocol = self._protocol
         if protocol is None:
-            any_address = "::" if ":" in host else ""
-            interface, port = self._bind if self._bind is not None else ("", 0)
-            protocol = protocol_to_connect(self._reactor, interface or any_address, port, self._config)
-        return protocol.connect(factory, host, self._port, self._config)
+            protocol = self._protocol_for(host)
+        source = self._bind[0] if self._bind is not None else ""
+        return protocol.connect(factory, host, self._port, self._config, bindAddress=source)
+
+    def _protocol_for(self, host: str) -> UTPProtocol:
+        any_address = ANY_IPV6 if ":" in host else ""
+        if self._bind is not None:
+            interface, port = self._bind
+            return protocol_to_connect(self._reactor, interface or any_address, port, self._config)
+        try:
+            return protocol_to_connect(self._reactor, any_address, 0, self._config)
+        except CannotListenError as error:
+            # Nobody has asked for an address: the machine has no IPv6, say.
+            reason = error.socketError
+            raise (getConnectError(reason) if isinstance(reason, OSError) else error) from None
+
+
+def _check_source(source: str, host: str) -> None:
+    """
+    @raise ValueError: when a connection from one address cannot get to the other.
+    """
+    if not source or not is_numeric(host):
+        return
+    if is_ipv4(source) != is_ipv4(host) and not (is_ipv4(host) and is_for_all(source)):
+        raise ValueError(f"bindAddress={source!r}: expected an address of the same family as {host!r}")

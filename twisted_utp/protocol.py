@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_utp import _sharing
-from twisted_utp._addresses import udp_address
+from twisted_utp._addresses import local_of, peer_of
 from twisted_utp._arguments import check_callable, check_config, check_datagram_protocol, check_dial, check_factory
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
 from twisted_utp._punching import Punches
@@ -31,6 +31,7 @@ from twisted_utp._settable import Settable
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
 from twisted_utp._stopping import note_closed, note_open, say_goodbye
 from twisted_utp._tracing import PortTracing
+from twisted_utp._ways import Way, way_to
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
@@ -172,32 +173,36 @@ class UTPProtocol(Settable, DatagramProtocol):
         return port
 
     def connect(
-        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None = None
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None = None, *, bindAddress: str = ""
     ) -> Deferred[IProtocol]:
         """
         Connect from this UDP port.
 
         @param host: a numeric address.
         @param config: settings of this connection.
+        @param bindAddress: the address of ours to connect from, when the port is bound to several; the system's choice
+            unless it is given.
         @return: fires with the protocol, or fails with C{ConnectionRefusedError}, C{TimeoutError},
-            C{NoRouteError}, C{ConnectingCancelledError} or what the factory raised.
+            C{NoRouteError}, C{ConnectingCancelledError}, another C{ConnectError} that says why nothing can be sent
+            there, or what the factory raised.
         @raise TypeError: naming the argument that is of the wrong type.
-        @raise ValueError: when the host is a name, or the port out of range.
+        @raise ValueError: when an address is a name, or the port out of range.
         """
-        check_dial(factory, host, port, config)
-        if self._closing:
-            return fail(ConnectError(string="the UDP port is closed"))
-        return self._dial(factory, host, port, config).result
+        check_dial(factory, host, port, config, bindAddress)
+        way = way_to(None if self._closing else self._port, host, port, bindAddress)
+        if isinstance(way, ConnectError):
+            self.request_flush()  # the port may have been opened for this
+            return fail(way)
+        return self._dial(factory, way, config).result
 
     def _dial(
-        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None, *, is_punching: bool = False
+        self, factory: IProtocolFactory, way: Way, config: UTPConfig | None, *, is_punching: bool = False
     ) -> OutgoingConnection:
-        peer = udp_address(host, port)
-        attempt = OutgoingConnection(self, factory, peer)
+        attempt = OutgoingConnection(self, factory, way.peer)
 
         def dial() -> Connection:
             return self.multiplexer.connect(
-                (self._reachable(host), port),
+                way.address,
                 now=self.clock(),
                 config=config,
                 tracer=self._tracing.tracer_for(config) if config is not None else None,
@@ -231,12 +236,13 @@ class UTPProtocol(Settable, DatagramProtocol):
         @raise ValueError: see L{connect}.
         """
         check_dial(factory, host, port, config)
-        if self._closing:
-            return fail(ConnectError(string="the UDP port is closed"))
-        found = self._punches.find(self._transports, (self._reachable(host), port), any_port, self.clock())
+        way = way_to(None if self._closing else self._port, host, port)
+        if isinstance(way, ConnectError):
+            return fail(way)
+        found = self._punches.find(self._transports, way.address, any_port, self.clock())
         if found is not None:
             return succeed(found)
-        attempt = self._dial(factory, host, port, config, is_punching=True)
+        attempt = self._dial(factory, way, config, is_punching=True)
         if any_port and attempt in self._attempts:
             self._punches.add(attempt)
         return attempt.result
@@ -270,15 +276,6 @@ class UTPProtocol(Settable, DatagramProtocol):
         if other is not None:
             _sharing.stop(other)
         self.request_flush()  # the port may be closed now
-
-    def _reachable(self, host: str) -> str:
-        """
-        A port that is bound to all addresses of both families sends to IPv4 ones by their IPv6 form (RFC 4291
-        (2.5.5.2)), and that is also what it receives from them.
-        """
-        if ":" in host or self._port is None or self.getHost().host != "::":
-            return host
-        return f"::ffff:{host}"
 
     def stats(self) -> PortStats:
         """
@@ -325,6 +322,13 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         assert self._port is not None, "the UDP port is not open"
         return cast("IPv4Address | IPv6Address", self._port.getHost())
+
+    @property
+    def udp_port(self) -> ITrainPort | None:
+        """
+        The UDP port, if there is one.
+        """
+        return self._port
 
     @property
     def is_open(self) -> bool:
@@ -499,7 +503,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         if self._host is None:
             # Asked for once: it is a system call, and an object for each connection.
             self._host = self.getHost()
-        transport = UTPTransport(self, connection, protocol, host=self._host, peer=peer, lost=lost)
+        host = local_of(connection.address, peer, self._host)
+        transport = UTPTransport(self, connection, protocol, host=host, peer=peer, lost=lost)
         self._transports[transport] = None
         if connection.incoming:
             self._punches.came_in(transport, self.clock())
@@ -693,7 +698,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         if punch is not None:
             punch.adopt(connection)
             return
-        peer = udp_address(*connection.address)
+        peer = peer_of(connection.address)
         for port in list(self._ports):
             try:
                 protocol = port.factory.buildProtocol(peer)

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.config import UTPConfig
     from twisted_utp.proto.connection import Connection
-    from twisted_utp.proto.values import Address
     from twisted_utp.protocol import UTPProtocol
 
 _log = Logger()
@@ -175,12 +174,15 @@ class UTPTransport(Settable):
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
 
-    def is_from(self, source: Address | str) -> bool:
+    def is_from(self, host: str, port: int | None = None) -> bool:
         """
-        Has the peer opened the connection, from that address or host, and is it in use?
+        Has the peer opened the connection, from that host, and is it in use?
+
+        @param port: the peer's; L{None} for any.
         """
         connection = self._connection
-        return connection.incoming and source in (connection.address, connection.address[0]) and not self.disconnecting
+        theirs = connection.address
+        return connection.incoming and theirs[0] == host and port in (None, theirs[1]) and not self.disconnecting
 
     @property
     def is_closing(self) -> bool:

@@ -190,7 +190,7 @@ def test_dialling_factory(machines: Any, innocents: Any, logged: Any, where: str
 @pytest.mark.parametrize("where", ["doStop", "buildProtocol"])
 def test_listening_factory(machines: Any, logged: Any, where: str, error: type[BaseException]) -> None:
     """What a factory that listens raises costs its own clients; one that shares its port is served."""
-    bad_port, good_port = machines.listen(), machines.listen()
+    bad_port, good_port = machines.listen(), machines.listen(sharePort=True)
 
     def fail(*_: Any) -> Any:
         raise error(where)

@@ -4,12 +4,13 @@ How do the core, the reactor and the UDP port work together?
 
 from __future__ import annotations
 
+import re
 from errno import EACCES, EAGAIN, ENETUNREACH, ENOBUFS
 from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import NoRouteError
+from twisted.internet.error import ConnectError, NoRouteError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
@@ -92,15 +93,22 @@ def test_one_timer_and_one_flush(machines: Any) -> None:
 
 
 def test_connect_before_the_port_is_open(machines: Any) -> None:
-    """connect() may be called first; the SYN leaves when the port opens."""
-    clock = Clock()
-    clock.advance(1)
-    protocol = UTPProtocol(clock, clock=lambda: int(clock.seconds() * 1e6))
-    protocol.connect(machines.Building(), "10.0.0.2", 2)
-    wire = Wire("10.0.0.1", 1)
-    protocol.makeConnection(wire)
-    clock.advance(0)
-    assert len(wire.sent) == 1 and wire.sent[0][1] == ("10.0.0.2", 2)
+    """connect() and punch() fail at once, instead of waiting for what may never happen."""
+    protocol = UTPProtocol(Clock())
+    for connect in (protocol.connect, protocol.punch):
+        error = machines.failure(connect(machines.Building(), "10.0.0.2", 2))
+        assert isinstance(error, ConnectError) and "the UDP port is not open" in str(error)
+
+
+@pytest.mark.parametrize("name", ["localhost", "example.org", "", "127.0.0", "1.2.3.4.5", ":::1", "fe80::1%", "::1]"])
+def test_names_are_no_addresses(machines: Any, name: str) -> None:
+    """connect() and punch() look no names up: that is an error at once, which names the argument."""
+    protocol = UTPProtocol(Clock())
+    for connect in (protocol.connect, protocol.punch):
+        with pytest.raises(ValueError, match=f"host={re.escape(repr(name))}: expected an IPv4"):
+            connect(machines.Building(), name, 2)
+    with pytest.raises(ValueError, match="bindAddress='eth0': expected an IPv4"):
+        protocol.connect(machines.Building(), "10.0.0.2", 2, bindAddress="eth0")
 
 
 @pytest.mark.parametrize("errno", [EAGAIN, ENOBUFS])

@@ -100,7 +100,7 @@ async def test_sharing() -> None:
     """Two listening strings, a dial and a second protocol on one socket."""
     first = await listen()
     number = first.getHost().port
-    second = await listen(f"utp:{number}:interface=127.0.0.1")
+    second = await listen(f"utp:{number}:interface=127.0.0.1:sharePort=1")
     heard: Deferred[bytes] = Deferred()
 
     class Node(DatagramProtocol):

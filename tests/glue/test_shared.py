@@ -4,6 +4,7 @@ Do all who name the same UDP port share its socket?
 
 from __future__ import annotations
 
+from errno import EADDRINUSE
 from typing import Any
 
 import pytest
@@ -40,10 +41,20 @@ def listen(machines: Any, text: str, factory: Any = None) -> Any:
     return machines.result(serverFromString(machines.server, text).listen(factory or machines.Building()))
 
 
+def test_a_second_listener(machines: Any) -> None:
+    """As with TCP, a port on which this process listens is in use, unless it is to be shared; later it is free."""
+    first = listen(machines, "utp:9000")
+    error = machines.failure(serverFromString(machines.server, "utp:9000").listen(machines.Building()))
+    assert isinstance(error, CannotListenError) and isinstance(error.socketError, OSError)
+    assert error.socketError.errno == EADDRINUSE
+    first.stopListening()
+    listen(machines, "utp:9000")
+
+
 @pytest.mark.parametrize("again", ["utp:9000", r"utp:9000:interface=0.0.0.0", "utp:port=9000:backlog=1024"])
 def test_two_listening_strings_share(machines: Any, again: str) -> None:
     """They have one socket; the first gets the connections, and the second once the first has stopped."""
-    first, second = listen(machines, "utp:9000"), listen(machines, again)
+    first, second = listen(machines, "utp:9000"), listen(machines, f"{again}:sharePort=1")
     assert len(machines.server.getReaders()) == 1 and first.protocol is second.protocol
     machines.connect()
     assert (len(first.factory.built), len(second.factory.built)) == (1, 0)
@@ -56,7 +67,7 @@ def test_first_that_builds_a_protocol(machines: Any) -> None:
     """A factory that returns None passes the connection on; when all do, it is reset."""
     choosy, other = machines.Building(lambda: None), machines.Building()
     listen(machines, "utp:9000", choosy)
-    port = listen(machines, "utp:9000", other)
+    port = listen(machines, "utp:9000:sharePort=1", other)
     machines.connect()
     assert len(choosy.addresses) == len(other.built) == 1
     port.stopListening()
@@ -69,7 +80,9 @@ def test_first_that_builds_a_protocol(machines: Any) -> None:
 def test_other_settings_do_not_share(machines: Any) -> None:
     """Who listens on a port has one set of settings: another is an error that names the setting."""
     listen(machines, "utp:9000")
-    error = machines.failure(serverFromString(machines.server, "utp:9000:noDelay=1").listen(machines.Building()))
+    error = machines.failure(
+        serverFromString(machines.server, "utp:9000:sharePort=1:noDelay=1").listen(machines.Building())
+    )
     assert isinstance(error, CannotListenError) and "no_delay=True: expected False" in str(error.socketError)
 
 

@@ -301,11 +301,11 @@ def test_nothing_to_read(ports: Ports) -> None:
 
 def test_link_local_peers_keep_their_scope() -> None:
     """The scope id of a link-local address is part of where an answer must go."""
-    from twisted_utp.udp.error_queue import peer_address
+    from twisted_utp.udp.addresses import host_of
 
-    assert peer_address(("fe80::1", 9, 0, 3)) == ("fe80::1%3", 9)
-    assert peer_address(("::1", 9, 0, 0)) == ("::1", 9)
-    assert peer_address(("192.0.2.1", 9)) == ("192.0.2.1", 9)
+    assert host_of(("fe80::1", 9, 0, 3)) == "fe80::1%3"
+    assert host_of(("::1", 9, 0, 0)) == "::1"
+    assert host_of(("192.0.2.1", 9)) == "192.0.2.1"
 
 
 def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-Address = tuple[str, int]
-"""Where a peer is: numeric host and UDP port.  The core only compares and hashes it."""
+Address = tuple[str, int] | tuple[str, int, str]
+"""
+Where a peer is: numeric host and UDP port; and, on a port with several addresses, the one of ours that it knows us by.
+Whoever owns the socket makes it, one value for one address; the core compares and hashes it, and looks at the host.  So
+what answers a packet leaves from where that one arrived, and a connection keeps its local address: it is part of its
+name, as in TCP.
+"""
+
+
+def host_and_port(address: Address) -> tuple[str, int]:
+    """
+    The peer's half.
+    """
+    return address[0], address[1]
 
 
 @dataclass(slots=True)

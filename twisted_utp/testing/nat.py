@@ -119,7 +119,7 @@ class NAT:
 
     def _lets_in(self, source: Address, port: int) -> bool:
         if self.filtering == "address":
-            return any(host == source[0] for host, _ in self._contacts[port])
+            return any(contact[0] == source[0] for contact in self._contacts[port])
         return self.filtering == "anyone" or source in self._contacts[port]
 
     def _is_stale(self, port: int) -> bool:

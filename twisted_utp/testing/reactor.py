@@ -36,6 +36,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_utp.proto.values import host_and_port
 from twisted_utp.testing.network import AddressInUse, Host, UDPPort
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.simulator import SECOND, ScheduledCall
@@ -142,8 +143,8 @@ class SimulatedUDPPort:
         """
         Where it is bound.
         """
-        host, port = self._port.address if self._port is not None else (self.interface, self._requested)
-        return address_of(host, port)
+        address = self._port.address if self._port is not None else (self.interface, self._requested)
+        return address_of(address[0], address[1])
 
     def write(self, datagram: bytes, addr: tuple[str, int] | None = None) -> None:
         """
@@ -207,7 +208,7 @@ class SimulatedUDPPort:
                 continue
             self.received += 1
             try:
-                self.protocol.datagramReceived(packet.data[: self.maxPacketSize], packet.source)
+                self.protocol.datagramReceived(packet.data[: self.maxPacketSize], host_and_port(packet.source))
             except Exception:
                 _log.failure("datagramReceived of {protocol}", protocol=self.protocol)
 

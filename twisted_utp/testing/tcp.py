@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.congestion.cubic import Cubic
 from twisted_utp.proto.rtt import RttEstimator
+from twisted_utp.proto.values import Address
 from twisted_utp.testing.network import Host
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.simulator import SECOND, ScheduledCall
@@ -98,7 +99,7 @@ class TCPReceiver:
         self._ahead: list[int] = []  # sorted
         self._pending = 0
         self._timer: ScheduledCall | None = None
-        self._sender: tuple[str, int] = ("", 0)
+        self._sender: Address = ("", 0)
         self.port = host.bind(self._receive)
 
     def _receive(self, packets: list[Packet]) -> None:

@@ -32,7 +32,6 @@ def adopt_udp(reactor: Any, descriptor: int, protocol: DatagramProtocol) -> ILis
     # What adoptDatagramPort does, for the ports that we open ourselves.
     port: Any = OffloadUDPPort._fromListeningDescriptor(reactor, descriptor, family, protocol, MAX_DATAGRAM)
     clear_options(port._preexistingSocket)
-    port._preexistingSocket = port.prepared(port._preexistingSocket)
     port.startListening()
     port.read_waiting()
     return cast(IListeningPort, port)

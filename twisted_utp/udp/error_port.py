@@ -8,6 +8,7 @@ reactors as one that has been hung up.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import udp
@@ -15,7 +16,9 @@ from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_utp.udp.binding import bound_socket
 from twisted_utp.udp.error_queue import read_errors, report_errors
+from twisted_utp.udp.local import LocalAddresses, name_local_addresses
 
 
 @implementer(IHalfCloseableDescriptor)
@@ -24,25 +27,33 @@ class ErrorReportingPort(udp.Port):
     A UDP port, for reactors that watch file descriptors, that tells its protocol of datagrams that came back
     (C{datagrams_returned}, see L{ITrainPort <twisted_utp.udp.interfaces.ITrainPort>}).
 
+    @ivar ipv6_only: C{::} is for IPv6 alone.
+    @ivar local_addresses: tells where datagrams arrive, on a port that is bound to all addresses.
     @ivar reports_errors: it can; only Linux has what it takes.
     @ivar truncated: what arrived incomplete and was dropped: datagrams, and ICMP messages.
     """
 
+    ipv6_only = False
+    local_addresses: LocalAddresses | None = None
     reports_errors = False
     truncated = 0
 
-    def createInternetSocket(self) -> Any:
+    def startListening(self) -> None:
         """
-        A socket for which the kernel keeps ICMP messages.
+        Bind a socket, or take an adopted one.
         """
-        return self.prepared(super().createInternetSocket())
+        port: Any = self
+        if port._preexistingSocket is None:
+            port._preexistingSocket = bound_socket(self.interface, port.port, ipv6_only=self.ipv6_only)
+        self.prepare(port._preexistingSocket)
+        super().startListening()
 
-    def prepared(self, udp_socket: Any) -> Any:
+    def prepare(self, udp_socket: socket.socket) -> None:
         """
-        Make a socket, new or adopted, what this kind of port needs.
+        Make a bound socket what this kind of port needs.
         """
         self.reports_errors = report_errors(udp_socket)
-        return udp_socket
+        self.local_addresses = name_local_addresses(udp_socket)
 
     def read_errors(self) -> int:
         """
@@ -50,7 +61,7 @@ class ErrorReportingPort(udp.Port):
 
         @return: see L{Errors.interface_size <twisted_utp.udp.error_queue.Errors>}.
         """
-        errors = read_errors(self.socket)
+        errors = read_errors(self.socket, self.local_addresses)
         self.truncated += errors.truncated
         if errors.returned:
             self.protocol.datagrams_returned(errors.returned)

@@ -14,8 +14,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted_utp.proto.values import Address, Obstacle, ReturnedDatagram
-from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF
+from twisted_utp.proto.values import Obstacle, ReturnedDatagram
+from twisted_utp.udp.addresses import host_of
+from twisted_utp.udp.local import LocalAddresses
+from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, DONT_WAIT
 
 # <linux/in.h>, <linux/in6.h>, <linux/socket.h>; the socket module lacks names for them on most versions of Python, or
 # on other systems.
@@ -24,7 +26,7 @@ _IPPROTO_IPV6 = 41
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _MSG_ERRQUEUE = 0x2000
-_READ_ERRORS = _MSG_ERRQUEUE | getattr(socket, "MSG_DONTWAIT", 0)
+_READ_ERRORS = _MSG_ERRQUEUE | DONT_WAIT
 
 # <linux/errqueue.h>, struct sock_extended_err: errno, origin, type, code, padding, info, data.
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
@@ -90,9 +92,11 @@ def report_errors(udp_socket: socket.socket) -> bool:
     return True
 
 
-def read_errors(udp_socket: socket.socket) -> Errors:
+def read_errors(udp_socket: socket.socket, local_addresses: LocalAddresses | None = None) -> Errors:
     """
     Empty the queue, within reason.
+
+    @param local_addresses: of a socket that tells where datagrams arrive.
     """
     errors = Errors()
     for _ in range(_MAX_READS):
@@ -105,7 +109,9 @@ def read_errors(udp_socket: socket.socket) -> Errors:
             continue
         for level, kind, data in messages:
             if (level, kind) in _ERROR_MESSAGES and len(data) >= _EXTENDED_ERROR.size:
-                _take(errors, quoted, sent_to, data)
+                # The messages arrived where the datagrams had left from.
+                local = local_addresses.read(messages)[0] if local_addresses is not None else ""
+                _take(errors, quoted, sent_to, data, local)
     # An error whose message found no room in the queue would wake us for ever.
     udp_socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return errors
@@ -114,7 +120,7 @@ def read_errors(udp_socket: socket.socket) -> Errors:
 _ERROR_MESSAGES = frozenset(((_IPPROTO_IP, _IP_RECVERR), (_IPPROTO_IPV6, _IPV6_RECVERR)))
 
 
-def _take(errors: Errors, quoted: bytes, sent_to: Any, data: bytes) -> None:
+def _take(errors: Errors, quoted: bytes, sent_to: Any, data: bytes, local: str = "") -> None:
     number, origin, kind, code, _padding, info, _data = _EXTENDED_ERROR.unpack_from(data)
     if not isinstance(sent_to, tuple) or len(sent_to) < 2:
         return
@@ -126,7 +132,9 @@ def _take(errors: Errors, quoted: bytes, sent_to: Any, data: bytes) -> None:
     obstacle = obstacle_of(origin, kind, code)
     if obstacle is not None:
         size = size if obstacle is Obstacle.TOO_BIG else 0
-        errors.returned.append(ReturnedDatagram(peer_address(sent_to), quoted, obstacle, size))
+        host, port = host_of(sent_to), sent_to[1]
+        address = (host, port, local) if local else (host, port)
+        errors.returned.append(ReturnedDatagram(address, quoted, obstacle, size))
 
 
 def obstacle_of(origin: int, kind: int, code: int) -> Obstacle | None:
@@ -144,12 +152,3 @@ def obstacle_of(origin: int, kind: int, code: int) -> Obstacle | None:
     if origin == _ORIGIN_ICMP6 and kind == _ICMP6_UNREACHABLE:
         return Obstacle.PORT_CLOSED if code == _ICMP6_PORT else Obstacle.UNREACHABLE
     return None
-
-
-def peer_address(name: tuple[Any, ...]) -> Address:
-    """
-    Host and port of what the socket module gives; for a link-local peer, with the scope id that an answer needs.
-    """
-    if len(name) == 4 and name[3] and "%" not in name[0]:
-        return f"{name[0]}%{name[3]}", name[1]
-    return name[0], name[1]

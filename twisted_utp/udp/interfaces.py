@@ -42,6 +42,10 @@ class ITrainPort(Interface):
 
     max_bytes = Attribute("Bytes in a train, at most.")
 
+    takes_ipv4 = Attribute("It can send to IPv4 addresses.")
+
+    chooses_source = Attribute("It is bound to several addresses, and sends from whichever it is told to.")
+
     def send(transmits: Sequence[Transmit], failed: SendFailed) -> list[Transmit]:
         """
         Hand trains to the kernel.
@@ -49,6 +53,16 @@ class ITrainPort(Interface):
         @param failed: called with a train that the kernel will never take, and why: L{DatagramTooBig} for one that
             must not be fragmented and is too long for the interface.
         @return: what the kernel has no room for now; to be offered again.
+        """
+
+    def path_to(host: str, port: int, source: str = "") -> Address:
+        """
+        The address value of a peer: the one that datagrams from there will have.
+
+        @param host: a numeric address, in any spelling.
+        @param source: the address of ours to send from; C{""} for what the system prefers.
+        @raise ValueError: when one of them is no numeric address.
+        @raise OSError: why nothing can be sent there.
         """
 
     def full_address(address: Address) -> Address:

@@ -31,6 +31,9 @@ CONTROL_SPACE = 512
 # A plain number: each datagram is compared with it, and an enum's operators are Python.
 CUT_OFF = int(socket.MSG_TRUNC | socket.MSG_CTRUNC) if hasattr(socket, "MSG_CTRUNC") else 0
 
+# No call waits, whatever somebody who shares the socket has set; Windows has no such flag.
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Offload:

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from errno import EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
-from socket import MSG_DONTWAIT
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Datagram, Transmit
+from twisted_utp.udp.addresses import host_of
 from twisted_utp.udp.error_port import ErrorReportingPort
-from twisted_utp.udp.error_queue import MAX_PENDING, PENDING, peer_address
+from twisted_utp.udp.error_queue import MAX_PENDING, PENDING
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
-from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, offload, segment_message, segment_size
+from twisted_utp.udp.local import Destinations
+from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, DONT_WAIT, offload, segment_message, segment_size
 from twisted_utp.udp.options import SOL_UDP, UDP_GRO
+from twisted_utp.udp.routes import path_to, takes_ipv4
+
+if TYPE_CHECKING:
+    import socket
 
 # Linux takes 64 segments on every kernel that can cut trains at all (128 since 6.9).
 MAX_SEGMENTS = 64
@@ -79,19 +85,26 @@ class OffloadUDPPort(ErrorReportingPort):
         super().__init__(port, proto, interface, maxPacketSize, reactor)
         self.cuts_trains = offload().gso
         self._singly: dict[str, int] = {}  # hosts that get no trains, and for how many trains yet
+        self._destinations = Destinations()
         self._has_errors = False  # the error queue is worth a look, whatever else there is to read
         self.reads = 0
         self.writes = 0
         self._alone = 0  # wake-ups in a row that brought one small datagram
 
-    def prepared(self, udp_socket: Any) -> Any:
+    def prepare(self, udp_socket: socket.socket) -> None:
         """
-        A socket that merges what it receives, if it can.
+        See L{ErrorReportingPort.prepare}; datagrams that arrive are merged, where the kernel can.
         """
-        prepared = super().prepared(udp_socket)
+        super().prepare(udp_socket)
         if offload().gro:
-            prepared.setsockopt(SOL_UDP, UDP_GRO, 1)
-        return prepared
+            udp_socket.setsockopt(SOL_UDP, UDP_GRO, 1)
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """
+        See L{ITrainPort.getHost}; with the scope of a link-local address.
+        """
+        name = self.socket.getsockname()
+        return (IPv6Address if len(name) == 4 else IPv4Address)("UDP", host_of(name), name[1])
 
     def read_waiting(self) -> None:
         """
@@ -140,12 +153,12 @@ class OffloadUDPPort(ErrorReportingPort):
         @param enough: a datagram shorter than that is taken for the last.
         """
         datagrams: list[Datagram] = []
-        receive = self.socket.recvmsg
+        receive, local_addresses = self.socket.recvmsg, self.local_addresses
         room = MAX_READ_BYTES
         for _ in range(MAX_READS):
             try:
                 # Whether a call waits is a matter of the open file, so whoever shares it could change that.
-                data, messages, flags, sender = receive(READ_SIZE, CONTROL_SPACE, MSG_DONTWAIT)
+                data, messages, flags, sender = receive(READ_SIZE, CONTROL_SPACE, DONT_WAIT)
             except OSError as error:
                 if error.errno == EINTR:
                     continue
@@ -157,7 +170,16 @@ class OffloadUDPPort(ErrorReportingPort):
             if flags & CUT_OFF:
                 self.truncated += 1
                 continue
-            datagrams.append(Datagram(data, peer_address(sender), segment_size(messages) if messages else 0))
+            if len(sender) == 4:
+                sender = (host_of(sender), sender[1])
+            if local_addresses is None:
+                datagrams.append(Datagram(data, sender, segment_size(messages) if messages else 0))
+            else:
+                local, size = local_addresses.read(messages)
+                if not local:
+                    self.truncated += 1
+                    continue
+                datagrams.append(Datagram(data, (sender[0], sender[1], local), size))
             room -= len(data)
             if room <= 0 or len(data) < enough:
                 break
@@ -202,13 +224,19 @@ class OffloadUDPPort(ErrorReportingPort):
     def _send_now(self, transmit: Transmit) -> None:
         if transmit.dont_fragment:
             with no_fragments(self.socket):
-                self.socket.sendto(transmit.payload, MSG_DONTWAIT, transmit.address)
-        elif transmit.count == 1:
-            self.socket.sendto(transmit.payload, MSG_DONTWAIT, transmit.address)
+                self._send_message(transmit)
         else:
-            cut = segment_message(transmit.segment_size)
-            self.socket.sendmsg([transmit.payload], cut, MSG_DONTWAIT, transmit.address)
+            self._send_message(transmit)
         self.writes += 1
+
+    def _send_message(self, transmit: Transmit) -> None:
+        messages, where = self._destinations.find(transmit.address)
+        if transmit.count > 1:
+            messages = messages + segment_message(transmit.segment_size)
+        if messages:
+            self.socket.sendmsg((transmit.payload,), messages, DONT_WAIT, where)
+        else:
+            self.socket.sendto(transmit.payload, DONT_WAIT, where)
 
     def _send_again(self, transmit: Transmit, error: OSError, failed: SendFailed) -> Transmit | None:
         """
@@ -260,6 +288,26 @@ class OffloadUDPPort(ErrorReportingPort):
             if rest is not None:
                 return Transmit(address, transmit.payload[sent * size :], size, transmit.count - sent)
         return None
+
+    def path_to(self, host: str, port: int, source: str = "") -> Address:
+        """
+        See L{ITrainPort.path_to}.
+        """
+        return path_to(self.socket, host, port, source, names_source=self.chooses_source)
+
+    @property
+    def takes_ipv4(self) -> bool:
+        """
+        See L{ITrainPort}.
+        """
+        return takes_ipv4(self.socket)
+
+    @property
+    def chooses_source(self) -> bool:
+        """
+        See L{ITrainPort}.
+        """
+        return self.local_addresses is not None
 
     def full_address(self, address: Address) -> Address:
         """

@@ -11,12 +11,15 @@ from typing import Any, cast
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.udp import Port as UDPPort
 
+from twisted_utp.udp.binding import bound_socket
 from twisted_utp.udp.fragmentation import allow_fragments
 from twisted_utp.udp.interfaces import ITrainPort
 from twisted_utp.udp.offload_port import MAX_WAITING, OffloadUDPPort
 from twisted_utp.udp.options import clear_options, is_connected, merges
 from twisted_utp.udp.plain import PlainTrainPort
+from twisted_utp.udp.telling_socket import TellingSocket
 
 # With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
 # from 334 to 11 MB/s.  The kernel caps what we ask for (net.core.rmem_max, wmem_max).
@@ -26,18 +29,26 @@ SOCKET_BUFFER = 4 * 1024 * 1024
 MAX_DATAGRAM = 65_535
 
 
-def listen_udp(reactor: Any, port: int, protocol: DatagramProtocol, interface: str = "") -> IListeningPort:
+def listen_udp(
+    reactor: Any, port: int, protocol: DatagramProtocol, interface: str = "", *, ipv6_only: bool = False
+) -> IListeningPort:
     """
     Bind a UDP port now.
 
     @param port: 0 for any.
     @param interface: an IPv4 or IPv6 address of this machine; C{""} for all IPv4 ones.
+    @param ipv6_only: leave IPv4 to others, where the interface is C{"::"}.
     @raise CannotListenError: when it is taken, or not ours.
     """
     if has_linux_sockets(reactor):
         opened = OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor)
+        opened.ipv6_only = ipv6_only
         opened.startListening()
         return cast(IListeningPort, opened)
+    if ipv6_only:
+        with bound_socket(interface, port, ipv6_only=True) as made:
+            adopted = reactor.adoptDatagramPort(made.fileno(), made.family, protocol, maxPacketSize=MAX_DATAGRAM)
+        return cast(IListeningPort, adopted)
     return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
 
 
@@ -68,6 +79,8 @@ def train_port(transport: Any) -> ITrainPort:
         clear_options(udp_socket)
         if was_merging:
             _drop_waiting(udp_socket)
+        if isinstance(transport, UDPPort) and sys.platform.startswith("linux"):
+            udp_socket = TellingSocket.in_place_of(transport)
     return PlainTrainPort(transport, udp_socket)
 
 

@@ -16,7 +16,7 @@ import sys
 SOL_UDP = 17
 UDP_SEGMENT = 103
 UDP_GRO = 104
-_IP, _IPV6 = 0, 41
+IP, IPV6 = 0, 41
 
 _TIMEVAL = bytes(16)
 _IN6_PKTINFO = bytes(20)
@@ -48,34 +48,34 @@ _ANY_FAMILY: tuple[_Option, ...] = (
     (SOL_UDP, UDP_GRO, 0),
 )
 _IPV4: tuple[_Option, ...] = (
-    (_IP, 4, b""),  # IP_OPTIONS: a source route, say
-    (_IP, 6, 0),  # IP_RECVOPTS, and all others that add control messages
-    (_IP, 7, 0),  # IP_RETOPTS
-    (_IP, 8, 0),  # IP_PKTINFO
-    (_IP, 12, 0),  # IP_RECVTTL
-    (_IP, 13, 0),  # IP_RECVTOS
-    (_IP, 18, 0),  # IP_PASSSEC
-    (_IP, 20, 0),  # IP_RECVORIGDSTADDR
-    (_IP, 23, 0),  # IP_CHECKSUM
-    (_IP, 25, 0),  # IP_RECVFRAGSIZE
-    (_IP, 26, 0),  # IP_RECVERR_RFC4884
+    (IP, 4, b""),  # IP_OPTIONS: a source route, say
+    (IP, 6, 0),  # IP_RECVOPTS, and all others that add control messages
+    (IP, 7, 0),  # IP_RETOPTS
+    (IP, 8, 0),  # IP_PKTINFO
+    (IP, 12, 0),  # IP_RECVTTL
+    (IP, 13, 0),  # IP_RECVTOS
+    (IP, 18, 0),  # IP_PASSSEC
+    (IP, 20, 0),  # IP_RECVORIGDSTADDR
+    (IP, 23, 0),  # IP_CHECKSUM
+    (IP, 25, 0),  # IP_RECVFRAGSIZE
+    (IP, 26, 0),  # IP_RECVERR_RFC4884
 )
 _IPV6_TOO: tuple[_Option, ...] = (
-    *((_IPV6, option, 0) for option in (2, 3, 4, 5, 6, 8)),  # what RFC 2292 called those that follow
-    (_IPV6, 11, 0),  # IPV6_FLOWINFO, and all others that add control messages
-    (_IPV6, 49, 0),  # IPV6_RECVPKTINFO
-    (_IPV6, 51, 0),  # IPV6_RECVHOPLIMIT
-    (_IPV6, 53, 0),  # IPV6_RECVHOPOPTS
-    (_IPV6, 56, 0),  # IPV6_RECVRTHDR
-    (_IPV6, 58, 0),  # IPV6_RECVDSTOPTS
-    (_IPV6, 60, 0),  # IPV6_RECVPATHMTU
-    (_IPV6, 66, 0),  # IPV6_RECVTCLASS
-    (_IPV6, 74, 0),  # IPV6_RECVORIGDSTADDR
-    (_IPV6, 77, 0),  # IPV6_RECVFRAGSIZE
-    (_IPV6, 31, 0),  # IPV6_RECVERR_RFC4884
-    (_IPV6, 50, _IN6_PKTINFO),  # IPV6_PKTINFO: everything would leave from one address
-    *((_IPV6, option, b"") for option in (54, 55, 57, 59)),  # extension headers on everything that leaves
-    (_IPV6, 62, 0),  # IPV6_DONTFRAG
+    *((IPV6, option, 0) for option in (2, 3, 4, 5, 6, 8)),  # what RFC 2292 called those that follow
+    (IPV6, 11, 0),  # IPV6_FLOWINFO, and all others that add control messages
+    (IPV6, 49, 0),  # IPV6_RECVPKTINFO
+    (IPV6, 51, 0),  # IPV6_RECVHOPLIMIT
+    (IPV6, 53, 0),  # IPV6_RECVHOPOPTS
+    (IPV6, 56, 0),  # IPV6_RECVRTHDR
+    (IPV6, 58, 0),  # IPV6_RECVDSTOPTS
+    (IPV6, 60, 0),  # IPV6_RECVPATHMTU
+    (IPV6, 66, 0),  # IPV6_RECVTCLASS
+    (IPV6, 74, 0),  # IPV6_RECVORIGDSTADDR
+    (IPV6, 77, 0),  # IPV6_RECVFRAGSIZE
+    (IPV6, 31, 0),  # IPV6_RECVERR_RFC4884
+    (IPV6, 50, _IN6_PKTINFO),  # IPV6_PKTINFO: everything would leave from one address
+    *((IPV6, option, b"") for option in (54, 55, 57, 59)),  # extension headers on everything that leaves
+    (IPV6, 62, 0),  # IPV6_DONTFRAG
 )
 
 

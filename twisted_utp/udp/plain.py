@@ -1,7 +1,8 @@
 """
 How does a train travel over a datagram transport that knows only single datagrams?
 
-One by one, through C{write(datagram, address)}: this works on every reactor and on in-memory ports.
+One by one, through C{write(datagram, address)}: this works on every reactor and on in-memory ports.  On Linux,
+Twisted's own ports learn and say by which of our addresses a peer knows us (L{TellingSocket}).
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from twisted.internet.interfaces import IAddress, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_utp.proto.values import Address, Transmit
+from twisted_utp.proto.values import Address, Transmit, host_and_port
+from twisted_utp.udp.addresses import ANY_IPV6, canonical_host, mapped
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
+from twisted_utp.udp.local import Destinations
+from twisted_utp.udp.routes import path_to, takes_ipv4
+from twisted_utp.udp.telling_socket import TellingSocket
 
 # The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
@@ -42,8 +47,10 @@ class PlainTrainPort:
         """
         self._transport = transport
         self._socket = udp_socket
+        self._telling = udp_socket if isinstance(udp_socket, TellingSocket) else None
         # udp.Port strips the scope id from what it receives (Twisted #6826), so a link-local peer would seem to be
         # another one than the address we send to.  These are the scopes we know, by the stripped host.
+        self._destinations = Destinations()
         self._scopes: dict[str, str] = {}
         host = getattr(transport, "interface", "") or ""
         self._own_scope = host.partition("%")[2]
@@ -62,18 +69,14 @@ class PlainTrainPort:
         """
         @return: the part of the train that did not fit.
         """
-        address = transmit.address
-        write = self._transport.write
-        if "%" in address[0]:
-            self._scopes[address[0].partition("%")[0]] = address[0]
         sent = 0
         try:
             if transmit.dont_fragment and self._socket is not None:
                 with no_fragments(self._socket):
-                    write(transmit.payload, address)
+                    self._write(transmit.payload, transmit.address)
                 return None
             for segment in transmit.segments():
-                write(segment, address)
+                self._write(segment, transmit.address)
                 sent += 1
         except OSError as error:
             if error.errno in _NO_ROOM:
@@ -85,10 +88,59 @@ class PlainTrainPort:
             failed(transmit, error)
         return None
 
+    def _write(self, datagram: bytes, address: Address) -> None:
+        told = self._telling
+        if told is not None and told.local_addresses is not None and len(address) == 3:
+            messages, where = self._destinations.find(address)
+            told.sendmsg((datagram,), messages, socket.MSG_DONTWAIT, where)
+            return
+        if "%" in address[0]:
+            self._scopes[address[0].partition("%")[0]] = address[0]
+        self._transport.write(datagram, host_and_port(address))
+
+    @property
+    def truncated(self) -> int:
+        """
+        What arrived incomplete and was dropped.
+        """
+        return self._telling.truncated if self._telling is not None else 0
+
+    @property
+    def takes_ipv4(self) -> bool:
+        """
+        See L{ITrainPort}.
+        """
+        if self._socket is not None:
+            return takes_ipv4(self._socket)
+        bound = self._transport.getHost().host
+        return ":" not in bound or bound == ANY_IPV6
+
+    @property
+    def chooses_source(self) -> bool:
+        """
+        See L{ITrainPort}.
+        """
+        return self._telling is not None and self._telling.local_addresses is not None
+
+    def path_to(self, host: str, port: int, source: str = "") -> Address:
+        """
+        See L{ITrainPort.path_to}.
+        """
+        if self._socket is not None:
+            return path_to(self._socket, host, port, source, names_source=self.chooses_source)
+        # The network of such a transport has interfaces of its own.
+        host, percent, scope = host.partition("%")
+        host = canonical_host(host) + percent + scope
+        if ":" in host:
+            return host, port
+        return (mapped(host) if self._transport.getHost().host == ANY_IPV6 else host), port
+
     def full_address(self, address: Address) -> Address:
         """
         See L{ITrainPort.full_address}.
         """
+        if self._telling is not None:
+            return self._telling.sender
         host = address[0]
         if host in self._scopes:
             return (self._scopes[host], address[1])

@@ -92,9 +92,9 @@ class Strangers:
             self.world.forge(target, syn(dice), dice.pick(self._crowd), delay=dice.below(self._pace))
 
     def _flood_in_honest_names(self) -> None:
-        target, (host, _) = self._flow()
+        target, peer = self._flow()
         for _ in range(self.dice.size(3)):
-            self.world.forge(target, syn(self.dice), (host, 1 + self.dice.below(65_535)))
+            self.world.forge(target, syn(self.dice), (peer[0], 1 + self.dice.below(65_535)))
 
     def _strays(self) -> None:
         target, dice = self.dice.pick(self.ends), self.dice
@@ -102,9 +102,9 @@ class Strangers:
             self.world.forge(target, guess(dice), dice.pick(self._crowd), delay=dice.below(self._pace))
 
     def _strays_from_honest_hosts(self) -> None:
-        target, (host, _) = self._flow()
+        target, peer = self._flow()
         for _ in range(self.dice.size(4)):
-            self.world.forge(target, guess(self.dice), (host, 1 + self.dice.below(65_535)))
+            self.world.forge(target, guess(self.dice), (peer[0], 1 + self.dice.below(65_535)))
 
     def _guesses(self) -> None:
         target, address = self._flow()

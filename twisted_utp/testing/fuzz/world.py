@@ -11,7 +11,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, host_and_port
 from twisted_utp.testing.fuzz.dice import Plan
 from twisted_utp.testing.fuzz.weather import Weather
 from twisted_utp.testing.packet import overhead_of
@@ -106,7 +106,7 @@ class World:
         """
         A NAT forgets: the inhabitant's datagrams come from another port from now on.
         """
-        host, port = inhabitant.public
+        host, port = host_and_port(inhabitant.public)
         del self.at[inhabitant.public]
         self.former.add(inhabitant.public)
         inhabitant.public = (host, 1024 + (port - 1023 + self.dice.below(60_000)) % 64_000)

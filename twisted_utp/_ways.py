@@ -1,0 +1,46 @@
+"""
+Is there a way from a UDP port to an address, and how do both look to applications?
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectError, getConnectError
+
+from twisted_utp._addresses import udp_address
+from twisted_utp.proto.values import Address
+from twisted_utp.udp import ITrainPort
+from twisted_utp.udp.addresses import unmapped
+
+
+class Way(NamedTuple):
+    """
+    A way to a peer.
+
+    @ivar address: for the core.
+    @ivar peer: for the application, which has asked for IPv4 or for IPv6; a port for both has IPv4 addresses in their
+        IPv6 form (RFC 4291 (2.5.5.2)).
+    """
+
+    address: Address
+    peer: IPv4Address | IPv6Address
+
+
+def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") -> Way | ConnectError:
+    """
+    The way to a peer, or why nothing can be sent there.
+
+    @param udp_port: L{None} when it is not open.
+    @param source: our address; C{""} for any.
+    @raise ValueError: when an address is a name: it is not looked up here.
+    """
+    if udp_port is None:
+        return ConnectError(string="the UDP port is not open")
+    try:
+        address = udp_port.path_to(host, port, source)
+    except OSError as error:
+        reason: ConnectError = getConnectError(error)
+        return reason
+    return Way(address, udp_address(address[0] if ":" in host else unmapped(address[0]), address[1]))
