@@ -229,7 +229,8 @@ def test_log_prefix_of_a_factory(machines: Any, logged: Any, error: type[BaseExc
 
     machines.listen()
     factory = Odd()
-    machines.result(UTPServerEndpoint(machines.server, 9000).listen(factory))  # a second one, so the message names it
+    again = UTPServerEndpoint(machines.server, 9000, sharePort=True)  # a second one, so the message names it
+    machines.result(again.listen(factory))
     assert factory.running == 1 and [type(one) for one in logged] == [error]
 
 
