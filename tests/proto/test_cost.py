@@ -18,7 +18,7 @@ from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.constants import EXTENSION_BITS_SIGNATURE, MAX_EXTENSIONS, MAX_SACK_RUNS
 from twisted_utp.proto.packet import PacketType, encode_packet
 from twisted_utp.proto.recovery import LossDetector
-from twisted_utp.proto.values import Address, Datagram
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
 
 STRANGER: Address = ("198.51.100.7", 4000)
 SIZES = pytest.mark.parametrize("size", [1472, 65_507])
@@ -158,3 +158,60 @@ def test_many_holes_at_once(exchange: type[Exchange], monkeypatch: pytest.Monkey
         acks += 1
     assert acks <= 900 // MAX_SACK_RUNS + 1
     assert worst <= 5 * plain
+
+
+# --- Many connections -----------------------------------------------------------------------------------------
+
+
+class Unwalked(dict[Any, Any]):
+    """A table that finds things, and does not let anybody go through it."""
+
+    def _refuse(self) -> Any:
+        raise AssertionError("a walk through all connections")
+
+    __iter__ = keys = values = items = _refuse
+
+
+def crowded(exchange: type[Exchange], *, accepting: bool) -> Exchange:
+    """A port with some connections, whose tables cannot be walked."""
+    one = exchange(accepting=accepting)
+    for number in range(20):
+        one.mux.connect((f"192.0.2.{number}", 7000), now=one.now)
+    one.collect()
+    while one.mux.poll_transmits(now=one.now):
+        pass
+    table = one.mux.table
+    table.by_key = one.mux._connections = Unwalked(table.by_key)
+    table._other_ids = Unwalked(table._other_ids)
+    table.dialling = Unwalked(table.dialling)
+    return one
+
+
+@pytest.mark.parametrize("accepting", [True, False])
+@pytest.mark.parametrize("host", ["192.0.2.3", "198.51.100.9"])
+def test_nothing_that_arrives_walks(exchange: type[Exchange], accepting: bool, host: str) -> None:
+    """SYNs, resets, finds of ICMP and (but for one index a second) strays cost the same, however many there are."""
+    one = crowded(exchange, accepting=accepting)
+    one.mux.table._indexed_at = one.now
+    kinds = [PacketType.SYN, PacketType.RESET, PacketType.STATE, PacketType.DATA, PacketType.FIN]
+    for port in (7000, 7001):
+        packets = [Datagram(encode_packet(one.packet(kind)), (host, port)) for kind in kinds]
+        one.mux.receive_datagrams(packets, now=one.now)
+        quoted = encode_packet(one.packet(PacketType.SYN))
+        for obstacle in Obstacle:
+            one.mux.receive_returned([ReturnedDatagram(quoted, (host, port), obstacle, 0)], now=one.now)
+
+
+def test_no_dial_walks(exchange: type[Exchange]) -> None:
+    """A dial, its repeated SYNs, its answer and its end; and whoever asks whether the port can be closed."""
+    one = crowded(exchange, accepting=False)
+    one.mux.connect(("198.51.100.9", 1), now=one.now)
+    connection = one.mux.connect(one.address, now=one.now)
+    before = len(one.mux)
+    while connection.recv_id in (connection.syn_key[1],) and not one.mux.table._other_ids.get(connection):
+        one.now = one.mux.poll_timeout() or 0
+        one.mux.handle_timeout(now=one.now)
+    assert len(one.mux) == before == 22
+    one.mux.is_idle()
+    connection.abort(now=one.now)
+    assert len(one.mux) == before - 1 and one.mux.table._other_count == 21

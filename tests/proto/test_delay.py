@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp.proto.constants import BASE_HISTORY_BUCKETS, CURRENT_DELAY_FILTER
-from twisted_utp.proto.delay import BaseDelayHistory, OneWayDelay, is_delay_sample
+from twisted_utp.proto.delay import OneWayDelay, is_delay_sample
+from twisted_utp.proto.delay_history import BaseDelayHistory
 
 NOW = 10_000_000_000
 MINUTE = 60_000_000

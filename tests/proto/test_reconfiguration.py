@@ -47,6 +47,20 @@ def test_send_buffer(exchange: type[Exchange]) -> None:
     assert connection.is_write_full()
 
 
+def test_max_in_flight(exchange: type[Exchange]) -> None:
+    """More than before, at once; less as acknowledgements come."""
+    peer = exchange(UTPConfig(max_in_flight=16_384, congestion="fixed"))
+    connection = peer.dial()
+    sender = connection.sender
+    sender.congestion.cwnd = 1e9
+    peer.write(connection, bytes(1_000_000))
+    peer.wait(10_000)
+    assert 16_384 - sender.mss < sender.board.outstanding_bytes <= 16_384
+    reconfigure(connection, {"max_in_flight": 50_000}, now=peer.now)
+    peer.wait(10_000)
+    assert 50_000 - sender.mss < sender.board.outstanding_bytes <= 50_000
+
+
 @pytest.mark.parametrize("name", ["ledbat", "ledbat++", "cubic"])
 def test_target_delay(exchange: type[Exchange], name: str) -> None:
     """The controller aims for it from now on; LEDBAT++ has its own default."""

@@ -79,6 +79,19 @@ def test_backoff_ends(how: str) -> None:
     assert rtt.rto == FLOOR
 
 
+def test_one_doubling_outlasts_doubt() -> None:
+    """An answer to what a timeout repeated may be to either; until a sample comes the timeout stays doubled."""
+    rtt = RttEstimator(FLOOR)
+    rtt.on_sample(10_000)
+    for _ in range(4):
+        rtt.on_timeout()
+    for _ in range(2):
+        rtt.on_doubtful_progress()
+        assert rtt.rto == 2 * FLOOR
+    rtt.on_sample(10_000)
+    assert rtt.rto == FLOOR
+
+
 def test_minimum_and_latest() -> None:
     """The smallest sample is kept, and the last."""
     rtt = RttEstimator(FLOOR)

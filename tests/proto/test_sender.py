@@ -178,6 +178,30 @@ def test_the_congestion_window_holds() -> None:
     assert offsets(bench.flush()) == [3, 4]
 
 
+def test_the_limit_in_flight_holds() -> None:
+    """No more than it is sent and not acknowledged in order, whatever the windows; losses are repeated beyond it."""
+    bench = Bench()
+    bench.sender.max_in_flight = 550
+    bench.sender.rtt.minimum = RTT
+    assert offsets(bench.write(2000)) == [0, 1, 2, 3, 4]
+    bench.now += RTT
+    bench.ack(0, 1, 2, 3, 4)
+    assert bench.sender.board.outstanding_bytes == 500
+    assert offsets(bench.flush()) == [0]  # lost, and what was named is not in order
+    bench.ack(5)
+    assert offsets(bench.flush()) == [5, 6, 7, 8, 9]
+
+
+def test_a_limit_below_a_packet_sends_one_at_a_time() -> None:
+    """It never stops a sender whose packets are larger."""
+    bench = Bench()
+    bench.sender.max_in_flight = MSS // 2
+    assert bench.write(3 * MSS) == [(0, MSS // 2)]
+    bench.now += RTT
+    bench.ack(1)
+    assert bench.flush() == [(1, MSS // 2)]
+
+
 def test_a_window_below_a_packet_sends_one_at_a_time() -> None:
     """cwnd may be as low as it likes: with nothing in flight one packet goes."""
     bench = Bench(cwnd=10)
@@ -640,8 +664,29 @@ def test_timeout_backs_off_and_ends_with_an_answer() -> None:
         bench.fire()
     assert [later / wait for wait, later in zip(waits, waits[1:], strict=False)] == [2, 2, 2]
     bench.now += RTT
-    bench.ack(1)
+    bench.ack(1)  # of the first transmission, or of the last?
+    assert bench.sender.rtt.rto == 2 * waits[0]
+    bench.write(100)
+    bench.now += RTT
+    bench.ack(2)
     assert bench.sender.rtt.rto == waits[0]
+
+
+def test_a_round_trip_longer_than_the_timeout_is_found_out() -> None:
+    """
+    When it has become so, each packet is repeated before its answer, and no answer would tell how long it takes (Karn):
+    for ever, with windows of two packets.
+    """
+    bench = Bench()
+    longer = bench.sender.rtt.rto + 100_000
+    for una in range(1, 6):
+        sent_at = bench.now
+        bench.write(100)
+        while bench.timer + bench.now < sent_at + longer:
+            bench.fire()
+        bench.now = sent_at + longer
+        bench.ack(una)
+    assert bench.sender.rtt.latest == longer
 
 
 def test_writing_does_not_put_off_the_timeout() -> None:
@@ -937,14 +982,17 @@ def test_samples() -> None:
     assert not first.in_recovery
 
 
-def test_no_delay_sample_is_told_as_none() -> None:
-    """0 and 2^31 - 1 are no measurement (protocol.md 1)."""
+def test_without_delay_samples_the_round_trip_tells() -> None:
+    """0 and 2^31 - 1 are no measurement (protocol.md 1): what round trips have grown by counts."""
     bench = Bench()
-    bench.write(300)
+    bench.write(600)
     bench.now += RTT
     bench.ack(1, difference=0)
-    bench.ack(2, difference=0x7FFFFFFF)
-    assert [sample.queuing_delay for sample in bench.recorder.samples] == [None, None]
+    bench.now += 90_000
+    for una in (2, 3, 4, 5):
+        bench.ack(una, difference=0x7FFFFFFF)
+    assert [sample.queuing_delay for sample in bench.recorder.samples] == [0, 0, 0, 0, 90_000]
+    assert bench.recorder.samples[-1].is_disputed
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_KEEPALIVE,
     DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_MAX_PER_HOST,
     DEFAULT_MIN_RTO,
     DEFAULT_RECEIVE_BUFFER,
@@ -52,6 +53,7 @@ RANGES: Mapping[str, Mapping[str, Any]] = {
     "target_delay": _number(0.005, 1.0, "seconds"),
     "receive_buffer": _number(16 * 1024, 64 * 1024 * 1024, "bytes"),
     "send_buffer": _number(4 * 1024, 64 * 1024 * 1024, "bytes"),
+    "max_in_flight": _number(16 * 1024, 64 * 1024 * 1024, "bytes"),
     "mtu": _number(MIN_MTU, MAX_UDP_PAYLOAD, "bytes"),
     "keepalive": _number(0, 3600, "seconds (0 switches it off)"),
     "connect_timeout": _number(0.1, 3600, "seconds"),
@@ -88,6 +90,10 @@ class UTPConfig:
 
     send_buffer: int = DEFAULT_SEND_BUFFER
     """Bytes written but not yet sent for the first time, beyond which producers are paused."""
+
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
+    """Bytes sent and not yet acknowledged, however large a window the peer announces: they are kept, to be sent again,
+    for as long as the peer likes.  It bounds the rate to so many bytes a round trip."""
 
     mtu: int | None = None
     """UDP payload of full packets in bytes; L{None} to start with what every path carries and find out."""

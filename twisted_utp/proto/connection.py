@@ -158,6 +158,7 @@ class Connection:
             pacing=config.pacing,
             no_delay=config.no_delay,
             early_byte=config.early_byte,
+            max_in_flight=config.max_in_flight,
             stall_timeout=microseconds(config.stall_timeout),
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
@@ -176,10 +177,7 @@ class Connection:
         self._is_done = False
         self.peer_close_code = self.close_code = 0
         self.last_sent_at = 0
-        self._acks_sent = 0
-        self.bytes_received = 0
-        self.packets_received = 0
-        self._packets_invalid = 0
+        self._acks_sent = self.bytes_received = self.packets_received = self._packets_invalid = 0
         self._echoes = 0  # fresh ones in a row, until they prove that the peer reads our packets
         self._challenge: tuple[int, int] | None = None  # when the last one was sent, and its seq_nr
 

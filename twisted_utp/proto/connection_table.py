@@ -35,19 +35,20 @@ class ConnectionTable:
     @ivar dialling: those whose SYN has no answer yet, by the peer's address.
     """
 
-    __slots__ = ("_host_index", "_indexed_at", "_other_ids", "_rng", "by_key", "dialling", "half_open")
+    __slots__ = ("_host_index", "_indexed_at", "_other_count", "_other_ids", "_rng", "by_key", "dialling", "half_open")
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self.by_key: dict[Key, Connection] = {}
         self.half_open = HalfOpenTable()
-        self.dialling: dict[Address, list[Connection]] = {}
+        self.dialling: dict[Address, dict[Connection, None]] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
+        self._other_count = 0  # of all of them together
         self._host_index: dict[tuple[str, int], list[Address]] = {}
         self._indexed_at = -REBIND_INDEX_AGE
 
     def __len__(self) -> int:
-        return len(self.by_key) - sum(map(len, self._other_ids.values()))
+        return len(self.by_key) - self._other_count
 
     def all(self) -> set[Connection]:
         """
@@ -67,15 +68,15 @@ class ConnectionTable:
         """
         self.by_key[connection.address, connection.recv_id] = connection
         if connection.state is State.SYN_SENT:
-            self.dialling.setdefault(connection.address, []).append(connection)
+            self.dialling.setdefault(connection.address, {})[connection] = None
 
     def drop(self, connection: Connection) -> None:
         """
         Forget all its ids.
         """
         self.end_dialling(connection)
-        for recv_id in (connection.recv_id, *self._other_ids.pop(connection, ())):
-            self.by_key.pop((connection.address, recv_id), None)
+        self.by_key.pop((connection.address, connection.recv_id), None)
+        self._drop_other_ids(connection)
 
     def move(self, connection: Connection, address: Address) -> None:
         """
@@ -137,6 +138,7 @@ class ConnectionTable:
         except LookupError:
             return connection.recv_id
         self._other_ids.setdefault(connection, []).append(connection.recv_id)
+        self._other_count += 1
         self.by_key[connection.address, recv_id] = connection
         return recv_id
 
@@ -155,7 +157,12 @@ class ConnectionTable:
         The connection is open, on its C{recv_id}.
         """
         self.end_dialling(connection)
-        for recv_id in self._other_ids.pop(connection, ()):
+        self._drop_other_ids(connection)
+
+    def _drop_other_ids(self, connection: Connection) -> None:
+        others = self._other_ids.pop(connection, ())
+        self._other_count -= len(others)
+        for recv_id in others:
             self.by_key.pop((connection.address, recv_id), None)
 
     def end_dialling(self, connection: Connection) -> None:
@@ -164,6 +171,6 @@ class ConnectionTable:
         """
         waiting = self.dialling.get(connection.address)
         if waiting is not None and connection in waiting:
-            waiting.remove(connection)
+            del waiting[connection]
             if not waiting:
                 del self.dialling[connection.address]

@@ -85,6 +85,9 @@ JOINED_PIECES = 256
 
 DEFAULT_RECEIVE_BUFFER = 4 * 1024 * 1024
 DEFAULT_SEND_BUFFER = 256 * 1024
+# 100 MB/s at 50 ms are 5 MB, and a quarter on top.  More lets a peer that takes all and acknowledges nothing hold more,
+# less is a limit for faster or longer paths.
+DEFAULT_MAX_IN_FLIGHT = 6 * 1024 * 1024
 
 # Until the peer's first packet tells its window: libutp's guess is 255 packets; one initial window is all
 # that we send before an answer anyway.
@@ -188,9 +191,14 @@ BASE_HISTORY_BUCKETS = 13  # minutes; libutp's number, RFC 6817 says at least 10
 BASE_HISTORY_BUCKET = 60_000_000
 CURRENT_DELAY_FILTER = 4  # samples, RFC 6817 CURRENT_FILTER
 MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
-# Growth of the round trip that neither way's timestamps account for: counted as queue from here on.  Jitter, late
-# timers and delayed acknowledgements stay below; a lying receiver gains at most this much.
+# Growth of the round trip up to which the peer's echoes are believed, if half of the target is not less.  Jitter, late
+# timers and delayed acknowledgements stay below; a liar gains nothing, as the queue is short of the target.
 MAX_UNEXPLAINED_DELAY = 25_000
+# The longest queue on the way back that is believed.  Home uplinks hold as much; and who delays his acknowledgements
+# when we step back, so that there seems to be one, can make us queue no more than this.
+MAX_WAY_BACK = 500_000
+# Packets in flight with which a flow is out of the way: LEDBAT++'s slowdowns have two.
+QUIET_PACKETS = 2
 # libutp: a peer whose clock seems to run slow by more than 200 ms in 5 s is lying for bandwidth, and each sample
 # gets a seventh of the excess on top.  A shorter window with the same slope notices it sooner.
 DRIFT_WINDOW = 2_000_000
@@ -225,6 +233,10 @@ SLOWDOWN_INTERVAL = 9  # times the duration of the last one: a tenth of the time
 # Ours: a flow that was alone in its slowdowns has them ever more rarely, up to so many times.  More would make a
 # latecomer wait longer for the first one.
 MAX_SLOWDOWN_BACKOFF = 4
+
+# Ours: round trips between two steps back while the peer says that what drives us away is on the way back.  Fewer take
+# more of the rate where that is not so, more make an honest peer wait.
+DOUBT_INTERVAL = 20
 
 # RFC 9438 (4.6), (4.1)
 CUBIC_BETA = 0.7

@@ -130,8 +130,8 @@ class Multiplexer:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
         """
-        if self._outbox or self._events or self._ready:
-            return False
+        if self._outbox or self._events or self._ready or self.gate.census.connections:
+            return False  # the usual case, without going through all of them
         return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
 
     # --- Inputs ------------------------------------------------------------------------------------------------

@@ -130,15 +130,6 @@ def decode_packet(data: bytes) -> Packet:
     return packet
 
 
-def decode_header(data: bytes) -> Packet:
-    """
-    Read a datagram for which L{is_utp} holds as far as its header: for packets that nobody waits for, whose extensions
-    and payload do not matter.
-    """
-    first, _, *numbers = HEADER.unpack_from(data)
-    return Packet(TYPES[first >> 4], *numbers)
-
-
 def _decode_extensions(packet: Packet, kind: int, data: bytes) -> int:
     """
     Walk the chain of C{next, length, body}; every step moves forward, and there are not many.

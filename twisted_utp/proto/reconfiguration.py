@@ -16,6 +16,7 @@ CHANGEABLE = frozenset(
     (
         "keepalive",
         "linger",
+        "max_in_flight",
         "no_delay",
         "receive_buffer",
         "send_buffer",
@@ -43,6 +44,7 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
         raise ValueError(f"{fixed[0]}: cannot change while connected; {', '.join(sorted(CHANGEABLE))} can")
     connection.config = config
     sender, receiver = connection.sender, connection.receiver
+    sender.max_in_flight = config.max_in_flight
     if "target_delay" in changes:
         sender.congestion.on_target_delay(microseconds(config.target_delay))
     if "receive_buffer" in changes:

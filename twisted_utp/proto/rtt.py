@@ -47,6 +47,13 @@ class RttEstimator:
         self._backoff = 0
         self._set_rto()
 
+    @property
+    def is_backed_off(self) -> bool:
+        """
+        Has there been no sample since a timeout?
+        """
+        return self._backoff > 0
+
     def on_timeout(self) -> None:
         """
         Double the timeout (RFC 6298 (5.5)).
@@ -60,6 +67,16 @@ class RttEstimator:
         """
         if self._backoff:
             self._backoff = 0
+            self._set_rto()
+
+    def on_doubtful_progress(self) -> None:
+        """
+        The same of something that a timeout has repeated.  One doubling stays until a sample comes: were the round trip
+        longer than the timeout now, everything would be repeated before its answer, and no sample would ever tell (RFC
+        6298 (3), (5.7)).
+        """
+        if self._backoff > 1:
+            self._backoff = 1
             self._set_rto()
 
     def _set_rto(self) -> None:

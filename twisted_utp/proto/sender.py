@@ -8,12 +8,13 @@ recovery.  It decides; the connection writes the packets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted_utp.proto.config import MICROSECONDS
 from twisted_utp.proto.congestion.base import AckSample, CongestionController
 from twisted_utp.proto.constants import (
     BLACK_HOLE_TIMEOUTS,
+    DEFAULT_MAX_IN_FLIGHT,
     HEADER_SIZE,
     INITIAL_PEER_WINDOW,
     MAX_SMALL_IN_FLIGHT,
@@ -76,6 +77,8 @@ class Sender:
     @ivar next_seq: seq_nr of the next new packet, unwrapped (SND.NXT).
     @ivar fin_seq: seq_nr of our FIN once sent.
     @ivar peer_window: the peer's advertised window, bytes.
+    @ivar max_in_flight: bytes that may be sent and not acknowledged in order, whatever the peer's window: what of them
+        is kept to be sent again is up to the peer.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
     @ivar trace: the connection's.
     @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
@@ -116,6 +119,7 @@ class Sender:
         "is_confirmed",
         "is_probe_sent",
         "is_question_due",
+        "max_in_flight",
         "max_span",
         "mss",
         "mtu",
@@ -142,6 +146,7 @@ class Sender:
         no_delay: bool,
         early_byte: bool = False,
         stall_timeout: int = 0,
+        max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
     ) -> None:
         self.mtu = mtu
         self.mss = mtu.size - HEADER_SIZE
@@ -149,6 +154,7 @@ class Sender:
         self.fin_seq: int | None = None
         self.eof_queued = False
         self.peer_window = INITIAL_PEER_WINDOW
+        self.max_in_flight = max_in_flight
         self.max_span = MAX_SPAN_FOREIGN
         self.is_confirmed = True
         self.peer_reads_extensions = False
@@ -163,14 +169,13 @@ class Sender:
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
         self.withholding: Withholding | None = None
-        self.is_probe_sent = False
+        self.is_probe_sent = self._is_probe_due = False
         # In a recovery one packet is repeated for each acknowledgement whatever the window (RFC 6937): a cut window
         # is full of what was lost and is not known to be.
         self._is_repeat_owed = False
         self._early_byte = early_byte
         self._pacing = pacing
         self._timers = timers
-        self._is_probe_due = False
         self._last_sent_at = 0
         # The retransmission timer runs from the last acknowledgement of something new (or the first packet after
         # none), and again from a probe or a timeout; new packets do not restart it (RFC 6298 (5.1)).
@@ -341,7 +346,7 @@ class Sender:
             self._start_from_idle(now)
         if not self.buffer.nbytes:
             return self._fin_flight(now)
-        room = self.peer_window - board.outstanding_bytes
+        room = self._room()
         count = min(max_packets, self.max_span - (self.next_seq - board.una))
         size = self.mss
         if not self.is_confirmed:
@@ -356,6 +361,12 @@ class Sender:
         if self.withholding is not None and nbytes:
             nbytes = min(nbytes, size * self.withholding.room(self.next_seq, -(-nbytes // size)))
         return self._cut(now, nbytes, size) if nbytes else None
+
+    def _room(self) -> int:
+        """
+        Bytes of new data that the peer and our own limit let be in flight.
+        """
+        return min(self.peer_window, self.max_in_flight) - self.board.outstanding_bytes
 
     def _start_from_idle(self, now: int) -> None:
         timeouts = (now - self._last_sent_at) // self.rtt.rto
@@ -414,7 +425,7 @@ class Sender:
             return None
         size = self.mtu.next_probe(now)
         nbytes = min(self.mss, self.buffer.nbytes, size - HEADER_SIZE - MIN_PADDING)
-        if nbytes <= 0 or nbytes > self.peer_window - board.outstanding_bytes:
+        if nbytes <= 0 or nbytes > self._room():
             return None
         if self.next_seq - board.una >= self.max_span:
             return None
@@ -447,7 +458,7 @@ class Sender:
         self._restarted_at = now
         board = self.board
         in_recovery = self.recovery.in_recovery(board)
-        room = self.peer_window - board.outstanding_bytes
+        room = self._room()
         if not in_recovery and self.buffer.nbytes and room >= self.mss and self.next_seq - board.una < self.max_span:
             return self._cut(now, min(self.mss, self.buffer.nbytes), self.mss)
         flight = next(board.in_flight(), None) if in_recovery else board.last_in_flight()
@@ -462,41 +473,6 @@ class Sender:
         flight.is_probe = True
         self.counters.tail_loss_probes += 1
         return flight
-
-    def snapshot(self) -> dict[str, Any]:
-        """
-        Its part of a L{ConnectionStats <twisted_utp.proto.stats.ConnectionStats>}.
-        """
-        counted, rtt, ssthresh = self.counters, self.rtt, self.congestion.ssthresh
-        return {
-            "bytes_sent": counted.nbytes,
-            "bytes_acked": counted.acked_bytes,
-            "bytes_retransmitted": counted.retransmitted_bytes,
-            "packets_sent": counted.packets,
-            "packets_retransmitted": counted.retransmitted_packets,
-            "retransmitted_fast": counted.retransmitted_packets - counted.timeout_packets - counted.tail_loss_probes,
-            "retransmitted_timeout": counted.timeout_packets,
-            "retransmitted_probe": counted.tail_loss_probes,
-            "packets_lost": counted.lost_packets,
-            "spurious_recoveries": counted.spurious_losses,
-            "window_cuts": counted.window_cuts,
-            "timeouts": counted.timeouts,
-            "tail_loss_probes": counted.tail_loss_probes,
-            "zero_window_probes": counted.zero_window_probes,
-            "rtt": rtt.smoothed,
-            "rtt_variation": rtt.variation,
-            "min_rtt": rtt.minimum,
-            "rto": rtt.rto,
-            "queuing_delay": self.delay.queuing,
-            "cwnd": int(self.congestion.cwnd),
-            "ssthresh": None if ssthresh == float("inf") else int(ssthresh),
-            "pacing_rate": self.pacer.rate,
-            "bytes_in_flight": self.board.flight_bytes,
-            "bytes_unsent": self.buffer.nbytes,
-            "peer_window": self.peer_window,
-            "mss": self.mss,
-            "mtu": self.mss + HEADER_SIZE,
-        }
 
     # --- Acknowledgements ------------------------------------------------------------------------------------
 
@@ -585,8 +561,10 @@ class Sender:
         latest = self._measured(acked, info)
         if latest:
             rtt.on_sample(latest)
-        else:
+        elif self.board.una > self._timeout_end:
             rtt.on_progress()
+        else:
+            rtt.on_doubtful_progress()
         self._progress_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
@@ -611,8 +589,10 @@ class Sender:
         rtt = self.rtt
         latest = self._measured(acked, info)
         congestion = self.congestion
-        queuing = self.delay.on_our_sample(
-            info.timestamp_difference, latest or rtt.smoothed, rtt.minimum, info.received_at
+        delay = self.delay
+        delay.growth.on_in_flight(flight_before / self.mss, info.received_at)
+        queuing = delay.on_ack(
+            info.timestamp_difference, latest, rtt.smoothed, rtt.minimum, congestion.target_delay, info.received_at
         )
         # In slow start the window doubles while its acknowledgements come in, so half of it filled is filled.
         filled = congestion.cwnd / 2 if congestion.in_slow_start else congestion.cwnd - 2 * self.mss
@@ -625,6 +605,8 @@ class Sender:
             queuing_delay=queuing,
             app_limited=flight_before < filled,
             in_recovery=self.recovery.in_recovery(self.board),
+            is_disputed=delay.is_disputed,
+            way_back=delay.way_back,
         )
 
     def names_nothing(self, sack: int | None, sack_length: int) -> bool:
@@ -760,6 +742,7 @@ class Sender:
         return (
             not self.is_probe_sent
             and not self._timeouts
+            and not self.rtt.is_backed_off  # round trips may be longer than a probe would wait
             and bool(self.rtt.smoothed)
             and self.is_confirmed
             and self.peer_window > 0

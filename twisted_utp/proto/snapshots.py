@@ -20,6 +20,7 @@ from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats
 if TYPE_CHECKING:
     from twisted_utp.proto.census import Census
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.sender import Sender
 
 # What a close reason adds to a header: itself, and the selective ack that must stand before it.
 _CLOSE_REASON_SIZE = 12
@@ -44,8 +45,41 @@ def snapshot(connection: Connection) -> ConnectionStats:
         peer_extension_bits=connection.peer_extension_bits,
         **_delays(connection),
         **_overhead(connection),
-        **connection.sender.snapshot(),
+        **_sending(connection.sender),
     )
+
+
+def _sending(sender: Sender) -> dict[str, Any]:
+    counted, rtt, ssthresh = sender.counters, sender.rtt, sender.congestion.ssthresh
+    return {
+        "bytes_sent": counted.nbytes,
+        "bytes_acked": counted.acked_bytes,
+        "bytes_retransmitted": counted.retransmitted_bytes,
+        "packets_sent": counted.packets,
+        "packets_retransmitted": counted.retransmitted_packets,
+        "retransmitted_fast": counted.retransmitted_packets - counted.timeout_packets - counted.tail_loss_probes,
+        "retransmitted_timeout": counted.timeout_packets,
+        "retransmitted_probe": counted.tail_loss_probes,
+        "packets_lost": counted.lost_packets,
+        "spurious_recoveries": counted.spurious_losses,
+        "window_cuts": counted.window_cuts,
+        "timeouts": counted.timeouts,
+        "tail_loss_probes": counted.tail_loss_probes,
+        "zero_window_probes": counted.zero_window_probes,
+        "rtt": rtt.smoothed,
+        "rtt_variation": rtt.variation,
+        "min_rtt": rtt.minimum,
+        "rto": rtt.rto,
+        "queuing_delay": sender.delay.queuing,
+        "cwnd": int(sender.congestion.cwnd),
+        "ssthresh": None if ssthresh == float("inf") else int(ssthresh),
+        "pacing_rate": sender.pacer.rate,
+        "bytes_in_flight": sender.board.flight_bytes,
+        "bytes_unsent": sender.buffer.nbytes,
+        "peer_window": sender.peer_window,
+        "mss": sender.mss,
+        "mtu": sender.mss + HEADER_SIZE,
+    }
 
 
 def _delays(connection: Connection) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class AckSample:
     @ivar queuing_delay: filtered one-way queueing delay in µs; L{None} when the batch carried no sample.
     @ivar app_limited: the window was not filled, so these acknowledgements say nothing about its size.
     @ivar in_recovery: a window cut by loss is still being digested.
+    @ivar is_disputed: our round trips say more than the peer's echoes: it lies, or there is a queue on the way back.
+        To step back shows which.
+    @ivar way_back: what is believed to queue on the way back, µs.
     """
 
     bytes_acked: int
@@ -35,6 +38,8 @@ class AckSample:
     queuing_delay: int | None
     app_limited: bool
     in_recovery: bool
+    is_disputed: bool = False
+    way_back: int = 0
 
 
 class CongestionController(ABC):

@@ -19,6 +19,7 @@ from twisted_utp.proto.congestion.base import AckSample, CongestionController, r
 from twisted_utp.proto.congestion.rounds import Rounds
 from twisted_utp.proto.constants import (
     CUT_WITHOUT_QUEUE,
+    DOUBT_INTERVAL,
     EMPTY_ROUNDS_TO_EXPLORE,
     EXPLORING_GAIN,
     INITIAL_WINDOW_PACKETS,
@@ -30,6 +31,7 @@ from twisted_utp.proto.constants import (
     OVERFLOW_PACKETS,
     OVERFLOW_SHARE,
     SLOW_START_EXIT,
+    SLOWDOWN_ROUNDS,
     TARGET_RECOVERY_TIME,
 )
 
@@ -45,6 +47,10 @@ class Ledbat(CongestionController):
 
     __slots__ = (
         "_before_loss",
+        "_dispute_began",
+        "_disputed_in",
+        "_doubt_at",
+        "_doubting_until",
         "_empty_rounds",
         "_has_explored",
         "_is_yielding",
@@ -61,6 +67,8 @@ class Ledbat(CongestionController):
         self.settled = 0.0
         self.rounds = Rounds()
         self._empty_rounds = 0
+        self._doubt_at = self._doubting_until = 0
+        self._dispute_began = self._disputed_in = -2  # rounds; none yet
         self._is_yielding = False
         self._patience = 1  # times EMPTY_ROUNDS_TO_EXPLORE; more while drops come below the target
         self._has_explored = False  # the first slow start is over
@@ -80,7 +88,11 @@ class Ledbat(CongestionController):
         """
         Once an acknowledgement: slow start, or the share of this acknowledgement in the round trip's change.
         """
-        if self.rounds.on_ack(now, sample):
+        is_new_round = self.rounds.on_ack(now, sample)
+        is_fresh_dispute = self._is_fresh_dispute(sample) and now >= self._doubt_at
+        if not is_fresh_dispute and self._is_doubting(now, sample):
+            return
+        if is_new_round:
             self._on_round(sample)
         delay = sample.queuing_delay
         if self.in_slow_start:
@@ -89,7 +101,7 @@ class Ledbat(CongestionController):
             elif not sample.app_limited:
                 self.cwnd += sample.bytes_acked * self._slow_start_gain(sample)
             return
-        if delay is None:
+        if delay is None or is_fresh_dispute:
             return
         change = self._change(delay, sample)
         if change > 0 and (sample.app_limited or sample.in_recovery):
@@ -98,6 +110,41 @@ class Ledbat(CongestionController):
         self.cwnd += change * min(sample.bytes_acked / self.cwnd, 1.0)
         self._keep_minimum()
         self.ssthresh = min(self.ssthresh, self.cwnd)  # shrinking is no return to slow start
+
+    def _is_doubting(self, now: int, sample: AckSample) -> bool:
+        """
+        When a queue drives us away of which the peer says that it is on the way back, step back now and then: two
+        packets for two round trips, and what they find is not ours (L{RoundTripGrowth
+        <twisted_utp.proto.growth.RoundTripGrowth>}).
+        """
+        if self._doubting_until:
+            if now < self._doubting_until:
+                return True
+            self._doubting_until = 0
+        elif sample.is_disputed and self._is_yielding and now >= self._doubt_at and not sample.in_recovery:
+            rtt = max(sample.rtt, sample.min_rtt)
+            self._doubting_until = now + SLOWDOWN_ROUNDS * rtt
+            self._doubt_at = now + DOUBT_INTERVAL * rtt
+            # Quickly back to half; an empty queue then allows the rest as quickly.
+            self.settled = max(self.settled, self.cwnd)
+            self.ssthresh = self.cwnd / 2
+            self.cwnd = min(self.cwnd, float(MIN_WINDOW_PACKETS * self.mss))
+            return True
+        return False
+
+    def _is_fresh_dispute(self, sample: AckSample) -> bool:
+        """
+        Has the peer disputed our round trips for less than a whole round?  A clock that is set makes it seem so.
+
+        A dispute ends with a whole round without one, so that a word of truth now and then does not make it fresh.
+        """
+        if not sample.is_disputed:
+            return False
+        count = self.rounds.count
+        if count > self._disputed_in + 1:
+            self._dispute_began = count
+        self._disputed_in = count
+        return count < self._dispute_began + 2
 
     def _change(self, delay: int, sample: AckSample) -> float:
         """
@@ -172,7 +219,8 @@ class Ledbat(CongestionController):
         The window is up to twice as large as the one that caused this delay.  Fall back to what comes through in a
         round trip with the target's queue.
         """
-        carried = self.rounds.rate(now) * (sample.min_rtt + self.effective_target)
+        way_back = 0 if sample.is_disputed else sample.way_back
+        carried = self.rounds.rate(now) * (sample.min_rtt + way_back + self.effective_target)
         self.cwnd = max(min(self.cwnd, carried), self.cwnd / 2)
         self._keep_minimum()
         self.ssthresh = self.cwnd

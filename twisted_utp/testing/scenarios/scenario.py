@@ -48,12 +48,24 @@ def all_scenarios() -> list[Scenario]:
     """
     In the order of the table.
     """
-    from twisted_utp.testing.scenarios import bulk, clocks, path_mtu, repair, sharing, tcp, weather
+    from twisted_utp.testing.scenarios import (
+        bulk,
+        clocks,
+        liars,
+        path_mtu,
+        repair,
+        sharing,
+        tcp,
+        way_back,
+        weather,
+    )
 
     return [
         *bulk.SCENARIOS,
         *weather.SCENARIOS,
         *sharing.SCENARIOS,
+        *liars.SCENARIOS,
+        *way_back.SCENARIOS,
         *tcp.SCENARIOS,
         *repair.SCENARIOS,
         *path_mtu.SCENARIOS,

@@ -1,0 +1,51 @@
+"""
+What is the smallest delay of the last minutes (RFC 6817 BASE_HISTORY)?
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import BASE_HISTORY_BUCKET, BASE_HISTORY_BUCKETS, TIMESTAMP_MASK
+from twisted_utp.proto.seqnum import signed_timestamp
+
+
+class BaseDelayHistory:
+    """
+    The smallest one-way delay of the last minutes, as minima of one-minute buckets (RFC 6817 BASE_HISTORY).
+    """
+
+    __slots__ = ("_bucket_ends", "_buckets", "base")
+
+    def __init__(self) -> None:
+        self._buckets: list[int] = []  # an empty deque takes 600 bytes
+        self._bucket_ends = 0
+        self.base: int | None = None
+
+    def on_sample(self, sample: int, now: int) -> None:
+        """
+        Take a one-way delay, 32 bits, µs.
+        """
+        buckets = self._buckets
+        if not buckets or now >= self._bucket_ends:
+            # The oldest minute is forgotten; the base is then the minimum of what is left.
+            del buckets[: max(len(buckets) - BASE_HISTORY_BUCKETS + 1, 0)]
+            buckets.append(sample)
+            self._bucket_ends = now + BASE_HISTORY_BUCKET
+            self._find_base()
+        elif signed_timestamp(sample - buckets[-1]) < 0:
+            buckets[-1] = sample
+            self._find_base()
+
+    def shift(self, amount: int) -> None:
+        """
+        Raise (or lower) every remembered minimum by C{amount} µs.
+        """
+        for index, value in enumerate(self._buckets):
+            self._buckets[index] = value + amount & TIMESTAMP_MASK
+        self._find_base()
+
+    def _find_base(self) -> None:
+        base = self._buckets[0]
+        for value in self._buckets:
+            if signed_timestamp(value - base) < 0:
+                base = value
+        self.base = base
