@@ -37,7 +37,7 @@ from twisted_utp.proto.constants import (
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.echo import is_fresh
-from twisted_utp.proto.endings import is_all_but_done, is_reset_clean, only_fin_is_missing
+from twisted_utp.proto.endings import finish_early, give_up, is_reset_clean, on_linger_timer
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import discovery_toward
@@ -740,7 +740,7 @@ class Connection:
                 self._finish(LossReason.DONE)
                 self._mux.mark_ready(self)  # the linger time may be over already
             else:
-                self._finish_early()
+                finish_early(self)
 
     # --- Closing -----------------------------------------------------------------------------------------------
 
@@ -751,7 +751,7 @@ class Connection:
         if self.state is State.LINGERING:
             self._linger(now)
         else:
-            self._finish_early()
+            finish_early(self)
 
     def _on_fin_acked(self, now: int) -> None:
         if Input.FIN_ACKED not in TRANSITIONS[self.state]:
@@ -762,13 +762,6 @@ class Connection:
         elif self._discards:
             self._finish(LossReason.DONE)
             self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
-
-    def _finish_early(self) -> None:
-        """
-        Tell the user when nothing can be lost any more.  The FIN goes on being repeated until L{_give_up}.
-        """
-        if is_all_but_done(self):
-            self._finish(LossReason.DONE)
 
     def _linger(self, now: int) -> None:
         """
@@ -941,7 +934,7 @@ class Connection:
         if timers.expire(Timer.CONNECT, now):
             self._on_connect_timer(now)
         if timers.expire(Timer.LINGER, now):
-            self._on_linger_timer(now)
+            on_linger_timer(self, now)
         if timers.expire(Timer.REORDER, now):
             self.sender.find_losses(now)
         if timers.expire(Timer.GAP, now):
@@ -952,9 +945,9 @@ class Connection:
                 self._send_reset(now)
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
             elif not self.sender.on_retransmission_timer(now, user_timeout):
-                self._give_up(now)
+                give_up(self, now)
             else:
-                self._finish_early()
+                finish_early(self)
                 self._ask_for_window(now)
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
@@ -976,26 +969,6 @@ class Connection:
             self._end(Input.GIVE_UP, LossReason.REFUSED if is_refused else LossReason.CONNECT_TIMED_OUT, now)
         else:
             self._send_syn(now)
-
-    def _on_linger_timer(self, now: int) -> None:
-        if self.state is State.LINGERING:
-            if self._is_done:  # otherwise the last bytes wait for a paused reader
-                self._end(Input.EXPIRED, LossReason.DONE, now)
-            return
-        if self._is_done and self.state is not State.FIN_WAIT_2:
-            return  # all that was written has arrived, and the FIN is repeated for no longer than anything else
-        self._send_reset(now)
-        if self._is_done:  # the peer still has something to say that nobody wants to hear
-            self._end(Input.EXPIRED, LossReason.DONE, now)
-        else:  # what was written did not arrive within the setting's time
-            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
-
-    def _give_up(self, now: int) -> None:
-        """
-        Nobody answers.  When only our FIN lacks its acknowledgement and the peer had finished, it has just left.
-        """
-        reason = LossReason.DONE if only_fin_is_missing(self) else LossReason.TIMED_OUT
-        self._end(Input.GIVE_UP, reason, now)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

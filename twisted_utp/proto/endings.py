@@ -1,7 +1,7 @@
 """
-Is nothing missing although a connection did not end as it should?
+How does a connection end that does not end as it should, and is anything missing then?
 
-Questions that a connection asks about itself; this file reads what is private to it.
+Parts of the connection's own life; this file uses what is private to it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import FIN_TRANSMISSIONS_BEFORE_DONE
-from twisted_utp.proto.states import State
+from twisted_utp.proto.events import LossReason
+from twisted_utp.proto.states import Input, State
 
 if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
@@ -73,3 +74,37 @@ def is_reset_clean(connection: Connection) -> bool:
     if state is State.FIN_WAIT_2:
         return connection._discards or connection.receiver.is_complete
     return state is State.LINGERING or only_fin_is_missing(connection)
+
+
+def finish_early(connection: Connection) -> None:
+    """
+    Tell the user when nothing can be lost any more.  The FIN goes on being repeated until L{give_up}.
+    """
+    if is_all_but_done(connection):
+        connection._finish(LossReason.DONE)
+
+
+def give_up(connection: Connection, now: int) -> None:
+    """
+    Nobody answers.  When only our FIN lacks its acknowledgement and the peer had finished, it has just left.
+    """
+    reason = LossReason.DONE if only_fin_is_missing(connection) else LossReason.TIMED_OUT
+    connection._end(Input.GIVE_UP, reason, now)
+
+
+def on_linger_timer(connection: Connection, now: int) -> None:
+    """
+    The time is over that what was written has to arrive, or that a connection answers after its end.
+    """
+    state, is_done = connection.state, connection.is_done
+    if state is State.LINGERING:
+        if is_done:  # otherwise the last bytes wait for a paused reader
+            connection._end(Input.EXPIRED, LossReason.DONE, now)
+        return
+    if is_done and state is not State.FIN_WAIT_2:
+        return  # all that was written has arrived, and the FIN is repeated for no longer than anything else
+    connection._send_reset(now)
+    if is_done:  # the peer still has something to say that nobody wants to hear
+        connection._end(Input.EXPIRED, LossReason.DONE, now)
+    else:  # what was written did not arrive within the setting's time
+        connection._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
