@@ -147,7 +147,8 @@ def test_units(tmp_path: Path) -> None:
         if event["name"] == "utp:metrics_updated":
             metrics.update(event["data"])
     assert 30 < metrics["min_rtt"] < 60
-    assert 20 < metrics["base_delay"] < 30
+    # The peers' clocks have random offsets, so only differences of delays mean something.
+    assert -1 < metrics["one_way_delay"] - metrics["base_delay"] < 200
     assert metrics["pacing_rate"] > 100_000
 
 

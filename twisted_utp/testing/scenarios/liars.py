@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from random import Random
 
+from twisted_utp.proto.values import Address
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.scenarios.scenario import Outcome, Scenario
 from twisted_utp.testing.scenarios.sharing import _dumbbell, _shares
@@ -74,7 +75,7 @@ LIES: dict[str, tuple[str, Lie]] = {
 }
 
 
-def _receiver(lie: Lie, address: tuple[str, int], clock: Callable[[], int]) -> Callable[[Packet], bool]:
+def _receiver(lie: Lie, address: Address, clock: Callable[[], int]) -> Callable[[Packet], bool]:
     at = Moment()
 
     def rewrite(packet: Packet) -> bool:
