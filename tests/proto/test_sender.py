@@ -982,6 +982,17 @@ def test_samples() -> None:
     assert not first.in_recovery
 
 
+def test_a_loss_wants_proof_once_more() -> None:
+    """What was seen on the way back when we stepped back is not believed any more after a loss."""
+    bench = Bench()
+    bench.sender.delay.growth.elsewhere = 70_000
+    bench.write(1000)
+    bench.now += RTT
+    bench.ack(0, 1, 2, 3)
+    assert bench.sender.counters.window_cuts == 1
+    assert bench.sender.delay.growth.elsewhere == 0
+
+
 def test_without_delay_samples_the_round_trip_tells() -> None:
     """0 and 2^31 - 1 are no measurement (protocol.md 1): what round trips have grown by counts."""
     bench = Bench()

@@ -706,6 +706,8 @@ class Sender:
     def _cut_window(self, now: int, bytes_lost: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
+        # A buffer that overflows is on the way there, and a claim that the queue is elsewhere wants proof once more.
+        self.delay.growth.elsewhere = 0
         self._is_repeat_owed = True
         self.counters.window_cuts += 1
         self._follow_window(now)
