@@ -32,6 +32,7 @@ from twisted_utp._arguments import (
 from twisted_utp._attempts import Race
 from twisted_utp._resolution import resolve
 from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
+from twisted_utp.errors import UTPConnectBindError
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
@@ -233,7 +234,7 @@ class UTPClientEndpoint:
         Resolve the name, and connect to whichever of its addresses answers first.
 
         @return: fires with the protocol; fails with C{ConnectionRefusedError}, C{TimeoutError},
-            C{ConnectingCancelledError}, C{CannotListenError}, C{DNSLookupError} or what the factory raised.
+            C{ConnectingCancelledError}, C{ConnectBindError}, C{DNSLookupError} or what the factory raised.
         """
         try:
             check_factory("protocolFactory", protocolFactory)
@@ -268,7 +269,10 @@ class UTPClientEndpoint:
         any_address = ANY_IPV6 if ":" in host else ""
         if self._bind is not None:
             interface, port = self._bind
-            return protocol_to_connect(self._reactor, interface or any_address, port, self._config)
+            try:
+                return protocol_to_connect(self._reactor, interface or any_address, port, self._config)
+            except CannotListenError as error:
+                raise UTPConnectBindError(error) from None
         try:
             return protocol_to_connect(self._reactor, any_address, 0, self._config)
         except CannotListenError as error:

@@ -27,6 +27,20 @@ class UTPConnectionReset(error.ConnectionLost):
         self.close_code = close_code
 
 
+class UTPConnectBindError(error.ConnectBindError, error.CannotListenError):
+    """
+    There is no UDP port to connect from: C{bindAddress} or C{bindPort} is taken, or not ours.
+
+    For clients Twisted's TCP has C{ConnectBindError}; C{CannotListenError} has the details.
+    """
+
+    def __init__(self, reason: error.CannotListenError) -> None:
+        error.CannotListenError.__init__(self, reason.interface, reason.port, reason.socketError)
+        self.osError = getattr(reason.socketError, "errno", None)
+
+    __str__ = error.CannotListenError.__str__
+
+
 class UTPConnectionDone(error.ConnectionDone):
     """
     The connection was closed cleanly, and the peer said why.

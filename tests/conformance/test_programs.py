@@ -4,7 +4,6 @@ Do Twisted's own protocols run over C{utp:} strings, unchanged, in one process o
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,9 +11,6 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.application.strports import service
 from twisted.internet import endpoints
 from twisted.internet import reactor as _reactor
@@ -93,35 +89,6 @@ def client_of(port: int) -> Any:
     The client endpoint for it.
     """
     return clientFromString(reactor, f"utp:127.0.0.1:{port}")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[PrivateCertificate, Path]:
-    """
-    A self-signed certificate for localhost, and the directory where it is trusted.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = built.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    folder = tmp_path_factory.mktemp("trusted")
-    (folder / "localhost.pem").write_bytes(pem)
-    return PrivateCertificate.loadPEM(pem + private), folder
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.error import (
     CannotListenError,
+    ConnectBindError,
     ConnectingCancelledError,
     ConnectionRefusedError,
     DNSLookupError,
@@ -42,7 +43,9 @@ def test_port_held_by_another_program(machines: Any) -> None:
     assert isinstance(machines.failure(listen), CannotListenError)
     factory = machines.Building()
     connect = UTPClientEndpoint(machines.client, machines.SERVER, 9000, bindAddress=("", 7000)).connect(factory)
-    assert isinstance(machines.failure(connect), CannotListenError)
+    error = machines.failure(connect)
+    assert isinstance(error, ConnectBindError) and isinstance(error, CannotListenError)
+    assert str(error).startswith("Couldn't listen on ") and error.osError == error.socketError.errno
     assert factory.running == 0
     machines.assert_clean()
 
