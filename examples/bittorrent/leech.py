@@ -68,20 +68,22 @@ class LeechPeer(PeerWire):
         super().__init__(download.metainfo)
         self._download = download
         self._linger = linger
+        self._is_interested = False
         self._blocks: deque[tuple[int, int, int]] = deque()  # to ask for next
         self._under_way: set[tuple[int, int]] = set()
         self._partial: dict[int, dict[int, bytes]] = {}
 
-    def handshaken(self) -> None:
-        """
-        What we have nobody is to fetch from us, so there is no bitfield to send.
-        """
-        self.send(Message.INTERESTED)
-
     def message_received(self, kind: int, payload: bytes) -> None:
         """
         Ask once we are unchoked, then ask again for each block that arrives.
+
+        We are interested once the peer has said what it has, and not in the packet of the handshake: WebTorrent hears
+        what comes with that too early, and then unchokes nobody for up to ten seconds.  What we have nobody is to fetch
+        from us, so there is no bitfield to send.
         """
+        if self.has and not self._is_interested:
+            self._is_interested = True
+            self.send(Message.INTERESTED)
         if kind == Message.UNCHOKE:
             self._ask()
         elif kind == Message.PIECE:

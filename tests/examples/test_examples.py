@@ -161,3 +161,28 @@ def test_seed_counts_what_it_sent(tmp_path, monkeypatch):
     assert not peer.has
     peer.connectionLost(Failure(ConnectionDone()))
     assert peer.ended.result == 1
+
+
+def test_leech_is_interested_in_what_the_peer_has(tmp_path, monkeypatch):
+    """
+    WebTorrent does not hear an interest that comes in one packet with the handshake, and would not unchoke us for ten
+    seconds: we are interested when it has said what it has, once.
+    """
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    metainfo = importlib.import_module("bittorrent.metainfo").Metainfo
+    leech, wire = importlib.import_module("bittorrent.leech"), importlib.import_module("bittorrent.wire")
+    original = tmp_path / "data.bin"
+    original.write_bytes(b"x" * 600_000)
+    torrent = metainfo.of_file(original)
+    with (tmp_path / "copy.bin").open("wb") as copy:
+        peer = leech.LeechPeer(leech.Download(torrent, copy, lambda: None), linger=False)
+        transport = StringTransport()
+        peer.makeConnection(transport)
+        peer.dataReceived(wire.HANDSHAKE.pack(19, wire.PROTOCOL_NAME, bytes(8), torrent.info_hash, bytes(20)))
+        assert len(transport.value()) == wire.HANDSHAKE.size
+        transport.clear()
+        peer.dataReceived(struct.pack(">IBB", 2, wire.Message.BITFIELD, 0b11100000))
+        assert transport.value() == struct.pack(">IB", 1, wire.Message.INTERESTED)
+        transport.clear()
+        peer.dataReceived(struct.pack(">IBI", 5, wire.Message.HAVE, 2))
+        assert transport.value() == b""
