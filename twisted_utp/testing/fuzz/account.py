@@ -22,6 +22,7 @@ from twisted_utp.proto.constants import (
     RESET_SOURCES_REMEMBERED,
 )
 from twisted_utp.proto.multiplexer import Multiplexer
+from twisted_utp.proto.states import State
 from twisted_utp.proto.timers import NEVER
 from twisted_utp.testing.fuzz.world import Wrong
 from twisted_utp.testing.guards import unguarded
@@ -90,7 +91,9 @@ def check_memory(end: End) -> None:
     if held > allowed:
         raise Wrong("memory is bounded", f"{end.name}: {held} bytes, {len(connections)} connections, {allowed} allowed")
     settings = end.multiplexer.config
-    if len(connections) > 2 * settings.max_connections + settings.backlog:
+    # Who dials is not limited, and what lingers may be as many again as what is used.
+    dialled = sum(application.dialled for application in end.applications)
+    if len(connections) > 2 * settings.max_connections + settings.backlog + dialled:
         raise Wrong("connections are bounded", f"{end.name}: {len(connections)}")
 
 
@@ -107,6 +110,20 @@ def check_deadlines(end: End) -> None:
         at = connection.timers.next()
         if at != NEVER and (due is None or due > at):
             raise Wrong("the port's deadline is its connections' first", f"{end.name} {application.name}")
+
+
+def check_cut_off(end: End) -> None:
+    """
+    An hour after the last packet everybody has heard of it, but for who has nothing under way and wants no keepalives,
+    and who is paused while the last bytes wait for him.
+    """
+    for application in end.living:
+        connection = application.connection
+        stats = connection.stats()
+        if connection.state is State.LINGERING and application.paused:
+            continue
+        if application.keepalive or stats.bytes_in_flight or stats.bytes_unsent:
+            raise Wrong("who is cut off hears of it", f"{end.name} {application.name}: {stats}")
 
 
 def check_nothing_left(end: End) -> None:

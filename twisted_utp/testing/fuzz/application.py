@@ -63,6 +63,7 @@ class Application:
     @ivar heard: bytes that it heard.
     @ivar eof: it has closed its writing side, or both (C{closed}).
     @ivar to_write: bytes that it is still to write before it closes; L{None} for one that does as it likes.
+    @ivar keepalive: the interval that is set for its connection, seconds.
     @ivar lost: why its connection is no more.
     """
 
@@ -86,6 +87,7 @@ class Application:
         self.dialled = False
         self.connected = self.eof = self.closed = self.aborted = self.heard_eof = self.paused = False
         self.lost: ConnectionLost | None = None
+        self.keepalive = end.multiplexer.config.keepalive
         self.is_quiet = False
         self._paused_in = -1
         self._closed_in = -1
@@ -274,6 +276,7 @@ class Application:
                 {"linger": -1},
             )
         )
+        self.keepalive = changes.get("keepalive", self.keepalive)
         try:
             reconfigure(self.connection, changes, now=self.end.now)
         except ValueError:
@@ -281,7 +284,8 @@ class Application:
                 raise
 
     def _set_keepalive(self) -> None:
-        self.connection.set_keepalive(self.dice.pick((0, 2, 29)), now=self.end.now)
+        self.keepalive = self.dice.pick((0, 2, 29))
+        self.connection.set_keepalive(self.keepalive, now=self.end.now)
 
     def _set_close_code(self) -> None:
         self.connection.close_code = self.dice.below(1 << 16)

@@ -78,7 +78,8 @@ class End:
         self.living: dict[Application, None] = {}
         self.dialled: dict[int, Application] = {}
         self.dice = dice = world.plan.dice(f"end {name}")
-        self.multiplexer = Multiplexer(config, rng=world.plan.dice(f"core {name}"))
+        tracer = _trace if dice.chance(0.2) else None
+        self.multiplexer = Multiplexer(config, rng=world.plan.dice(f"core {name}"), tracer=tracer)
         self.multiplexer.accepting = accepting
         self.coalesce = dice.pick((0, 0, 100, 2_000, 20_000))
         self._new_application = new_application
@@ -264,6 +265,12 @@ class End:
             # With many connections it takes long.
             self._weigh_at = self.world.datagrams + WEIGH_EACH + 50 * len(self.living)
             check_memory(self)
+
+
+def _trace(now: int, address: Address, connection_id: int, event: str, **data: object) -> None:
+    """
+    What is traced is not looked at, but it must not raise to say it.
+    """
 
 
 def merge_singles(datagrams: list[Datagram]) -> list[Datagram]:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted_utp.proto.acceptance import Verdict
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.congestion.base import congestion_controller_names
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.values import Address
-from twisted_utp.testing.fuzz.account import check_deadlines, check_memory, check_nothing_left
+from twisted_utp.testing.fuzz.account import check_cut_off, check_deadlines, check_memory, check_nothing_left
 from twisted_utp.testing.fuzz.application import Application
 from twisted_utp.testing.fuzz.dice import Dice, Plan
 from twisted_utp.testing.fuzz.end import End
@@ -29,6 +30,8 @@ from twisted_utp.testing.simulator import SECOND
 
 HOUR = 3600 * SECOND
 WEEK = 7 * 24 * HOUR
+# For so long others go on talking to those who close.
+CLOSING = 10 * SECOND
 # Datagrams after which a session comes to its end, whatever else was to happen.
 LONG_ENOUGH = 4_000
 # A patient one, when everything is polite: much more than it takes.
@@ -39,6 +42,7 @@ BUSY_STRANGERS = 30
 EARLY_BYTE_FACTOR = 3
 # One guess in 65,536 is right, so once in a long time one of a session's strangers gets in; three never do.
 LUCKY_GUESSES = 2
+VERDICTS = (True, True, True, False, *Verdict)
 # An end wakes up at most so often while nothing arrives.
 MAX_WAKEUPS = 20_000
 
@@ -115,6 +119,8 @@ class Session:
         config = gentle_config(dice, crowded=self.mode.strangers) if gentle else any_config(dice)
         address = self._address(1 + len(self.ends), 9000)
         end = End(self.world, name, address, config, new_application=self._accepted)
+        if not gentle and dice.chance(0.1):
+            end.multiplexer.gate.policy = lambda address, load: self.dice.pick(VERDICTS)
         if mutated:
             end.mutator = Mutator(self.world, name)
         self.ends.append(end)
@@ -240,24 +246,33 @@ class Session:
         world.run(lambda: world.datagrams > LONG_ENOUGH, limit=self._schedule())
         if self.gentle:
             self._see_them_through()
-        self._fall_silent()
         self._check_all(check_memory, check_deadlines)
         if self.gentle or self.dice.chance(0.5):
             world.tell("everything that is left is closed")
+            self._finish()
+            enough = world.datagrams + LONG_ENOUGH // 4
+            world.run(lambda: world.datagrams > enough, limit=CLOSING)
+            self._fall_silent()
         else:
             world.tell("nothing arrives any more")
             world.is_cut = True
-        for end in self.ends:
-            for application in list(end.living):
-                application.finish()
+            self._fall_silent()
+            self._finish()
         self._wait(HOUR)
         self._check_all(check_deadlines)
+        if world.is_cut:
+            self._check_all(check_cut_off)
         for end in self.ends:
             for application in list(end.living):
                 application.finish_now()
         self._wait(WEEK)
         self._check_all(check_nothing_left)
         return world.datagrams
+
+    def _finish(self) -> None:
+        for end in self.ends:
+            for application in list(end.living):
+                application.finish()
 
     def _see_them_through(self) -> None:
         """
@@ -362,5 +377,4 @@ def gentle_config(dice: Dice, *, crowded: bool) -> UTPConfig:
         no_delay=dice.chance(0.3),
         pacing=dice.chance(0.7),
         backlog=dice.pick((1, 3, 1024)) if crowded else 1024,
-        max_connections=16_384 if crowded else 64,
     )

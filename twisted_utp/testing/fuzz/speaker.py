@@ -88,7 +88,7 @@ class Speaker:
         self._targets = targets
         self._dialled: dict[int, Talk] = {}
         self._gap = dice.pick((100, 5 * MILLISECOND, 300 * MILLISECOND))
-        self._honesty = dice.pick((0.5, 0.9, 0.99))
+        self._honesty = dice.pick((0.2, 0.6, 0.95))
         self._acts = list(_ACTS) if dice.chance(0.5) else [dice.pick(_ACTS) for _ in range(4)]
         world.add(self)
 
@@ -271,6 +271,17 @@ class Speaker:
         back = self.dice.between(0, 3)
         self.say(talk, STATE, ack=talk.ack - back & 0xFFFF, extensions=((SACK, sack_body(self.dice)),))
 
+    def _last_first(self, talk: Talk) -> None:
+        """
+        The last packet, or all but the first few, by name; then all of them.
+        """
+        back = self.dice.between(1, 4)
+        ack = talk.highest - back & 0xFFFF
+        mask = 1 << max(back - 2, 0) if self.dice.chance(0.7) else (1 << back) - 1
+        self.say(talk, STATE, ack=ack, extensions=((SACK, mask.to_bytes(4, "little")),))
+        if self.dice.chance(0.7):
+            self.acknowledge(talk)
+
     def _sack_all_but_one(self, talk: Talk) -> None:
         """
         Everything has come but the first packet, for ever.
@@ -348,6 +359,7 @@ _WORDS: dict[str, Callable[[Speaker, Talk], object]] = {
     "optimistic": Speaker._optimistic,
     "ascending": Speaker._ascending,
     "sack lies": Speaker._sack_lies,
+    "last first": Speaker._last_first,
     "sack all but one": Speaker._sack_all_but_one,
     "duplicates": Speaker._duplicates,
     "window": Speaker._window,
