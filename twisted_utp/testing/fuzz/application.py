@@ -171,6 +171,8 @@ class Application:
             raise Wrong("nothing is heard while paused", f"{self.name}: {what}")
 
     def _hear_loss(self, event: ConnectionLost) -> None:
+        if event.fault is not None:
+            raise event.fault  # the core has caught what it should not have raised
         self.lost = event
         self.end.living.pop(self, None)
         if event.reason is LossReason.DONE and not self.closed and not self.heard_eof:

@@ -195,6 +195,8 @@ class End:
                 break
         else:
             raise Wrong("timers let time pass", f"{self.name}: {due} at {self.now}")
+        if self.multiplexer.faults:
+            raise self.multiplexer.faults[0]
         self._arm()
         self._check()
 
