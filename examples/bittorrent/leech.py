@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import IO
 
 from twisted.internet.protocol import connectionDone
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from bittorrent.metainfo import Metainfo
@@ -17,6 +18,11 @@ from bittorrent.wire import BLOCK, BLOCK_HEADER, REQUEST, Message, PeerWire, Wir
 
 PIPELINE = 128
 """Requests under way at once: 2 MiB, enough for 160 Mbit/s at a round trip of 100 ms."""
+
+
+ASK_AGAIN = 5.0
+"""Seconds without a block after which those under way are asked for once more.  KTorrent may forget to send what it has
+queued until it is asked for something."""
 
 
 class Download:
@@ -72,6 +78,9 @@ class LeechPeer(PeerWire):
         self._blocks: deque[tuple[int, int, int]] = deque()  # to ask for next
         self._under_way: set[tuple[int, int]] = set()
         self._partial: dict[int, dict[int, bytes]] = {}
+        self._asked_again: set[tuple[int, int]] = set()
+        self._is_quiet = False
+        self._watch = LoopingCall(self._ask_again)
 
     def message_received(self, kind: int, payload: bytes) -> None:
         """
@@ -86,6 +95,8 @@ class LeechPeer(PeerWire):
             self.send(Message.INTERESTED)
         if kind == Message.UNCHOKE:
             self._ask()
+            if not self._watch.running:
+                self._watch.start(ASK_AGAIN, now=False)
         elif kind == Message.PIECE:
             index, begin = BLOCK_HEADER.unpack_from(payload)
             self._take_block(index, begin, payload[BLOCK_HEADER.size :])
@@ -99,6 +110,14 @@ class LeechPeer(PeerWire):
             self._under_way.add(block[:2])
             self.send(Message.REQUEST, REQUEST.pack(*block))
 
+    def _ask_again(self) -> None:
+        if self._is_quiet:
+            self._asked_again |= self._under_way
+            for index, begin in sorted(self._under_way):
+                length = min(BLOCK, self.metainfo.piece_size(index) - begin)
+                self.send(Message.REQUEST, REQUEST.pack(index, begin, length))
+        self._is_quiet = True
+
     def _take_up_a_piece(self) -> bool:
         if not self._download.wanted:
             return False
@@ -109,7 +128,10 @@ class LeechPeer(PeerWire):
         return True
 
     def _take_block(self, index: int, begin: int, data: bytes) -> None:
+        self._is_quiet = False
         if (index, begin) not in self._under_way:
+            if (index, begin) in self._asked_again:
+                return
             raise WireError(f"a block that nobody asked for: piece {index} at {begin}")
         self._under_way.remove((index, begin))
         blocks = self._partial[index]
@@ -130,6 +152,8 @@ class LeechPeer(PeerWire):
         """
         Say how far we came.
         """
+        if self._watch.running:
+            self._watch.stop()
         self._download.wanted.extendleft(sorted(self._partial, reverse=True))
         self._partial.clear()
         self.ended.callback(len(self._download.have))

@@ -18,6 +18,8 @@ BLOCK = 16 * 1024
 
 HANDSHAKE = struct.Struct(">B19s8s20s20s")
 PROTOCOL_NAME = b"BitTorrent protocol"
+HANDSHAKE_AS_LENGTH = int.from_bytes(b"\x13Bit", "big")
+"""What the beginning of a handshake looks like where a message begins: KTorrent, when it dials, may send two."""
 REQUEST = struct.Struct(">III")
 BLOCK_HEADER = struct.Struct(">II")
 LARGEST_MESSAGE = 1 << 21
@@ -88,6 +90,11 @@ class PeerWire(Protocol):
         start = 0
         while len(self._buffer) - start >= 4:
             length = int.from_bytes(self._buffer[start : start + 4], "big")
+            if length == HANDSHAKE_AS_LENGTH:
+                if len(self._buffer) - start < HANDSHAKE.size:
+                    break
+                start += HANDSHAKE.size
+                continue
             if length > LARGEST_MESSAGE:
                 raise WireError(f"a message of {length} bytes")
             end = start + 4 + length

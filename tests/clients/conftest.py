@@ -37,6 +37,14 @@ def is_missing(reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def missing() -> Callable[[str], None]:
+    """
+    What to call when a client is missing, with the reason.
+    """
+    return is_missing
+
+
+@pytest.fixture(scope="session")
 def net() -> Iterator[Network]:
     """
     Two hosts between which there is no TCP.
@@ -49,15 +57,24 @@ def net() -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
-def client(request: pytest.FixtureRequest, net: Network, tmp_path_factory: Any, start_for_module: Any) -> Client:
+def client_of(
+    request: pytest.FixtureRequest, net: Network, tmp_path_factory: Any, start_for_module: Any
+) -> Callable[[Case], Client]:
     """
-    The client that the test file names as C{CLIENT}.
+    The client that the test file names as C{CLIENT}, to be called with the case that needs it.
     """
     kind: type[Client] = request.module.CLIENT
     reason = kind.why_missing()
     if reason is not None:
         is_missing(reason)
-    return kind(net, tmp_path_factory.mktemp("settings"), start_for_module)
+
+    def start_client() -> Client:
+        return kind(net, tmp_path_factory.mktemp("settings"), start_for_module)
+
+    if not kind.is_shared:
+        return lambda case: start_client()
+    client = start_client()
+    return lambda case: client
 
 
 Outcome = Callable[[Case], None]
@@ -65,18 +82,23 @@ Outcome = Callable[[Case], None]
 
 @pytest.fixture(scope="module")
 def exchanged(
-    request: pytest.FixtureRequest, net: Network, client: Client, tmp_path_factory: Any, start_for_module: Any
+    request: pytest.FixtureRequest,
+    net: Network,
+    client_of: Callable[[Case], Client],
+    tmp_path_factory: Any,
+    start_for_module: Any,
 ) -> Iterator[Outcome]:
     """
     Starts all cases that were asked for, some at a time.  To be called with a case: waits for it, and fails as it did.
     """
     asked_for = [item.callspec.params for item in request.session.items if item.path == request.path]
     cases = [parameters["case"] for parameters in asked_for]
+
+    def run(case: Case) -> None:
+        Exchange(net, client_of(case), case, tmp_path_factory.mktemp("case"), start_for_module).run()
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures: dict[Case, Future[None]] = {
-            case: pool.submit(Exchange(net, client, case, tmp_path_factory.mktemp("case"), start_for_module).run)
-            for case in cases
-        }
+        futures: dict[Case, Future[None]] = {case: pool.submit(run, case) for case in cases}
         yield lambda case: futures[case].result()
         for future in futures.values():
             future.cancel()

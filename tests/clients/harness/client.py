@@ -60,11 +60,16 @@ class Client(abc.ABC):
     @cvar name: for people.
     @cvar says_last: it says that it has the last piece before it closes the connection to a seed itself.  When it does
         not, our seed closes first only if it does not wait for that.
+    @cvar leaves_at_once: it leaves a seed in the moment in which it has everything, and loses what it has not yet read
+        when the seed leaves first.  So nobody can say who closes first when we seed.
+    @cvar is_shared: one process of it does for all cases, also several at a time.
     @ivar port: its UDP port in I{theirs}.
     """
 
     name: str
     says_last = True
+    leaves_at_once = False
+    is_shared = True
     port: int
 
     @staticmethod

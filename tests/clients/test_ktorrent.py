@@ -1,0 +1,16 @@
+"""
+Does KTorrent exchange torrents with us?
+"""
+
+from __future__ import annotations
+
+from harness.ktorrent import KTorrent
+
+CLIENT = KTorrent
+
+
+def test_exchange(exchanged, case):
+    """
+    16 MB, by uTP alone.
+    """
+    exchanged(case)
