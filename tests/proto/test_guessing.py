@@ -33,7 +33,7 @@ from twisted_utp.proto.seqnum import expand_seq
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Datagram
 from twisted_utp.testing import RawPeer
-from twisted_utp.testing.wire import DATA, RESET, STATE
+from twisted_utp.testing.wire import DATA, FIN, RESET, STATE
 
 if TYPE_CHECKING:
     from tests.proto.conftest import Exchange
@@ -324,6 +324,26 @@ def test_an_honest_peer_without_echo_is_served(seed: int) -> None:
         mask = sum(1 << at - 2 for at in missing)
         peer.state(timestamp_difference=0, extensions=[(1, pack("<I", mask))] if mask else [])
     assert peer.record.reason is None and peer.record.connection.sender.withholding is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fin_does_not_overtake_what_is_held_back(seed: int) -> None:
+    """npm's utp takes a FIN for the end even where data is missing before it."""
+    peer = blind_server(seed)
+    connection, got, fin = peer.record.connection, set(), None
+    connection.sender.buffer.clear()
+    peer.node.write(peer.record, bytes(60_000))
+    peer.node.close(peer.record)
+    while fin is None:
+        header = peer.next(within=5)
+        assert header is not None
+        if header.type == FIN:
+            fin = header.seq_nr
+        got.add(header.seq_nr)
+        while peer.ack_nr + 1 & 0xFFFF in got:
+            peer.ack_nr += 1
+        peer.state(timestamp_difference=0)
+    assert peer.ack_nr & 0xFFFF == fin, "everything before it has come"
 
 
 def test_a_peer_with_echoes_gets_all_at_once() -> None:

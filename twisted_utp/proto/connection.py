@@ -657,7 +657,7 @@ class Connection:
         """
         una, next_seq = self.sender.board.una, self.sender.next_seq
         due = {self.sender.acknowledged_seq, una - 1, una, next_seq - 1, next_seq}  # the first is a keepalive's
-        if next_seq - una <= MAX_RESET_NUMBERS - 3:
+        if next_seq - una <= MAX_RESET_NUMBERS - 4:
             due.update(range(una, next_seq))
         if self._challenge is not None:
             due.add(self._challenge[1])

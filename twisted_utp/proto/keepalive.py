@@ -149,7 +149,7 @@ def take(connection: Connection, data: bytes, received_at: int, now: int) -> byt
     if not is_question and (kind != STATE_TYPE or len(data) != HEADER_SIZE):
         return None
     if (
-        seq != receiver.next_seq - is_question & SEQ_MASK
+        seq != receiver.next_seq - 2 * is_question & SEQ_MASK
         or ack != sender.board.una - 1 & SEQ_MASK
         or extension
         or not wnd_size

@@ -142,8 +142,8 @@ class PacketWriter:
         libtorrent's, and a repeated SYN its connection.  What the byte is does not matter, as nobody looks at it (RFC
         1122 (4.2.3.6) has the same for TCP).
 
-        @param seq: a seq_nr that the peer has acknowledged, unwrapped; the SYN's, or one less than the SYN-ACK's,
-            counts as such.
+        @param seq: a seq_nr before the last one that the peer has acknowledged, unwrapped; before any, what precedes
+            the SYN or the SYN-ACK counts as such.
         """
         return self._bare(DATA_TYPE, seq, now) + b"\0"
 

@@ -37,7 +37,7 @@ def is_continued_by(connection: Connection, packet: Packet, now: int) -> bool:
     """
     Is it the next packet of the connection?
 
-    DATA or STATE with the very seq_nr that is expected, or a keepalive's, which is one less; an ack_nr that is valid,
+    DATA or STATE with the very seq_nr that is expected, or a keepalive's, which is two less; an ack_nr that is valid,
     and an echo from a peer that gives one: 2^15 times some 10,000 guesses times 500, beside the id's 2^16.  FIN and
     RESET end connections and are not worth the risk: the peer repeats its FIN, and DATA or a keepalive before that.
     """
@@ -48,7 +48,7 @@ def is_continued_by(connection: Connection, packet: Packet, now: int) -> bool:
     receiver = connection.receiver
     una = expand_seq(packet.ack_nr, connection.sender.board.una) + 1
     behind = receiver.next_seq - expand_seq(packet.seq_nr, receiver.next_seq)
-    is_next = not behind or (behind == 1 and packet.type is PacketType.DATA and len(packet.payload) == 1)
+    is_next = not behind or (behind == 2 and packet.type is PacketType.DATA and len(packet.payload) == 1)
     return is_next and connection.sender.is_confirmed and connection.is_valid_ack(una)
 
 

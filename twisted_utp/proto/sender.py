@@ -405,6 +405,8 @@ class Sender:
     def _fin_flight(self, now: int) -> Flight | None:
         if self.next_seq - self.board.una >= self.max_span:
             return None
+        if self.withholding is not None and self.withholding.is_held:
+            return None  # npm's utp ends its stream at a FIN, whatever is missing before it
         self.fin_seq = self.next_seq
         flight = Flight(self.next_seq, 1, b"", 0, 0, 0, now, PacketType.FIN)
         self.next_seq += 1
@@ -771,11 +773,11 @@ class Sender:
     @property
     def acknowledged_seq(self) -> int:
         """
-        The last seq_nr of DATA that the peer has acknowledged, as far as it knows our FIN from DATA; before any, the
-        one before our first.
+        A seq_nr that the peer has acknowledged, and no FIN's: that of its last packet but one.
+
+        Not of its last: npm's utp keeps what repeats that one, and takes it for the packet that comes 512 later.
         """
-        seq = self.board.una - 1
-        return seq - 1 if seq == self.fin_seq else seq
+        return self.board.una - 2
 
     def is_stalled(self, now: int) -> bool:
         """
