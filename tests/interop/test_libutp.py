@@ -5,6 +5,8 @@ Do we exchange bytes with libutp, and with npm's uTP in JavaScript, both ways, w
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,9 +39,12 @@ def run_exchange(
     theirs: int,
     settings: str = "",
     stack: str = "utp-native",
+    through=lambda port: port,
 ) -> None:
     """
     One connection between C{exchange.py} and C{exchange.js}, to its end on both sides, digests checked.
+
+    @param through: takes the port that listens, and returns the one to dial.
     """
     our_options = ["--send", ours, "--seed", "ours", "--close", "first" if first == "we" else "second"]
     their_options = ["--send", theirs, "--seed", "theirs", "--close", "first" if first == "they" else "second"]
@@ -47,11 +52,11 @@ def run_exchange(
     our_options, their_options = map(str, our_options), map(str, their_options)
     if we == "connect":
         peer = start(node, THEIRS, "listen", *their_options)
-        port = peer.wait_for_event("listening")["port"]
+        port = through(peer.wait_for_event("listening")["port"])
         our = start_python(OURS, "connect", f"utp:127.0.0.1:{port}", *our_options)
     else:
         our = start_python(OURS, "listen", f"utp:0:interface=127.0.0.1{settings}", *our_options)
-        port = our.wait_for_event("listening")["port"]
+        port = through(our.wait_for_event("listening")["port"])
         peer = start(node, THEIRS, "connect", str(port), *their_options)
     our_account = our.wait_for_event("done", timeout=TIMEOUT)
     their_account = peer.wait_for_event("done", timeout=TIMEOUT)
@@ -68,6 +73,24 @@ def test_sixteen_megabytes_each_way(start, start_python, node, we, first):
     16 MB in both directions at once, then a half close by one side, answered by the other's.
     """
     run_exchange(start, start_python, node, we=we, first=first, ours=16 * MEGABYTE, theirs=16 * MEGABYTE)
+
+
+@pytest.mark.parametrize("first", ["we", "they"])
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_sixteen_megabytes_on_a_bad_path(start, start_python, node, checkout, we, first):
+    """
+    The same through a relay that loses 2 % of all datagrams, and lets others overtake as many.
+    """
+
+    def relay(port: int) -> int:
+        weather = ["--delay", "0.002", "--loss", "0.02", "--late", "0.02", "--late-by", "0.001"]
+        words = [sys.executable, "-m", "benchmarks.relays.udp_relay", port, *weather]
+        return start(*words, stdin=subprocess.PIPE, env={"PYTHONPATH": str(checkout)}).wait_for_event("listening")[
+            "port"
+        ]
+
+    amount = 16 * MEGABYTE
+    run_exchange(start, start_python, node, we=we, first=first, ours=amount, theirs=amount, through=relay)
 
 
 @pytest.mark.parametrize("first", ["we", "they"])
