@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.udp.addresses import is_numeric
+from twisted_utp.udp.addresses import is_numeric, without_brackets
 
 _MAX_PORT = 65535
 
@@ -63,7 +63,7 @@ def checked_host(name: str, value: object) -> str:
     """
     An address or a name; ASCII bytes will do.
 
-    @return: it, as C{str}.
+    @return: it, as C{str}, and an address without brackets.
     """
     if isinstance(value, bytes):
         try:
@@ -74,7 +74,7 @@ def checked_host(name: str, value: object) -> str:
         raise TypeError(f"{name}={value!r}: expected a name or an address, as str")
     if not value or "\0" in value:
         raise ValueError(f"{name}={value!r}: expected a name or an address")
-    return value
+    return without_brackets(value) if is_numeric(value) else value
 
 
 def checked_bind_address(name: str, value: object) -> tuple[str, int] | None:
@@ -92,7 +92,7 @@ def checked_bind_address(name: str, value: object) -> tuple[str, int] | None:
     interface, port = value
     check_interface(name, interface)
     check_port(name, port, lowest=0)
-    return interface, port
+    return without_brackets(interface), port
 
 
 def check_number(name: str, value: object, unit: str, *, low: float, high: float) -> None:

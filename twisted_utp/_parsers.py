@@ -109,7 +109,8 @@ def _named(prefix: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: d
     """
     unnamed = [name for name in names if name not in kwargs]
     if len(args) > len(unnamed):
-        raise ValueError(f"{prefix}: {args[len(unnamed)]!r} is one argument too many; further ones need their names")
+        reason = "further ones need their names, and colons in an address a backslash each"
+        raise ValueError(f"{prefix}: {args[len(unnamed)]!r} is one argument too many; {reason}")
     if len(args) < len(unnamed):
         raise ValueError(f"{prefix}: {unnamed[len(args)]} is missing")
     return {**kwargs, **dict(zip(unnamed, args, strict=True))}

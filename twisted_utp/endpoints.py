@@ -36,7 +36,7 @@ from twisted_utp.errors import UTPConnectBindError
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
-from twisted_utp.udp.addresses import ANY_IPV6, is_for_all, is_ipv4, is_numeric
+from twisted_utp.udp.addresses import ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
@@ -82,7 +82,7 @@ class UTPServerEndpoint:
             settings = settings.but(backlog=backlog)
         self._reactor = reactor
         self._port = port
-        self._interface = interface
+        self._interface = without_brackets(interface)
         self._config = settings
         self._share = sharePort
         self._ipv6_only = ipv6Only
@@ -106,7 +106,8 @@ class UTPServerEndpoint:
     def __repr__(self) -> str:
         if self._descriptor is not None:
             return f"<{type(self).__name__} descriptor {self._descriptor}>"
-        return f"<{type(self).__name__} {self._interface or '*'}:{self._port}>"
+        interface = f"[{self._interface}]" if ":" in self._interface else self._interface or "*"
+        return f"<{type(self).__name__} {interface}:{self._port}>"
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """

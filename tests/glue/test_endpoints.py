@@ -198,4 +198,6 @@ def test_timeout_and_backlog_over_config() -> None:
 def test_repr(machines: Any) -> None:
     """They say what they are."""
     assert repr(UTPServerEndpoint(None, 80)) == "<UTPServerEndpoint *:80>"
+    assert repr(UTPServerEndpoint(None, 80, interface="::1")) == "<UTPServerEndpoint [::1]:80>"
     assert repr(UTPClientEndpoint(None, "::1", 80)) == "<UTPClientEndpoint [::1]:80>"
+    assert repr(UTPClientEndpoint(None, "[::1]", 80)) == "<UTPClientEndpoint [::1]:80>"

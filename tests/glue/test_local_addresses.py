@@ -162,6 +162,18 @@ async def test_spellings(by: str, host: str) -> None:
         await hang_up(*clients)
 
 
+@pytest.mark.parametrize("by", ["string"])
+@pytest.mark.parametrize("spelling", ["[::1]", "0:0:0:0:0:0:0:1"])
+@asynchronous
+async def test_spellings_of_our_own(by: str, spelling: str) -> None:
+    """Where we listen, and where we connect from, is spelled as freely."""
+    ours = quoted(spelling)
+    async with listening(f"utp:0:interface={ours}", by=by) as port:
+        client = await ask(rf"utp:\:\:1:{port.getHost().port}:bindAddress={ours}")
+        assert (port.getHost().host, client.transport.getHost().host) == ("::1", "::1")
+        await hang_up(client)
+
+
 @asynchronous
 async def test_punching_by_any_spelling() -> None:
     """Both sides may spell the other as they like."""

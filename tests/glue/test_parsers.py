@@ -96,6 +96,7 @@ def test_wrong_setting(key: str) -> None:
         ("utp:-1", r"port='-1'"),
         ("utp:port=1:interface=localhost", r"interface='localhost': expected an IPv4 or IPv6 address"),
         ("utp:1:2", r"'2' is one argument too many"),
+        ("utp:1:interface=::1", r"one argument too many; further ones need their names, and colons in an address a"),
         ("utp:interface=0.0.0.0", r"port is missing"),
         ("utp:1:backlog=0", r"backlog=0: expected 1 to 65535"),
         ("utp:1:backlog=many", r"backlog='many': expected 1 to 65535"),

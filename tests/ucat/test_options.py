@@ -101,6 +101,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         assert len(description.partition(" --")[0]) > 20, option
     assert "cubic, fixed, ledbat, ledbat++. [default: ledbat++]" in settings
     assert "[default: found out]" in settings
+    assert "With -l: SYNs that" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))
 
 

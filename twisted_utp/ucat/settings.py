@@ -78,7 +78,7 @@ def _add_option(add: Callable[..., Action], field: Field[Any], key: str, descrip
     if field.name == "congestion":
         description = f"How the sending rate is found: {', '.join(congestion_controller_names())}."
     if field.name in LISTENING_ONLY:
-        description = f"With -l: {description[0].lower()}{description[1:]}"
+        description = f"With -l: {_within_a_sentence(description)}"
     allowed = RANGES.get(field.name)
     if allowed is not None:
         metavar = _METAVARS[allowed["unit"].split()[0]]
@@ -133,6 +133,13 @@ def _sentence(text: str) -> str:
     The first one, or what stands before its semicolon.
     """
     return _CLAUSE_END.split(text + " ")[0].rstrip(" .") + "."
+
+
+def _within_a_sentence(text: str) -> str:
+    """
+    A sentence that follows a colon: "Seconds" begins small there, "SYNs" does not.
+    """
+    return text if text[1:2].isupper() else text[0].lower() + text[1:]
 
 
 def _what_it_means(text: str, value: bool) -> str:

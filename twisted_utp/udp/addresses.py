@@ -36,7 +36,7 @@ def canonical_host(text: str) -> str:
     @raise ValueError: when it is none.
     @raise OSError: C{ENODEV} when its scope is no interface of this machine.
     """
-    host, percent, scope = (text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text).partition("%")
+    host, percent, scope = without_brackets(text).partition("%")
     try:
         if percent and (not scope or ":" not in host):
             raise OSError
@@ -59,6 +59,13 @@ def is_numeric(text: str) -> bool:
     except OSError:
         return True
     return True
+
+
+def without_brackets(text: str) -> str:
+    """
+    An address as it stands in a URL (RFC 3986 (3.2.2)), without what surrounds it there; anything else as it is.
+    """
+    return text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
 
 
 def is_ipv4(text: str) -> bool:
