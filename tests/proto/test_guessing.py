@@ -379,3 +379,36 @@ def test_echoes_must_be_in_a_row(exchange: type[Exchange]) -> None:
 def test_span_of_foreign_peers_stays_within_the_odds() -> None:
     """The number of packets in flight to peers that may have no echo is part of the odds above."""
     assert max(packets for packets, bits in FLIGHTS.items() if bits is None) <= MAX_SPAN_FOREIGN
+
+
+def test_honest_data_vouches_for_no_other(exchange: type[Exchange]) -> None:
+    """A stranger's DATA, of the same length, that waits in the socket with the peer's is judged by itself."""
+    one = exchange()
+    connection = one.accept()
+    for _ in range(4):
+        one.data(b"true")
+    honest = [one.packet(PacketType.DATA, b"true", seq=one.seq + at) for at in range(4)]
+    forged = one.packet(PacketType.DATA, b"evil", seq=one.seq + 4, timestamp=1, timestamp_difference=1)
+    far = one.packet(PacketType.DATA, b"evil", seq=one.seq + 9000, timestamp=1, timestamp_difference=1)
+    for odd in (forged, far):
+        odd.ack_nr = odd.ack_nr + 999 & 0xFFFF
+    one.feed(honest[0], far, honest[1], forged, honest[2], honest[3])
+    assert one.received == 8 * b"true"
+    assert not connection.receiver.has_gap
+
+
+def test_a_forged_state_supersedes_none(exchange: type[Exchange]) -> None:
+    """A later STATE with a higher ack_nr, made up by a stranger, does not make us drop the peer's unread."""
+    one = exchange()
+    connection = one.accept()
+    sent = one.write(connection, bytes(3000))
+    one.now += SECOND // 50
+    honest = one.packet(PacketType.STATE, ack=sent[-1].seq_nr)
+    for seq, difference in ((one.seq + 500, one.difference), (one.seq, one.difference ^ 1 << 25)):
+        forged = one.packet(PacketType.STATE, seq=seq, ack=sent[-1].seq_nr + 100, timestamp_difference=difference)
+        assert connection.sender.board.flights
+        one.feed(honest, forged)
+        assert not connection.sender.board.flights
+        sent = one.write(connection, bytes(1000))
+        one.now += SECOND // 50
+        honest = one.packet(PacketType.STATE, ack=sent[-1].seq_nr)

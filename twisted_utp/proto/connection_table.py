@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import REBIND_INDEX_AGE, SEQ_MASK
+from twisted_utp.proto.constants import MAX_REBIND_CANDIDATES, REBIND_INDEX_AGE, SEQ_MASK
 from twisted_utp.proto.half_open import HalfOpenTable
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Address
@@ -97,7 +97,7 @@ class ConnectionTable:
 
     def with_host(self, host: str, recv_id: int, now: int) -> list[Connection]:
         """
-        Connections of that host, on whatever port, with this id.
+        Connections of that host, on whatever port, with this id; some of them where a host has given one id to many.
 
         The index goes through all connections, so it is made at most each L{REBIND_INDEX_AGE}; younger connections are
         not in it, and a peer whose NAT forgets it that soon repeats what it sends.
@@ -106,7 +106,9 @@ class ConnectionTable:
             self._indexed_at = now
             self._host_index = {}
             for address, known_id in self.by_key:
-                self._host_index.setdefault((address[0], known_id), []).append(address)
+                alike = self._host_index.setdefault((address[0], known_id), [])
+                if len(alike) < MAX_REBIND_CANDIDATES:
+                    alike.append(address)
         addresses = self._host_index.get((host, recv_id), ())
         return [self.by_key[address, recv_id] for address in addresses if (address, recv_id) in self.by_key]
 

@@ -290,7 +290,11 @@ MAX_ECHO_AGE = 8_000_000
 # A peer's clock that runs fast makes the echo of a packet that it kept for long come too early: 500 ppm over the
 # keepalives' half minute and more.
 MAX_ECHO_EARLY = 250_000
-# The same for a RESET, which ends a connection: once in 4295.
+# By how much timestamp_difference may differ between two STATEs of a batch of which the later makes the earlier one
+# needless.  With the seq_nr that they share a stranger's does so once in 2^31.  Less looks at more STATEs while a queue
+# grows.
+MAX_ECHO_SPREAD = 1 << 17
+# As MAX_ECHO_AGE, for a RESET, which ends a connection: once in 4295.
 MAX_RESET_ECHO_AGE = 1_000_000
 # Fresh echoes in a row after which a peer counts as one that reads: by chance once in 2^27.  More leaves honest peers
 # under suspicion for longer; fewer can be guessed.
@@ -315,6 +319,10 @@ HALF_OPEN_GUESSES = 3
 # Where packets from a known host and an unknown port are looked for goes through all connections, so it is made anew
 # this often at most; 16,000 take some 5 ms.
 REBIND_INDEX_AGE = 1_000_000
+# Connections of one host with one id that a packet from another of its ports is compared with.  Ids are random, so
+# honest peers behind one NAT hardly ever share one; a host that gives all its connections the same makes each stray
+# cost that much.
+MAX_REBIND_CANDIDATES = 4
 # Cookies that were used and are still good, so that none opens two connections.  Each is some 70 bytes; when there are
 # more, cookies open nothing until the oldest are out of date.
 MAX_USED_COOKIES = 65_536

@@ -9,10 +9,13 @@ socket only the last has news: the busier a process, the more of them it need no
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from struct import Struct
 
-from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK
+from twisted_utp.proto.constants import HEADER_SIZE, MAX_ECHO_SPREAD, SEQ_MASK, TIMESTAMP_MASK
 from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE
 from twisted_utp.proto.values import Address, Datagram
+
+_DIFFERENCE = Struct(">I")
 
 
 def merge_runs(datagrams: Sequence[Datagram]) -> Iterator[Datagram]:
@@ -41,6 +44,9 @@ def without_superseded(datagrams: Sequence[Datagram]) -> Sequence[Datagram]:
     The same datagrams in the same order, but without STATEs whose ack_nr a later one of the same connection exceeds.
 
     Those with a selective ack stay, and so do repeated ones: they tell of losses.
+
+    Who does not read the connection must not drop the peer's by a number out of the air, and nothing of the later one
+    has been verified yet: so both have the same seq_nr, and say within L{MAX_ECHO_SPREAD} the same of the way to them.
     """
     latest: dict[tuple[Address, bytes], int] = {}
     superseded: set[int] = set()
@@ -51,12 +57,22 @@ def without_superseded(datagrams: Sequence[Datagram]) -> Sequence[Datagram]:
             latest.pop(key, None)
             continue
         before = latest.get(key)
-        if before is not None and 0 < _ack_nr(data) - _ack_nr(datagrams[before].data) & SEQ_MASK <= SEQ_MASK >> 1:
+        if before is not None and _supersedes(data, datagrams[before].data):
             superseded.add(before)
         latest[key] = index
     if not superseded:
         return datagrams
     return [datagram for index, datagram in enumerate(datagrams) if index not in superseded]
+
+
+def _supersedes(data: bytes, before: bytes) -> bool:
+    """
+    Does a STATE say all that one before it said, and could no stranger have known what to write?
+    """
+    if data[16:18] != before[16:18] or not 0 < _ack_nr(data) - _ack_nr(before) & SEQ_MASK <= SEQ_MASK >> 1:
+        return False
+    spread: int = _DIFFERENCE.unpack_from(data, 8)[0] - _DIFFERENCE.unpack_from(before, 8)[0]
+    return spread + MAX_ECHO_SPREAD & TIMESTAMP_MASK <= 2 * MAX_ECHO_SPREAD
 
 
 def _ack_nr(data: bytes) -> int:

@@ -86,7 +86,7 @@ class TrainColumns:
 
     @ivar count: how many packets.
     @ivar first_seq: the first one's seq_nr.
-    @ivar timestamp: that of the last one in the buffer, as are C{timestamp_difference}, C{wnd_size} and C{ack_nr}.
+    @ivar timestamp: that of the last one, as are C{timestamp_difference}, C{wnd_size} and C{ack_nr}.
     @ivar payloads: their payloads in order.
     """
 
@@ -121,19 +121,28 @@ def decode_trains(data: bytes, segment_size: int) -> list[TrainColumns]:
     if tail:
         last = _reader(tail - HEADER_SIZE).unpack_from(data, whole)
         prefixes += (last[0],)
+        timestamps += (last[1],)
+        differences += (last[2],)
+        windows += (last[3],)
         seqs += (last[4],)
+        acks += (last[5],)
         payloads += (last[6],)
-        freshest = last[1:]
-    else:
-        freshest = (timestamps[-1], differences[-1], windows[-1], seqs[-1], acks[-1])
     count, first = len(seqs), seqs[0]
     if prefixes.count(prefixes[0]) != count:
         return []
-    if seqs == tuple(range(first, first + count)):
-        return [TrainColumns(count, first, freshest[0], freshest[1], freshest[2], freshest[4], payloads)]
+    runs = [(0, count)] if seqs == tuple(range(first, first + count)) else _runs(seqs)
+    # Each run is judged by its own last packet: a stranger's, that came in between, must not pass on the peer's word.
     return [
-        TrainColumns(end - start, seqs[start], freshest[0], freshest[1], freshest[2], freshest[4], payloads[start:end])
-        for start, end in _runs(seqs)
+        TrainColumns(
+            end - start,
+            seqs[start],
+            timestamps[end - 1],
+            differences[end - 1],
+            windows[end - 1],
+            acks[end - 1],
+            payloads[start:end],
+        )
+        for start, end in runs
     ]
 
 
