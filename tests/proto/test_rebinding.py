@@ -147,6 +147,19 @@ def test_guesses_are_few() -> None:
     assert peer.record.connection.address[1] == 7001
 
 
+def test_guesses_of_others_hide_none() -> None:
+    """Whatever hosts with connections of their own guess meanwhile, one host has no more guesses than its few."""
+    peer = RawPeer.facing(config=UTPConfig(keepalive=0))
+    peer.handshake()
+    limiter = peer.node.multiplexer.acceptor._rebind_limiter
+    for number in range(1000):
+        limiter.allow(number, peer.node.now())  # the budget of all together is gone
+    for number in range(4):
+        stranger_sends(peer, port=7001 + number, ack_nr=20_000)
+    stranger_sends(peer)
+    assert peer.record.connection.address == peer.address
+
+
 def test_strays_do_not_switch_it_off() -> None:
     """Thousands of packets a second with other ids, from the same host and from others, keep nobody from moving."""
     peer = RawPeer.facing(config=UTPConfig(keepalive=0))

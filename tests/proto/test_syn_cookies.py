@@ -9,7 +9,13 @@ from random import Random
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.constants import COOKIE_SLOT, EXTENSION_BITS_SIGNATURE, MAX_USED_COOKIES, RESETS_PER_SOURCE
+from twisted_utp.proto.constants import (
+    COOKIE_SLOT,
+    EXTENSION_BITS_SIGNATURE,
+    MAX_USED_COOKIES,
+    MAX_USED_COOKIES_PER_HOST,
+    RESETS_PER_SOURCE,
+)
 from twisted_utp.proto.handshake import syn_ack
 from twisted_utp.proto.packet import Packet, PacketType
 from twisted_utp.proto.syn_cookies import SynCookies
@@ -74,7 +80,8 @@ def test_without_an_echo(bits: int | None) -> None:
 def test_used_cookies_are_bounded() -> None:
     """What was used is remembered as long as it is good; when there is no room, no cookie opens anything."""
     cookies = SynCookies(Random(1))
-    cookies._used = {bytes([at >> 8, at & 255]): NOW for at in range(MAX_USED_COOKIES)}
+    cookies._used = {bytes([at >> 8, at & 255]): (NOW, "") for at in range(MAX_USED_COOKIES)}
+    cookies._used_by[""] = MAX_USED_COOKIES
     syn = Packet(PacketType.SYN, 5, seq_nr=6)
     assert cookies.proven_syn(following(answered(cookies, syn), syn), HERE, NOW) is None
     later = NOW + 2 * COOKIE_SLOT
@@ -168,3 +175,23 @@ def test_a_request_is_handed_over_once() -> None:
         peer.send_bytes(encode(request))
         peer.run_for(1)
     assert [bytes(record.data) for record in peer.node.records] == [b"transfer 100 EUR"]
+
+
+def test_one_host_cannot_use_up_the_cookies() -> None:
+    """Who connects and leaves all the time during a flood keeps nobody else out."""
+    cookies = SynCookies(Random(1))
+    opened = 0
+    for number in range(MAX_USED_COOKIES_PER_HOST + 10):
+        syn = Packet(PacketType.SYN, number, seq_nr=6)
+        opened += cookies.proven_syn(following(answered(cookies, syn), syn), HERE, NOW) is not None
+    assert opened == MAX_USED_COOKIES_PER_HOST
+    other = ("192.0.2.2", 6881)
+    syn = Packet(PacketType.SYN, 9000, seq_nr=6)
+    cookie = cookies.issue(syn, other, NOW)
+    proof = Packet(PacketType.DATA, 9001, 0, -(NOW + cookie.clock_offset) & 0xFFFFFFFF, seq_nr=7)
+    proof.ack_nr = cookie.first_seq - 1 & 0xFFFF
+    assert cookies.proven_syn(proof, other, NOW) is not None
+    later = NOW + 2 * COOKIE_SLOT
+    syn = Packet(PacketType.SYN, 1, seq_nr=6)
+    assert cookies.proven_syn(following(answered(cookies, syn, later), syn), HERE, later) is not None
+    assert cookies._used_by == {HERE[0]: 1}

@@ -343,7 +343,7 @@ class Acceptor:
                 port.stats.rebindings += 1
                 return True, connection
         if any(rebinding.is_meant(connection, packet, now) for connection in candidates):
-            self._rebind_limiter.allow(host, now)  # few guesses
+            self._rebind_limiter.count(host, now)  # few guesses, however many others make
         return True, None
 
     # --- Punching ----------------------------------------------------------------------------------------------

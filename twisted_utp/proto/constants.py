@@ -323,9 +323,11 @@ REBIND_INDEX_AGE = 1_000_000
 # honest peers behind one NAT hardly ever share one; a host that gives all its connections the same makes each stray
 # cost that much.
 MAX_REBIND_CANDIDATES = 4
-# Cookies that were used and are still good, so that none opens two connections.  Each is some 70 bytes; when there are
+# Cookies that were used and are still good, so that none opens two connections.  Each is some 150 bytes; when there are
 # more, cookies open nothing until the oldest are out of date.
 MAX_USED_COOKIES = 65_536
+# Of these, so many may be one host's: else one that connects and leaves, 500 times a second, locks everybody out.
+MAX_USED_COOKIES_PER_HOST = 4096
 
 # A SYN cookie is good for this long at the least, and twice as long at the most.  Longer gives guessers more time,
 # shorter loses initiators that think before they speak.

@@ -46,14 +46,22 @@ class ResetLimiter:
         @param now: µs.
         """
         self._fill(now)
+        if self.is_spent(source, now) or self._tokens < 1:
+            return False
+        self._tokens -= 1
+        self.count(source, now)
+        return True
+
+    def count(self, source: Hashable, now: int) -> None:
+        """
+        Take one from the source's budget, whatever is left of the one for all together.
+
+        @param now: µs.
+        """
         since, count = self._sources.get(source, (now, 0))
         if now - since >= RESET_SOURCE_INTERVAL:
             since, count = now, 0
-        if count >= RESETS_PER_SOURCE or self._tokens < 1:
-            return False
-        self._tokens -= 1
         self._remember(source, since, count + 1)
-        return True
 
     def take(self, now: int) -> bool:
         """

@@ -8,11 +8,18 @@ clock (L{twisted_utp.proto.echo}) is derived from the same key, so that the peer
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_utp.proto.census import host_prefix
-from twisted_utp.proto.constants import COOKIE_SLOT, EXTENSION_BITS_SIGNATURE, MAX_USED_COOKIES, SEQ_MASK
+from twisted_utp.proto.constants import (
+    COOKIE_SLOT,
+    EXTENSION_BITS_SIGNATURE,
+    MAX_USED_COOKIES,
+    MAX_USED_COOKIES_PER_HOST,
+    SEQ_MASK,
+)
 from twisted_utp.proto.echo import is_fresh
 from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.reset_limiter import ResetLimiter
@@ -42,13 +49,14 @@ class SynCookies:
     Answers to SYNs, and the SYNs that answers to those prove.
     """
 
-    __slots__ = ("_guess_limiter", "_issued_at", "_key", "_rng", "_used")
+    __slots__ = ("_guess_limiter", "_issued_at", "_key", "_rng", "_used", "_used_by")
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._key = b""  # drawn when it is first needed
         self._issued_at: int | None = None
-        self._used: dict[bytes, int] = {}  # since when, µs; oldest first
+        self._used: dict[bytes, tuple[int, str]] = {}  # since when, µs, and by whom; oldest first
+        self._used_by: Counter[str] = Counter()
         self._guess_limiter = ResetLimiter()
 
     def were_issued(self, now: int) -> bool:
@@ -104,14 +112,24 @@ class SynCookies:
         """
         @return: it was not used before, and there is room to remember that it is now.
         """
-        used = self._used
-        while used and now - used[next(iter(used))] >= 2 * COOKIE_SLOT:
-            del used[next(iter(used))]
+        used, used_by = self._used, self._used_by
+        while used:
+            oldest = next(iter(used))
+            since, host = used[oldest]
+            if now - since < 2 * COOKIE_SLOT:
+                break
+            del used[oldest]
+            used_by[host] -= 1
+            if not used_by[host]:
+                del used_by[host]
         text = f"{address[0]} {address[1]} {syn.connection_id} {syn.seq_nr}"
         mark = blake2b(text.encode(), digest_size=8, key=self._key).digest()
-        if mark in used or len(used) >= MAX_USED_COOKIES:
+        host = host_prefix(address[0])
+        is_full = len(used) >= MAX_USED_COOKIES or used_by[host] >= MAX_USED_COOKIES_PER_HOST
+        if mark in used or is_full:
             return False
-        used[mark] = now
+        used[mark] = now, host
+        used_by[host] += 1
         return True
 
     def _cookie(self, address: Address, connection_id: int, seq: int, ours: bool, slot: int) -> Cookie:
