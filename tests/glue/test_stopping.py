@@ -52,6 +52,20 @@ def test_nothing_on_its_way(machines: Any, stop: Any) -> None:
     assert client.reason.check(UTPConnectionReset)
 
 
+def test_a_peer_that_goes_on_sending(machines: Any, stop: Any) -> None:
+    """It has our FIN, and nobody hears what it sends: it is told, as by a kernel, and does not wait half a minute."""
+    client, server, _ = machines.pair(machines.HalfCloseable)
+    machines.there.rate = 8_000_000
+    client.transport.write(bytes(5_000_000))
+    machines.advance(0.1)
+    server.transport.loseConnection()
+    machines.advance(0.2)
+    assert server.reason.check(ConnectionDone) and client.reason is None
+    assert stop() == 0
+    machines.advance(1)
+    assert client.reason.check(UTPConnectionReset)
+
+
 def test_no_connections(machines: Any, stop: Any) -> None:
     """A port that only listens does not delay the stop either, and its factory is stopped."""
     port = machines.listen()

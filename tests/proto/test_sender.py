@@ -760,7 +760,7 @@ def test_giving_up() -> None:
     bench.write(100)
     while bench.fire(user_timeout=5_000_000) is not None:
         assert bench.now - NOW < 5_000_000
-    assert bench.now - NOW >= 5_000_000
+    assert bench.now - NOW == 5_000_000  # not when the last timeout happens to be over, which may be twice as late
     assert bench.sender.counters.timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP
 
 

@@ -99,6 +99,7 @@ class Connection:
         "_packets_invalid",
         "_peer_repeats",
         "_reading_paused",
+        "_threw_away",
         "_was_full",
         "ack_pending",
         "address",
@@ -171,7 +172,7 @@ class Connection:
         self._peer_repeats = False
         self._gap_reminders = 0  # since something came that takes a seq_nr
         self._reading_paused = False
-        self._discards = False
+        self._discards = self._threw_away = False
         self._eof_announced = False
         self._was_full = False
         self._is_done = False
@@ -730,7 +731,9 @@ class Connection:
         data = receiver.take()
         if data:
             self.bytes_received += len(data)
-            if not self._discards:
+            if self._discards:
+                self._threw_away = True
+            else:
                 self._emit(DataReceived(data))
         if receiver.is_complete and not self._eof_announced:
             self._eof_announced = True

@@ -59,7 +59,11 @@ def is_delivering(connection: Connection) -> bool:
 def has_parted(connection: Connection) -> bool:
     """
     The user has closed, and our FIN has left: the peer knows.
+
+    Not if it goes on sending what nobody hears: without a RESET it would repeat that until it gives up.
     """
+    if connection.state is State.FIN_WAIT_2 and connection._threw_away:
+        return False
     return connection.is_done or (connection._discards and connection.sender.fin_seq is not None)
 
 

@@ -107,6 +107,7 @@ class Sender:
         "_timeout_end",
         "_timeouts",
         "_timers",
+        "_user_timeout",
         "_window_probes",
         "_window_questions",
         "board",
@@ -185,7 +186,7 @@ class Sender:
         self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
         # The peer counts as stalled at that time, unless by then so many bytes in all are acknowledged.
         self._stall_timeout = stall_timeout or NEVER
-        self._stall_at = NEVER
+        self._stall_at = self._user_timeout = NEVER  # the latter as it was at the last timeout
         self._stall_goal = 0
         self._answered_at = 0  # when the peer last said that it takes nothing now
         self._sampled_at = 0  # when an acknowledgement was last put to use in full
@@ -732,14 +733,15 @@ class Sender:
                 timers.clear(Timer.RETRANSMISSION)
             return
         if not self.is_confirmed:
-            # An early byte is sent once, or whoever forges SYNs makes us send seven times their bytes.  The connection
-            # ends before this, unless its peer is heard of, and then the timer is set anew.
+            # An early byte is sent once: repeats would be seven times a forged SYN.  Who is heard of sets this anew.
             timers.set(Timer.RETRANSMISSION, now + UNCONFIRMED_TIMEOUT)
             return
         rto = self.rtt.rto if self.peer_window > 0 else min(self.rtt.rto, MAX_ZERO_WINDOW_RTO)
         timeout = max(self._progress_at, self._restarted_at) + rto
         if self._may_probe():
             timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
+        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP:
+            timeout = min(timeout, max(self._progress_at, self._answered_at) + self._user_timeout)
         timers.set(Timer.RETRANSMISSION, min(timeout, self._stall_at))
 
     def _may_probe(self) -> bool:
@@ -803,9 +805,6 @@ class Sender:
             return True
         return self._on_timeout(now, user_timeout)
 
-    def _is_silent(self, now: int, user_timeout: int) -> bool:
-        return now - max(self._progress_at, self._answered_at) >= user_timeout
-
     def _probe_window(self, now: int) -> None:
         """
         The peer is to say what its window is (RFC 9293 (3.8.6.1)).
@@ -834,11 +833,12 @@ class Sender:
 
     def _on_timeout(self, now: int, user_timeout: int) -> bool:
         self._timeouts += 1
-        self._restarted_at = now
+        self._restarted_at, self._user_timeout = now, user_timeout
         self.counters.timeouts += 1
         if self.trace is not None:
             self.trace.timed_out(now, "retransmission", self._timeouts)
-        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and self._is_silent(now, user_timeout):
+        silence = now - max(self._progress_at, self._answered_at)
+        if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and silence >= user_timeout:
             return False
         board = self.board
         self.rtt.on_timeout()
