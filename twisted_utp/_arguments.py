@@ -106,6 +106,14 @@ def check_number(name: str, value: object, unit: str, *, low: float, high: float
         raise ValueError(f"{name}={value!r}: {expected}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """
+    A switch.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r}: expected True or False")
+
+
 def check_config(name: str, value: object) -> None:
     """
     Settings, or L{None} for those of the port.

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from twisted_utp._arguments import (
     check_config,
     check_factory,
+    check_flag,
     check_interface,
     check_number,
     check_port,
@@ -36,7 +37,7 @@ from twisted_utp.errors import UTPConnectBindError
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
-from twisted_utp.udp.addresses import ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
+from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
@@ -71,12 +72,17 @@ class UTPServerEndpoint:
         @param sharePort: listen also where others in this process listen, with the same settings.
         @param ipv6Only: with C{"::"}, leave IPv4 alone.  It is left alone anyway where this process has the port open
             for IPv4.
-        @raise ValueError: on a backlog or a port out of range, or an interface that is no address.
+        @raise ValueError: on a backlog or a port out of range, an interface that is no address, or C{ipv6Only} with one
+            of IPv4.
         @raise TypeError: naming the argument that is of the wrong type.
         """
         check_port("port", port, lowest=0)
         check_interface("interface", interface)
         check_config("config", config)
+        check_flag("sharePort", sharePort)
+        check_flag("ipv6Only", ipv6Only)
+        if ipv6Only and is_ipv4(interface or ANY_IPV4):
+            raise ValueError(f"ipv6Only={ipv6Only!r}: expected an IPv6 interface beside it; utp6: has one by itself")
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
             settings = settings.but(backlog=backlog)

@@ -98,6 +98,9 @@ def test_what_a_protocol_is_given_later(machines: Any) -> None:
         ("interface", None, TypeError),
         ("backlog", "5", TypeError),
         ("backlog", 0, ValueError),
+        ("sharePort", 1, TypeError),
+        ("ipv6Only", "yes", TypeError),
+        ("ipv6Only", True, ValueError),  # all IPv4 addresses are the default
     ],
 )
 def test_server_endpoint(machines: Any, name: str, value: Any, error: Any) -> None:
