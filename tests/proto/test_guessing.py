@@ -17,10 +17,12 @@ from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import (
     CHALLENGE_INTERVAL,
+    ECHOES_TO_PROVE,
     EXTENSION_BITS_SIGNATURE,
     HALF_OPEN_GUESSES,
     MAX_ECHO_AGE,
     MAX_ECHO_EARLY,
+    MAX_ECHO_MISSES,
     MAX_RESET_ECHO_AGE,
     MAX_SPAN_FOREIGN,
 )
@@ -344,6 +346,29 @@ def test_a_fin_does_not_overtake_what_is_held_back(seed: int) -> None:
             peer.ack_nr += 1
         peer.state(timestamp_difference=0)
     assert peer.ack_nr & 0xFFFF == fin, "everything before it has come"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_trying_all_echoes_proves_nothing(seed: int) -> None:
+    """A guess that is right once stays right: three packets for each of 520 guesses are no proof."""
+    peer = blind_server(seed)
+    connection = peer.record.connection
+    for guess in range(seed << 30, RANGE + (seed << 30), MAX_ECHO_AGE):
+        for _ in range(ECHOES_TO_PROVE):
+            peer.state(timestamp=guess & RANGE - 1, timestamp_difference=0)
+        peer.run_for(0.001)
+    assert not connection.is_proven and connection.sender.withholding is not None
+
+
+def test_few_packets_without_an_echo_harm_nobody(exchange: type[Exchange]) -> None:
+    """As many as are borne, by a clock that is set or a path that was slow, and the peer can still prove itself."""
+    one = exchange()
+    connection = one.accept_blindly()
+    for _ in range(MAX_ECHO_MISSES - 1):
+        one.data(b"x", timestamp_difference=0)
+    for _ in range(ECHOES_TO_PROVE):
+        one.data(b"x")
+    assert connection.is_proven
 
 
 def test_a_peer_with_echoes_gets_all_at_once() -> None:

@@ -24,6 +24,7 @@ from twisted_utp.proto.constants import (
     HEADER_SIZE,
     LINGER_RTOS,
     MAX_BLIND_PAIRS,
+    MAX_ECHO_MISSES,
     MAX_LINGER,
     MAX_REORDER,
     MAX_RESET_ECHO_AGE,
@@ -88,6 +89,7 @@ class Connection:
         "_asked",
         "_challenge",
         "_discards",
+        "_echo_misses",
         "_echoes",
         "_eof_announced",
         "_gap_reminders",
@@ -176,10 +178,10 @@ class Connection:
         self._eof_announced = False
         self._was_full = False
         self._is_done = False
-        self.peer_close_code = self.close_code = 0
-        self.last_sent_at = 0
+        self.peer_close_code = self.close_code = self.last_sent_at = 0
         self._acks_sent = self.bytes_received = self.packets_received = self._packets_invalid = 0
-        self._echoes = 0  # fresh ones in a row, until they prove that the peer reads our packets
+        # Fresh ones in a row, until they prove that the peer reads us, and packets without one, but with right numbers.
+        self._echoes = self._echo_misses = 0
         self._challenge: tuple[int, int] | None = None  # when the last one was sent, and its seq_nr
 
     # --- What its user asks of it ------------------------------------------------------------------------------
@@ -583,15 +585,17 @@ class Connection:
         """
         ahead = seq - self.receiver.next_seq
         if is_fresh(timestamp, timestamp_difference, self.writer.clock_offset, now):
-            if self._echoes < ECHOES_TO_PROVE:
+            if self._echoes < ECHOES_TO_PROVE and self._echo_misses <= MAX_ECHO_MISSES:
                 self._echoes += 1
                 if self._echoes == ECHOES_TO_PROVE:
                     self.sender.stop_withholding()
             return -MAX_REORDER <= ahead < MAX_REORDER
+        ack_nrs = self.sender.next_seq - self.sender.board.una + ACK_NR_ALLOWED_LAG + 1
+        is_close = -BLIND_LAG <= ahead < MAX_BLIND_PAIRS // ack_nrs - BLIND_LAG
         if self._echoes < ECHOES_TO_PROVE:
             self._echoes = 0
-        ack_nrs = self.sender.next_seq - self.sender.board.una + ACK_NR_ALLOWED_LAG + 1
-        return -BLIND_LAG <= ahead < MAX_BLIND_PAIRS // ack_nrs - BLIND_LAG
+            self._echo_misses += is_close
+        return is_close
 
     def _send_challenge(self, now: int) -> None:
         """

@@ -299,6 +299,10 @@ MAX_RESET_ECHO_AGE = 1_000_000
 # Fresh echoes in a row after which a peer counts as one that reads: by chance once in 2^27.  More leaves honest peers
 # under suspicion for longer; fewer can be guessed.
 ECHOES_TO_PROVE = 3
+# A guess of our clock, once right, stays right: whoever confirmed a connection by luck could try all 520, three packets
+# each, until one of them counts as proof.  So who needs more than so many packets without an echo gives no proof any
+# more, and is treated like a peer that has none: three guesses.  Fewer hurts peers whose first packets are odd.
+MAX_ECHO_MISSES = 8
 # A packet without a fresh echo is taken only if there are no more than so many pairs of seq_nr and ack_nr that would
 # be, at this moment: with the 16 bits of connection id that is one in 2^28.  More helps guessers; fewer makes peers
 # without echo, and paths slower than MAX_ECHO_AGE, repeat what arrives far out of order.
