@@ -296,8 +296,8 @@ MAX_ECHO_EARLY = 250_000
 MAX_ECHO_SPREAD = 1 << 17
 # As MAX_ECHO_AGE, for a RESET, which ends a connection: once in 4295.
 MAX_RESET_ECHO_AGE = 1_000_000
-# Fresh echoes in a row after which a peer counts as one that reads: by chance once in 2^27.  More leaves honest peers
-# under suspicion for longer; fewer can be guessed.
+# Fresh echoes in a row after which a peer counts as one that reads; by chance, with independent guesses, once in
+# 2^27.  More leaves honest peers under suspicion for longer; fewer can be guessed.
 ECHOES_TO_PROVE = 3
 # A guess of our clock, once right, stays right: whoever confirmed a connection by luck could try all 520, three packets
 # each, until one of them counts as proof.  So who needs more than so many packets without an echo gives no proof any
