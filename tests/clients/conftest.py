@@ -95,7 +95,14 @@ def exchanged(
     cases = [parameters["case"] for parameters in asked_for]
 
     def run(case: Case) -> None:
-        Exchange(net, client_of(case), case, tmp_path_factory.mktemp("case"), start_for_module).run()
+        for left in reversed(range(request.module.CLIENT.attempts)):
+            try:
+                Exchange(net, client_of(case), case, tmp_path_factory.mktemp("case"), start_for_module).run()
+            except AssertionError:
+                if not left:
+                    raise
+            else:
+                return
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures: dict[Case, Future[None]] = {case: pool.submit(run, case) for case in cases}

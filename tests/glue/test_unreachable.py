@@ -113,8 +113,9 @@ class RefusalTestsBuilder(ReactorBuilder):
         """
         reactor = self.buildReactor()
         nbytes, refusals = 5_000_000, 0
-        # Less than the kernel's smallest socket buffer, so that nothing is lost there.
-        config = UTPConfig(receive_buffer=65_536)
+        # Less than the kernel's smallest socket buffer, so that nothing is lost there; and on a busy machine nothing is
+        # late.
+        config = UTPConfig(receive_buffer=65_536, min_rto=10)
         server, client = UTPProtocol(reactor, config), UTPProtocol(reactor)
         dead = closed_port("127.0.0.1")
         finished: Deferred[None] = Deferred()

@@ -63,7 +63,12 @@ def test_a_peer_that_measures_is_probed() -> None:
 
 def test_a_peer_that_sends_selective_acks_is_probed() -> None:
     """Whoever writes extensions reads them."""
-    assert has_padding(transfer(connected(), 200_000, extensions=[(1, b"\0\0\0\x80")]))
+    peer = connected()
+    peer.node.write(peer.record, bytes(4000))
+    last = peer.drain()[-1].seq_nr
+    peer.state(ack_nr=last - 2 & 0xFFFF, extensions=[(1, b"\1\0\0\0")], timestamp_difference=0)
+    peer.state(timestamp_difference=0)
+    assert has_padding(transfer(peer, 200_000))
 
 
 def test_a_peer_with_extension_bits_is_probed() -> None:

@@ -63,6 +63,7 @@ class Client(abc.ABC):
     @cvar leaves_at_once: it leaves a seed in the moment in which it has everything, and loses what it has not yet read
         when the seed leaves first.  So nobody can say who closes first when we seed.
     @cvar is_shared: one process of it does for all cases, also several at a time.
+    @cvar attempts: how often a case is tried with a new process, for a client that sometimes stands still by itself.
     @ivar port: its UDP port in I{theirs}.
     """
 
@@ -70,6 +71,7 @@ class Client(abc.ABC):
     says_last = True
     leaves_at_once = False
     is_shared = True
+    attempts = 1
     port: int
 
     @staticmethod

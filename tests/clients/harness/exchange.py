@@ -28,7 +28,7 @@ BLOCK = 1 << 18
 
 LONGEST_TRANSFER = 120.0
 LONGEST_ENDING = 60.0
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ factory = Factory.forProtocol(Echo)
 async def main(reactor):
     # SNIPPET
     await clientFromString(reactor, "utp:127.0.0.1:9000").connect(factory)
-    assert port.stats().connections_accepted == 1
+    while port.stats().connections_accepted != 1:  # with the client's next packet
+        await task.deferLater(reactor, 0.01)
     await port.stopListening()
 
 
