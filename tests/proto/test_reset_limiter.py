@@ -66,14 +66,6 @@ def test_sources_remembered_are_bounded() -> None:
     assert len(limiter._sources) == RESET_SOURCES_REMEMBERED
 
 
-def test_total_without_a_source() -> None:
-    """The budget of all can be drawn on by itself; it fills with time."""
-    limiter = ResetLimiter()
-    assert sum(limiter.take(1) for _ in range(2 * RESET_BURST)) == RESET_BURST
-    assert not limiter.allow("somebody", 1)
-    assert sum(limiter.take(1_000_001) for _ in range(2 * RESET_BURST)) == RESETS_PER_SECOND
-
-
 def test_spent() -> None:
     """Asking whether a source has had its share takes nothing from it."""
     limiter = ResetLimiter()

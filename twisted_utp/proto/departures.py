@@ -42,21 +42,20 @@ class Departures:
         Put it right after another one, or first of all.
         """
         later = self.first if earlier is None else earlier.later
-        flight.earlier, flight.later = earlier, later
-        if earlier is None:
-            self.first = flight
-        else:
-            earlier.later = flight
-        if later is None:
-            self.last = flight
-        else:
-            later.earlier = flight
+        self._join(earlier, flight)
+        self._join(flight, later)
 
     def remove(self, flight: Flight) -> None:
         """
         It is not on its way any more.
         """
-        earlier, later = flight.earlier, flight.later
+        self._join(flight.earlier, flight.later)
+        flight.earlier = flight.later = None
+
+    def _join(self, earlier: Flight | None, later: Flight | None) -> None:
+        """
+        One comes right after the other now; L{None} is the chain's end.
+        """
         if earlier is None:
             self.first = later
         else:
@@ -65,7 +64,6 @@ class Departures:
             self.last = earlier
         else:
             later.earlier = earlier
-        flight.earlier = flight.later = None
 
     def clear(self) -> None:
         """

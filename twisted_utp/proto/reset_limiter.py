@@ -45,7 +45,8 @@ class ResetLimiter:
 
         @param now: µs.
         """
-        self._fill(now)
+        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
+        self._stamp = now
         if self.is_spent(source, now) or self._tokens < 1:
             return False
         self._tokens -= 1
@@ -62,22 +63,6 @@ class ResetLimiter:
         if now - since >= RESET_SOURCE_INTERVAL:
             since, count = now, 0
         self._remember(source, since, count + 1)
-
-    def take(self, now: int) -> bool:
-        """
-        Take one from the budget of all together, for whatever source.
-
-        @param now: µs.
-        """
-        self._fill(now)
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    def _fill(self, now: int) -> None:
-        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
-        self._stamp = now
 
     def _remember(self, source: Hashable, since: int, count: int) -> None:
         sources = self._sources

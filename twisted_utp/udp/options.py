@@ -47,32 +47,39 @@ _ANY_FAMILY: tuple[_Option, ...] = (
     (SOL_UDP, UDP_SEGMENT, 0),  # everything that is sent would be cut
     (SOL_UDP, UDP_GRO, 0),
 )
+# What adds a control message to each datagram, less what all families have.  Those of RFC 2292 had other numbers.
+_IPV4_MESSAGES = {
+    "RECVOPTS": 6,
+    "RETOPTS": 7,
+    "PKTINFO": 8,
+    "RECVTTL": 12,
+    "RECVTOS": 13,
+    "PASSSEC": 18,
+    "RECVORIGDSTADDR": 20,
+    "CHECKSUM": 23,
+    "RECVFRAGSIZE": 25,
+    "RECVERR_RFC4884": 26,
+}
+_IPV6_MESSAGES = {
+    **{f"2292 {number}": number for number in (2, 3, 4, 5, 6, 8)},
+    "FLOWINFO": 11,
+    "RECVERR_RFC4884": 31,
+    "RECVPKTINFO": 49,
+    "RECVHOPLIMIT": 51,
+    "RECVHOPOPTS": 53,
+    "RECVRTHDR": 56,
+    "RECVDSTOPTS": 58,
+    "RECVPATHMTU": 60,
+    "RECVTCLASS": 66,
+    "RECVORIGDSTADDR": 74,
+    "RECVFRAGSIZE": 77,
+}
 _IPV4: tuple[_Option, ...] = (
     (IP, 4, b""),  # IP_OPTIONS: a source route, say
-    (IP, 6, 0),  # IP_RECVOPTS, and all others that add control messages
-    (IP, 7, 0),  # IP_RETOPTS
-    (IP, 8, 0),  # IP_PKTINFO
-    (IP, 12, 0),  # IP_RECVTTL
-    (IP, 13, 0),  # IP_RECVTOS
-    (IP, 18, 0),  # IP_PASSSEC
-    (IP, 20, 0),  # IP_RECVORIGDSTADDR
-    (IP, 23, 0),  # IP_CHECKSUM
-    (IP, 25, 0),  # IP_RECVFRAGSIZE
-    (IP, 26, 0),  # IP_RECVERR_RFC4884
+    *((IP, option, 0) for option in _IPV4_MESSAGES.values()),
 )
 _IPV6_TOO: tuple[_Option, ...] = (
-    *((IPV6, option, 0) for option in (2, 3, 4, 5, 6, 8)),  # what RFC 2292 called those that follow
-    (IPV6, 11, 0),  # IPV6_FLOWINFO, and all others that add control messages
-    (IPV6, 49, 0),  # IPV6_RECVPKTINFO
-    (IPV6, 51, 0),  # IPV6_RECVHOPLIMIT
-    (IPV6, 53, 0),  # IPV6_RECVHOPOPTS
-    (IPV6, 56, 0),  # IPV6_RECVRTHDR
-    (IPV6, 58, 0),  # IPV6_RECVDSTOPTS
-    (IPV6, 60, 0),  # IPV6_RECVPATHMTU
-    (IPV6, 66, 0),  # IPV6_RECVTCLASS
-    (IPV6, 74, 0),  # IPV6_RECVORIGDSTADDR
-    (IPV6, 77, 0),  # IPV6_RECVFRAGSIZE
-    (IPV6, 31, 0),  # IPV6_RECVERR_RFC4884
+    *((IPV6, option, 0) for option in _IPV6_MESSAGES.values()),
     (IPV6, 50, _IN6_PKTINFO),  # IPV6_PKTINFO: everything would leave from one address
     *((IPV6, option, b"") for option in (54, 55, 57, 59)),  # extension headers on everything that leaves
     (IPV6, 62, 0),  # IPV6_DONTFRAG
