@@ -380,14 +380,14 @@ def test_spurious_counts_only_what_was_acknowledged() -> None:
 
 def test_probe_that_repaired_a_loss() -> None:
     """RFC 8985 (7.4): the acknowledgement of a tail-loss probe tells of a loss, unless it came too soon."""
-    for too_soon, expected in ((5000, True), (2000, False)):
+    for too_soon, expected in ((5000, FIRST + 3), (2000, 0)):
         board = filled(3)
         flight = board.isolate_last(board.flights[0])
         assert (flight.seq, flight.count) == (FIRST + 2, 1)
         board.resend(flight, 1, 3000)
         flight.is_probe = True
         assert board.lost_packets == 0
-        assert board.acknowledge(FIRST + 3, 0, too_soon).probed is expected
+        assert board.acknowledge(FIRST + 3, 0, too_soon).probed == expected
 
 
 def test_resending_ends_the_probe_mark() -> None:

@@ -557,7 +557,10 @@ def test_the_probe_repairs_a_lost_tail() -> None:
 
 
 def test_the_probe_that_was_the_loss_cuts_too() -> None:
-    """RFC 8985 (7.4): when the probe itself repaired the only loss, congestion control must still hear of it."""
+    """
+    RFC 8985 (7.4): when the probe itself repaired the only loss, congestion control must still hear of it: once
+    something later is acknowledged, for until then the original may have come, too.
+    """
     bench = Bench()
     bench.write(300)
     bench.now += RTT
@@ -566,6 +569,10 @@ def test_the_probe_that_was_the_loss_cuts_too() -> None:
     assert offsets(bench.fire()) == [2]
     bench.now += RTT
     bench.ack(3)
+    assert bench.recorder.told == []
+    bench.write(100)
+    bench.now += RTT
+    bench.ack(4)
     assert bench.recorder.told == ["loss"]
 
 

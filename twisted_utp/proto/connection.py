@@ -37,7 +37,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
-from twisted_utp.proto.echo import is_fresh
+from twisted_utp.proto.echo import echo_age, is_fresh
 from twisted_utp.proto.endings import finish_early, give_up, is_reset_clean, on_linger_timer
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
@@ -567,7 +567,8 @@ class Connection:
             packet.type is PacketType.STATE and self.sender.names_nothing(packet.sack, packet.sack_length),
             received_at,
         )
-        self._on_ack(info, now)
+        if not self._on_ack(info, now) and packet.type is PacketType.STATE:
+            self.sender.on_late_answer(una, now - echo_age(packet, self.writer.clock_offset, now), now)
         if self.state is State.CLOSED:
             return
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
@@ -687,19 +688,18 @@ class Connection:
         self.writer.reply_micro = timestamp_diff(received_at + self.writer.clock_offset, timestamp)
         self.sender.delay.on_their_sample(self.writer.reply_micro, received_at)
 
-    def _on_ack(self, info: AckInfo, now: int) -> None:
+    def _on_ack(self, info: AckInfo, now: int) -> bool:
         sender = self.sender
         if sender.withholding is not None and sender.withholding.is_claimed(info.una, info.sack):
             self.cut_off(now)
-            return
+            return True
         progressed = sender.on_ack(info, now)
         if progressed or sender.buffer.nbytes or sender.board.lost_packets:
             self._mux.mark_ready(self)
-        if not progressed:
-            return
         fin_seq = sender.fin_seq
-        if fin_seq is not None and sender.board.una > fin_seq:
+        if progressed and fin_seq is not None and sender.board.una > fin_seq:
             self._on_fin_acked(now)
+        return progressed
 
     def _on_sequenced(self, packet: Packet, now: int) -> None:
         """

@@ -18,7 +18,22 @@ L{twisted_utp.proto.withholding}.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted_utp.proto.constants import MAX_ECHO_AGE, MAX_ECHO_EARLY, TIMESTAMP_MASK
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.packet import Packet
+
+
+def echo_age(packet: Packet, clock_offset: int, now: int) -> int:
+    """
+    How long ago did the packet of ours leave that this one answers, µs?  Less the time for which the peer kept it;
+    modulo 2^32.
+
+    @param clock_offset: of our timestamps; C{now} in µs is without it.
+    """
+    return now + clock_offset - packet.timestamp + packet.timestamp_difference & TIMESTAMP_MASK
 
 
 def is_fresh(

@@ -81,18 +81,25 @@ class LossDetector:
 
     def _on_spurious(self, packets: int, board: Scoreboard, next_seq: int) -> bool:
         """
-        Widen the reordering window, once a round trip (RFC 8985 (6.2) step 4, where DSACK would tell).
+        @return: see L{on_acked}.
+        """
+        self.widen(board, next_seq)
+        self._spurious += packets
+        if self._declared and self._spurious >= self._declared:
+            self._declared = self._spurious = 0
+            return True
+        return False
+
+    def widen(self, board: Scoreboard, next_seq: int) -> None:
+        """
+        What counted as lost was late: wait longer, raised once a round trip (RFC 8985 (6.2) step 4, where DSACK would
+        tell).
         """
         self._reordering_seen = True
         self._persist = REORDER_WINDOW_PERSISTS_ROUNDS
         if board.una >= self._multiplier_raised_until:
             self._multiplier = min(self._multiplier + 1, MAX_REORDER_MULTIPLIER)
             self._multiplier_raised_until = next_seq
-        self._spurious += packets
-        if self._declared and self._spurious >= self._declared:
-            self._declared = self._spurious = 0
-            return True
-        return False
 
     def on_duplicate_ack(self) -> bool:
         """

@@ -152,7 +152,8 @@ class Acked:
     @ivar rtt_sent_at: when the most recently sent among those sent only once left; 0 for none (Karn's rule).
     @ivar spurious: packets that turned out late rather than lost: declared lost but never sent again, or answered
         sooner after their retransmission than any round trip takes.
-    @ivar probed: a tail-loss probe repaired a loss that nothing else had shown.
+    @ivar probed: the seq_nr after a packet that was acknowledged and had been sent again as a tail-loss probe; 0 for
+        none.
     @ivar probed_padding: padding of an MTU probe among them, and C{probed_bytes} its payload.
     @ivar reordered: something sent only once was acknowledged below what had been acknowledged before.
     """
@@ -177,7 +178,7 @@ class Acked:
         self.newest_was_resent = False
         self.rtt_sent_at = 0
         self.spurious = 0
-        self.probed = False
+        self.probed = 0
         self.probed_bytes = 0
         self.probed_padding = 0
         self.reordered = False
@@ -340,7 +341,7 @@ class Scoreboard:
         elif flight.fate is Fate.IN_FLIGHT and flight.sent_at > too_soon:
             acked.spurious += count
         elif flight.is_probe:
-            acked.probed = True
+            acked.probed = end
 
     def _acknowledge_selected(self, fresh: int, acked: Acked, too_soon: int) -> None:
         """

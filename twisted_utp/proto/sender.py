@@ -31,6 +31,7 @@ from twisted_utp.proto.constants import (
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.delay import OneWayDelay, is_delay_sample
+from twisted_utp.proto.late_answers import LateAnswers
 from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.pacing import Pacer
 from twisted_utp.proto.packet import MIN_PADDING, PacketType
@@ -81,6 +82,7 @@ class Sender:
         is kept to be sent again is up to the peer.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
     @ivar trace: the connection's.
+    @ivar late_answers: what would show that a loss was none.
     @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
         nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
@@ -120,6 +122,7 @@ class Sender:
         "is_confirmed",
         "is_probe_sent",
         "is_question_due",
+        "late_answers",
         "max_in_flight",
         "max_span",
         "mss",
@@ -163,6 +166,7 @@ class Sender:
         self.buffer = SendBuffer()
         self.board = Scoreboard(first_seq)
         self.recovery = LossDetector(first_seq)
+        self.late_answers = LateAnswers()
         self.rtt = RttEstimator(min_rto)
         self.delay = OneWayDelay()
         self.congestion = congestion
@@ -180,8 +184,7 @@ class Sender:
         self._last_sent_at = 0
         # The retransmission timer runs from the last acknowledgement of something new (or the first packet after
         # none), and again from a probe or a timeout; new packets do not restart it (RFC 6298 (5.1)).
-        self._progress_at = 0
-        self._restarted_at = 0
+        self._progress_at = self._restarted_at = 0
         self._timeouts = 0
         self._timeout_end = first_seq  # what was sent before the last timeout is repeated because of it
         # The peer counts as stalled at that time, unless by then so many bytes in all are acknowledged.
@@ -193,8 +196,7 @@ class Sender:
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
         self._window_questions = 0  # of them, in a row without an answer
-        self._asked_at = 0
-        self.is_question_due = False
+        self._asked_at, self.is_question_due = 0, False
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
@@ -317,6 +319,7 @@ class Sender:
         if flight.seq < self._timeout_end and flight.transmissions:
             self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
+        self.late_answers.on_repeated(now)
         return flight
 
     def _packets_allowed(self, now: int, size: int, wanted: int) -> int:
@@ -542,10 +545,29 @@ class Sender:
             self.congestion.on_spurious_loss(now=now)
             self.counters.spurious_losses += 1
         if acked.probed and not self.recovery.in_recovery(board):
+            self.late_answers.on_probe_answered(acked.probed)
+        if self.late_answers.is_probe_loss(board.una):
             self._cut_window(now, self.mss)
         self.find_losses(now)
         self._follow_window(now)
         return True
+
+    def on_late_answer(self, una: int, sent_at: int, now: int) -> None:
+        """
+        A STATE brought nothing new.
+
+        @param una: its ack_nr + 1, unwrapped.
+        @param sent_at: when the packet that it answers had left, µs.
+        """
+        if una != self.board.una:
+            return  # overtaken by a newer one
+        self.late_answers.on_duplicate(una)
+        if self.recovery.in_recovery(self.board) or not self.late_answers.is_late_original(sent_at):
+            return
+        self.recovery.widen(self.board, self.next_seq)
+        self.congestion.on_spurious_loss(now=now)
+        self.counters.spurious_losses += 1
+        self._follow_window(now)
 
     def _on_window(self, wnd_size: int) -> None:
         """
@@ -681,6 +703,7 @@ class Sender:
             packets += flight.count
             self._on_mtu_probe_lost(flight, now)
         recovery.on_declared(sum(flight.count for flight in congested))
+        self.late_answers.on_declared(congested)
         self.counters.lost_packets += packets
 
     def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
@@ -709,6 +732,7 @@ class Sender:
     def _cut_window(self, now: int, bytes_lost: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
+        self.late_answers.clear()
         # A buffer that overflows is on the way there, and a claim that the queue is elsewhere wants proof once more.
         self.delay.growth.elsewhere = 0
         self._is_repeat_owed = True
@@ -855,6 +879,7 @@ class Sender:
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)
         self.recovery.on_declared(board.lost_packets - before)
+        self.late_answers.clear()
         self.counters.lost_packets += board.lost_packets - before
         self._follow_window(now)
         return True
