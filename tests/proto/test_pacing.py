@@ -45,6 +45,18 @@ def test_a_round_trip_s_allowance_is_about_a_window() -> None:
     assert 1.2 * 100 * MSS <= sent <= 1.25 * 100 * MSS + 2 * MSS
 
 
+def test_a_rate_of_its_own() -> None:
+    """A controller may name a rate: one packet in 100 ms where a window of two, and 1 ms of round trip, make 2 MB/s."""
+    paced = Pacer()
+    paced.set_rate(MSS / 100_000, 1000, MSS, now=NOW)
+    assert paced.rate == pytest.approx(10 * MSS)
+    paced.on_sent(2 * MSS)
+    assert paced.allowance(NOW + 50_000) < MSS
+    assert paced.next_at(MSS) == pytest.approx(NOW + 100_000, abs=2)
+    paced.set_window(10.0 * MSS, 10_000, MSS, slow_start=False, now=NOW + 50_000)
+    assert paced.rate == pytest.approx(1.25 * MSS * 1000), "and windows count again"
+
+
 def test_burst_is_a_millisecond_of_the_rate() -> None:
     """After any silence a burst carries at most 1 ms of the rate (protocol.md 5)."""
     paced = pacer(cwnd=8000.0 * MSS)  # 100 MB a second: 100 kB a millisecond

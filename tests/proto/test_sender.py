@@ -958,6 +958,22 @@ def test_pacing_follows_a_queue_that_has_gone() -> None:
     assert bench.sender.pacer.rate == pytest.approx(1.25 * 10_000 / (RTT / 1e6))
 
 
+@pytest.mark.parametrize("rtt", [1000, RTT])
+def test_a_controller_may_name_a_rate(rtt: int) -> None:
+    """Whatever the window and the round trip are, packets leave at that rate; without one the window counts again."""
+    bench = Bench(pacing=True, cwnd=100 * MSS, rtt=rtt)
+    bench.recorder.pacing_rate = MSS / 200_000
+    bench.write(10 * MSS)
+    bench.now += rtt
+    bench.ack(1)
+    assert bench.sender.pacer.rate == pytest.approx(5 * MSS)
+    bench.recorder.pacing_rate = 0.0
+    bench.now += rtt
+    bench.ack(2)
+    assert (bench.sender.pacer.rate == 0) == (rtt < 2000)
+    assert bench.sender.pacer.rate == 0 or bench.sender.pacer.rate > 1000 * MSS
+
+
 def test_a_full_window_waits_for_acks_not_for_the_pacer() -> None:
     """When cwnd is what holds, no pacing timer wakes us in vain."""
     bench = paced()
@@ -987,6 +1003,32 @@ def test_samples() -> None:
     assert (first.queuing_delay, second.queuing_delay) == (0, 0)  # the minimum of the last few
     assert first.min_rtt == RTT
     assert not first.in_recovery
+
+
+def test_unfiltered_samples() -> None:
+    """
+    Each acknowledgement's own delay and round trip, for controllers that filter by themselves, and whether there was
+    anything left to send.
+    """
+    bench = Bench(cwnd=300)
+    bench.write(1000)
+    bench.now += RTT
+    bench.ack(1, difference=5000)
+    bench.now += 10_000
+    bench.flush()
+    bench.ack(2, difference=45_000)
+    bench.now += 10_000
+    bench.ack(3, difference=0)
+    first, second, third = bench.recorder.samples
+    assert (first.raw_delay, second.raw_delay, third.raw_delay) == (0, 40_000, None)
+    assert second.queuing_delay == 0
+    assert (first.growth, second.growth) == (0, 10_000)
+    assert first.received_at == bench.now - 20_000
+    assert first.has_more
+    bench.recorder.cwnd = 1e9
+    bench.flush()
+    bench.ack(4, difference=5000)
+    assert not bench.recorder.samples[-1].has_more
 
 
 def test_a_loss_wants_proof_once_more() -> None:

@@ -37,9 +37,10 @@ class OneWayDelay:
     @ivar queuing: the filtered queueing delay in µs, 0 before the first sample.
     @ivar is_disputed: the peer's echoes say much less than our round trips.
     @ivar peer_queue: that of the peer's last packet on its way to us, not filtered.
+    @ivar raw: what the last acknowledgement's own echo says, µs; L{None} when it had none.
     """
 
-    __slots__ = ("_drift", "_ours", "_recent", "_theirs", "growth", "is_disputed", "peer_queue", "queuing")
+    __slots__ = ("_drift", "_ours", "_recent", "_theirs", "growth", "is_disputed", "peer_queue", "queuing", "raw")
 
     def __init__(self) -> None:
         self._ours = BaseDelayHistory()
@@ -50,6 +51,7 @@ class OneWayDelay:
         self.is_disputed = False
         self.peer_queue = 0
         self.queuing = 0
+        self.raw: int | None = None
 
     @property
     def base(self) -> int | None:
@@ -96,6 +98,7 @@ class OneWayDelay:
         """
         if rtt:
             self.growth.on_round_trip(rtt, now)
+        self.raw = None
         self.on_our_sample(sample, rtt or smoothed, min_rtt, now)
         if not self._recent and not rtt:
             return None
@@ -153,5 +156,6 @@ class OneWayDelay:
             current = queue
         del self._recent[: max(len(self._recent) - CURRENT_DELAY_FILTER + 1, 0)]
         self._recent.append(current)
+        self.raw = max(current, 0) + self._drift.penalty
         self.queuing = self._claimed()
         return self.queuing

@@ -17,17 +17,19 @@ class RoundTripGrowth:
     """
     The queues of both ways together.
 
+    @ivar latest: what the last round trip exceeds the empty path's by, µs.
     @ivar growth: what the shortest of the last round trips exceeds the empty path's by, µs.
     @ivar elsewhere: what it did when we were last out of the way, µs.
     """
 
-    __slots__ = ("_base", "_in_evidence", "_quiet_since", "_recent", "elsewhere", "growth")
+    __slots__ = ("_base", "_in_evidence", "_quiet_since", "_recent", "elsewhere", "growth", "latest")
 
     def __init__(self) -> None:
         self._base = BaseDelayHistory()
         self._recent: list[int] = []
         self._quiet_since = 0
         self._in_evidence = False
+        self.latest = 0
         self.growth = 0
         self.elsewhere = 0
 
@@ -51,6 +53,7 @@ class RoundTripGrowth:
         recent.append(rtt)
         base = self._base.base
         assert base is not None
+        self.latest = rtt - base
         self.growth = min(recent) - base
         if self._quiet_since and now - rtt >= self._quiet_since:
             # It left when nothing else of ours was on its way.

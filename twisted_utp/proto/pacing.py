@@ -52,13 +52,24 @@ class Pacer:
         """
         if not rtt:
             return
+        gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
+        self._follow(gain * cwnd / rtt, rtt, mss, now)
+
+    def set_rate(self, rate: float, rtt: int, mss: int, *, now: int) -> None:
+        """
+        Follow a rate (payload bytes per µs) that does not depend on a window.
+
+        @param rtt: the path's round trip, µs: late timers are made up for within a part of it.
+        """
+        self._follow(rate, rtt, mss, now)
+
+    def _follow(self, rate: float, rtt: int, mss: int, now: int) -> None:
         is_first = not self._rate
         if is_first:
             self._stamp = now
         else:
             self._refill(now)
-        gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
-        self._rate = gain * cwnd / rtt
+        self._rate = rate
         self._latest = rtt // MAX_LATE_SHARE
         self._min_burst = float(MIN_BURST_PACKETS * mss)
         self._set_burst()

@@ -632,6 +632,10 @@ class Sender:
             in_recovery=self.recovery.in_recovery(self.board),
             is_disputed=delay.is_disputed,
             way_back=delay.way_back,
+            raw_delay=delay.raw,
+            growth=delay.growth.latest if latest else None,
+            has_more=self.buffer.nbytes > 0,
+            received_at=info.received_at,
         )
 
     def names_nothing(self, sack: int | None, sack_length: int) -> bool:
@@ -665,11 +669,12 @@ class Sender:
     def _follow_window(self, now: int) -> None:
         if not self._pacing:
             return
-        rtt = self.rtt
-        if rtt.minimum < MIN_PACED_RTT:
+        rtt, congestion = self.rtt, self.congestion
+        if congestion.pacing_rate:
+            self.pacer.set_rate(congestion.pacing_rate, rtt.minimum, self.mss, now=now)
+        elif rtt.minimum < MIN_PACED_RTT:
             self.pacer.release()
         else:
-            congestion = self.congestion
             # The latest when it is shorter: once the queue of others is gone, a window of two packets would otherwise
             # be paced for a second by what they had caused: smoothing takes dozens of samples.
             shorter = min(rtt.smoothed, rtt.latest)

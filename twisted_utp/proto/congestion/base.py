@@ -2,7 +2,7 @@
 What does a congestion controller hear, and what does it say?
 
 It hears of bytes sent, acknowledged and lost, and says how many bytes may be in flight.  When packets count as
-lost, and how a window is spread over time, is not its business.
+lost is not its business, nor is how a window is spread over time, unless it names a rate itself.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ class AckSample:
     @ivar is_disputed: our round trips say more than the peer's echoes: it lies, or there is a queue on the way back.
         To step back shows which.
     @ivar way_back: what is believed to queue on the way back, µs.
+    @ivar raw_delay: what this batch's own echo says of the queue on the way there, µs, not filtered: a burst or a late
+        packet shows in it, and so does a queue that is one packet old.  A clock that seems to lose time for bandwidth
+        counts as queue (L{ClockDrift <twisted_utp.proto.drift.ClockDrift>}); else it is the peer's word.  L{None} when
+        the batch carried no echo.
+    @ivar growth: C{latest_rtt} less the shortest round trip of the last minutes, µs: the queues of both ways, and late
+        timers, by our own clock.  L{None} when no round trip was measured.
+    @ivar has_more: unsent data waits, so what the window or the pace leaves unused is not for want of data.
+    @ivar received_at: when the acknowledgement came to this machine, µs.  C{now} is when it was read, which on a busy
+        machine, or after a wake-up that was put off, is later.
     """
 
     bytes_acked: int
@@ -40,6 +49,10 @@ class AckSample:
     in_recovery: bool
     is_disputed: bool = False
     way_back: int = 0
+    raw_delay: int | None = None
+    growth: int | None = None
+    has_more: bool = True
+    received_at: int = 0
 
 
 class CongestionController(ABC):
@@ -48,9 +61,13 @@ class CongestionController(ABC):
 
     @ivar cwnd: the congestion window in bytes.
     @ivar ssthresh: slow start ends when C{cwnd} reaches it.
+    @ivar pacing_rate: payload bytes per µs at which packets leave, however long a round trip is; 0 spreads the window
+        over a round trip.  The window bounds what is in flight all the same.  It is for rates below a few packets a
+        round trip, and for ramps: two packets a round trip of 5 ms are 4.6 Mb/s.  Who switches C{pacing} off has
+        windows only.
     """
 
-    __slots__ = ("cwnd", "mss", "ssthresh", "target_delay")
+    __slots__ = ("cwnd", "mss", "pacing_rate", "ssthresh", "target_delay")
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
         """
@@ -61,6 +78,7 @@ class CongestionController(ABC):
         self.target_delay = target_delay
         self.cwnd = 0.0
         self.ssthresh = float("inf")
+        self.pacing_rate = 0.0
 
     @abstractmethod
     def on_ack(self, *, now: int, sample: AckSample) -> None:
