@@ -11,8 +11,14 @@ from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.udp.addresses import is_numeric, without_brackets
+from twisted_utp.udp.dscp import ALLOWED as ALLOWED_DSCP
+from twisted_utp.udp.dscp import MAX_DSCP, dscp_number
 
 _MAX_PORT = 65535
+
+# <linux/if.h>, IFNAMSIZ, less the zero at the end; and what dev_valid_name refuses.
+_MAX_DEVICE = 15
+_NOT_IN_DEVICES = frozenset("/:\0")
 
 # What is asked of a factory, see IProtocolFactory.
 _FACTORY_METHODS = ("buildProtocol", "doStart", "doStop")
@@ -112,6 +118,40 @@ def check_flag(name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name}={value!r}: expected True or False")
+
+
+def checked_dscp(name: str, value: object) -> int | None:
+    """
+    A code point, by number or by name; or L{None} to leave it to the system.
+
+    @return: the number.
+    """
+    expected = f"expected {ALLOWED_DSCP}"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            return dscp_number(value)
+        except ValueError:
+            raise ValueError(f"{name}={value!r}: {expected}") from None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: {expected}")
+    if not 0 <= value <= MAX_DSCP:
+        raise ValueError(f"{name}={value!r}: {expected}")
+    return value
+
+
+def check_device(name: str, value: object) -> None:
+    """
+    What could be the name of an interface, or nothing for any.
+    """
+    expected = f"expected the name of an interface, of at most {_MAX_DEVICE} bytes"
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: {expected}, as str")
+    is_long = len(value.encode("utf-8", "surrogateescape")) > _MAX_DEVICE
+    has_wrong = any(character in _NOT_IN_DEVICES or character.isspace() for character in value)
+    if is_long or has_wrong or value in (".", ".."):
+        raise ValueError(f"{name}={value!r}: {expected}, without spaces, slashes and colons")
 
 
 def check_config(name: str, value: object) -> None:

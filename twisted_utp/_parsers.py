@@ -16,18 +16,25 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
 
-SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only")
+SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only", "dscp", "device", "freeBind")
 """What a server string has beside the settings."""
 
-CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort")
+CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort", "dscp", "device")
 """What a client string has."""
+
+# What a string with fd= or systemd= does not take, and why.
+_NOT_FOR_ADOPTED = dict.fromkeys(("dscp", "device", "freeBind"), "is set by whoever binds the socket; here it is bound")
+
+NOT_FOR_CLIENTS = {"freeBind": "is for servers; nothing can be sent from an address that the machine has not"}
+"""What a client string does not take, and why."""
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class UTPServerParser:
     """
-    C{utp:PORT[:interface=ADDRESS][:ipv6Only=1][:sharePort=1][:backlog=N][:SETTING=VALUE...]}, or with C{fd=NUMBER} or
-    C{systemd=NAME_OR_INDEX} in place of the port and the interface: a UDP socket that is bound already.
+    C{utp:PORT[:interface=ADDRESS][:ipv6Only=1][:sharePort=1][:dscp=NAME][:device=NAME][:freeBind=1][:backlog=N]
+    [:SETTING=VALUE...]}, or with C{fd=NUMBER} or C{systemd=NAME_OR_INDEX} in place of the port and the interface: a UDP
+    socket that is bound already.
 
     @ivar prefix: what the string begins with.
     """
@@ -52,6 +59,7 @@ class UTPServerParser:
         for source in ("fd", "systemd"):
             if source in kwargs:
                 given = _named(self.prefix, (), args, kwargs)
+                refuse(given, _NOT_FOR_ADOPTED)
                 descriptor = parse_descriptor(source, given.pop(source))
                 config = parse_settings(given, "backlog", others=(source,))
                 return UTPServerEndpoint.adopting(reactor, descriptor, config)
@@ -62,14 +70,27 @@ class UTPServerParser:
             raise ValueError(f"interface={interface!r}: expected an IPv4 or IPv6 address of this machine")
         share = parse_flag(given.pop("sharePort", "0"), key="sharePort")
         ipv6_only = parse_flag(given.pop("ipv6Only", "0"), key="ipv6Only")
+        dscp, device = given.pop("dscp", None), given.pop("device", "")
+        free = parse_flag(given.pop("freeBind", "0"), key="freeBind")
         config = parse_settings(given, "backlog", others=SERVER_KEYS)
-        return UTPServerEndpoint(reactor, port, interface=interface, config=config, sharePort=share, ipv6Only=ipv6_only)
+        return UTPServerEndpoint(
+            reactor,
+            port,
+            interface=interface,
+            config=config,
+            sharePort=share,
+            ipv6Only=ipv6_only,
+            dscp=dscp,
+            device=device,
+            freeBind=free,
+        )
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class UTPClientParser:
     """
-    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:SETTING=VALUE...]}
+    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:dscp=NAME][:device=NAME]
+    [:SETTING=VALUE...]}
 
     @ivar prefix: what the string begins with.
     """
@@ -88,6 +109,7 @@ class UTPClientParser:
         from twisted_utp.udp.addresses import is_numeric
 
         given = _named(self.prefix, ("host", "port"), args, kwargs)
+        refuse(given, NOT_FOR_CLIENTS)
         host = given.pop("host")
         if not host:
             raise ValueError(f"host={host!r}: expected a name or an address")
@@ -96,9 +118,19 @@ class UTPClientParser:
         if address and not is_numeric(address):
             raise ValueError(f"bindAddress={address!r}: expected an IPv4 or IPv6 address of this machine")
         bind_port = parse_port(given.pop("bindPort", "0"), key="bindPort")
+        dscp, device = given.pop("dscp", None), given.pop("device", "")
         config = parse_settings(given, "timeout", others=CLIENT_KEYS)
         bind = (address, bind_port) if address or bind_port else None
-        return UTPClientEndpoint(reactor, host, port, bindAddress=bind, config=config)
+        return UTPClientEndpoint(reactor, host, port, bindAddress=bind, config=config, dscp=dscp, device=device)
+
+
+def refuse(given: dict[str, str], why: dict[str, str]) -> None:
+    """
+    @raise ValueError: when there is a key that cannot be served.
+    """
+    for key, reason in why.items():
+        if key in given:
+            raise ValueError(f"{key}={given[key]!r}: {reason}")
 
 
 def _named(prefix: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:

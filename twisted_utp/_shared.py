@@ -25,11 +25,15 @@ from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp import adopt_udp, listen_udp
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, canonical_host, unmapped
 from twisted_utp.udp.routes import WILDCARDS
+from twisted_utp.udp.settings import AS_IT_IS, SocketSettings
 
 Key = tuple[str, int]
 
 _protocols: WeakKeyDictionary[Any, dict[Key, UTPProtocol]] = WeakKeyDictionary()
-_dialling: WeakKeyDictionary[Any, dict[tuple[str, UTPConfig], UTPProtocol]] = WeakKeyDictionary()
+_dialling: WeakKeyDictionary[Any, dict[tuple[str, UTPConfig, SocketSettings], UTPProtocol]] = WeakKeyDictionary()
+
+# What the sockets that are open were opened with; those that we did not open are not here.
+_settings: WeakKeyDictionary[UTPProtocol, SocketSettings] = WeakKeyDictionary()
 
 
 def protocol_to_listen(
@@ -41,6 +45,7 @@ def protocol_to_listen(
     *,
     share: bool = False,
     ipv6_only: bool = False,
+    settings: SocketSettings = AS_IT_IS,
 ) -> UTPProtocol:
     """
     The protocol on that address, which is bound now unless it is there already.
@@ -49,13 +54,14 @@ def protocol_to_listen(
     @param share: others may listen there, too.
     @param ipv6_only: see L{listen_udp}.  An IPv6 address for all has IPv4 as well; but where this process has that
         port open for IPv4 already, it has not.
+    @param settings: of the socket.
     @raise CannotListenError: when others listen there, and this is not to be shared, or they have other settings; or
         when the kernel says no.
     """
     found = _registered(reactor).get((_host(interface), port)) if port else None
     if found is None:
         ipv6_only = ipv6_only or (_host(interface) == ANY_IPV6 and _has_ipv4(reactor, port))
-        return _open(reactor, interface, port, config, factory, ipv6_only=ipv6_only)
+        return _open(reactor, interface, port, config, settings, factory, ipv6_only=ipv6_only)
     if found.is_listening:
         if not share:
             raise CannotListenError(interface, port, OSError(EADDRINUSE, strerror(EADDRINUSE)))
@@ -63,27 +69,39 @@ def protocol_to_listen(
         difference = _difference(found.multiplexer.config, config)
         if difference:
             raise CannotListenError(interface, port, ValueError(difference))
+    difference = _settings.get(found, AS_IT_IS).difference(settings)
+    if difference:
+        raise CannotListenError(interface, port, ValueError(difference))
     return found
 
 
-def protocol_to_connect(reactor: Any, interface: str, port: int, config: UTPConfig) -> UTPProtocol:
+def protocol_to_connect(
+    reactor: Any, interface: str, port: int, config: UTPConfig, *, settings: SocketSettings = AS_IT_IS
+) -> UTPProtocol:
     """
     A protocol to dial out from: one on a given port, or on an ephemeral one that all dials with the same settings
     share while any of their connections lasts.  A socket for each would cost more than the connection, and thousands
     of dials as many descriptors and NAT mappings.
 
-    @raise CannotListenError: when the kernel says no.
+    @param settings: of the socket; one that is open already has to have those that are asked for.
+    @raise CannotListenError: when it has not, or the kernel says no.
     """
     if port:
         found = _find(reactor, interface, port)
-        return found if found is not None else _open(reactor, interface, port, config)
+        if found is None:
+            return _open(reactor, interface, port, config, settings)
+        missing = _settings.get(found, AS_IT_IS).missing(settings)
+        if missing:
+            raise CannotListenError(interface, port, ValueError(missing))
+        return found
     dialling = _dialling.setdefault(reactor, {})
-    key = (_host(interface), config)
+    key = (_host(interface), config, settings)
     found = dialling.get(key)
     if found is not None and not found.is_closing and len(found.multiplexer) < config.max_connections:
         return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
-    listen_udp(reactor, 0, protocol, interface)
+    listen_udp(reactor, 0, protocol, interface, settings=settings)
+    _settings[protocol] = settings
     dialling[key] = protocol
     return _forget_when_closed(protocol, dialling, key)
 
@@ -112,6 +130,7 @@ def _open(
     interface: str,
     port: int,
     config: UTPConfig,
+    settings: SocketSettings,
     factory: IProtocolFactory | None = None,
     *,
     ipv6_only: bool = False,
@@ -120,7 +139,8 @@ def _open(
     if factory is not None:
         # The UDP port's message in the log, that it starts, is to name who listens.
         protocol.logPrefix = partial(log_prefix, factory)  # type: ignore[method-assign]
-    listen_udp(reactor, port, protocol, interface, ipv6_only=ipv6_only)
+    listen_udp(reactor, port, protocol, interface, ipv6_only=ipv6_only, settings=settings)
+    _settings[protocol] = settings
     return _register(reactor, interface, protocol)
 
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from twisted_utp._parsers import CLIENT_KEYS, SERVER_KEYS, UTPClientParser, UTPServerParser
+from twisted_utp._parsers import CLIENT_KEYS, NOT_FOR_CLIENTS, SERVER_KEYS, UTPClientParser, UTPServerParser, refuse
 
 if TYPE_CHECKING:
     from twisted_utp._tls_endpoints import TLSClientEndpoint, TLSServerEndpoint
@@ -82,6 +82,7 @@ class UTPSClientParser:
         from twisted_utp._tls_credentials import client_credentials
         from twisted_utp._tls_endpoints import TLSClientEndpoint
 
+        refuse(kwargs, NOT_FOR_CLIENTS)
         allowed = (*CLIENT_KEYS, *setting_keys("timeout"))
         tls, rest = _divide(kwargs, _CLIENT_KEYS, allowed)
         for other, name in _OTHER_NAMES.items():

@@ -22,12 +22,14 @@ from zope.interface import implementer
 
 from twisted_utp._arguments import (
     check_config,
+    check_device,
     check_factory,
     check_flag,
     check_interface,
     check_number,
     check_port,
     checked_bind_address,
+    checked_dscp,
     checked_host,
 )
 from twisted_utp._attempts import Race
@@ -38,6 +40,7 @@ from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
+from twisted_utp.udp.settings import SocketSettings
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
@@ -62,6 +65,9 @@ class UTPServerEndpoint:
         config: UTPConfig | None = None,
         sharePort: bool = False,
         ipv6Only: bool = False,
+        dscp: int | str | None = None,
+        device: str = "",
+        freeBind: bool = False,
     ) -> None:
         """
         @param port: UDP port; 0 for any.
@@ -72,8 +78,11 @@ class UTPServerEndpoint:
         @param sharePort: listen also where others in this process listen, with the same settings.
         @param ipv6Only: with C{"::"}, leave IPv4 alone.  It is left alone anyway where this process has the port open
             for IPv4.
-        @raise ValueError: on a backlog or a port out of range, an interface that is no address, or C{ipv6Only} with one
-            of IPv4.
+        @param dscp: the code point (RFC 2474) of all that is sent, 0 to 63 or a name: C{"le"}, C{"af11"}.
+        @param device: name of the only interface through which packets come and go.  Linux.
+        @param freeBind: C{interface} need not be an address of this machine yet.  Linux.
+        @raise ValueError: on a backlog or a port out of range, an interface that is no address, C{ipv6Only} with one
+            of IPv4, C{freeBind} without one, a code point or a device that cannot be.
         @raise TypeError: naming the argument that is of the wrong type.
         """
         check_port("port", port, lowest=0)
@@ -83,6 +92,10 @@ class UTPServerEndpoint:
         check_flag("ipv6Only", ipv6Only)
         if ipv6Only and is_ipv4(interface or ANY_IPV4):
             raise ValueError(f"ipv6Only={ipv6Only!r}: expected an IPv6 interface beside it; utp6: has one by itself")
+        check_device("device", device)
+        check_flag("freeBind", freeBind)
+        if freeBind and not interface:
+            raise ValueError(f"freeBind={freeBind!r}: expected an interface beside it, which the machine may lack yet")
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
             settings = settings.but(backlog=backlog)
@@ -92,6 +105,7 @@ class UTPServerEndpoint:
         self._config = settings
         self._share = sharePort
         self._ipv6_only = ipv6Only
+        self._socket = SocketSettings(dscp=checked_dscp("dscp", dscp), device=device, free_bind=freeBind)
 
     @classmethod
     def adopting(cls, reactor: Any, descriptor: int, config: UTPConfig | None = None) -> UTPServerEndpoint:
@@ -153,6 +167,7 @@ class UTPServerEndpoint:
                 factory,
                 share=self._share,
                 ipv6_only=self._ipv6_only,
+                settings=self._socket,
             )
 
         port = opened().listen(factory, self._config)
@@ -177,6 +192,8 @@ class UTPClientEndpoint:
         bindAddress: tuple[str, int] | str | None = None,
         attemptDelay: float | None = None,
         config: UTPConfig | None = None,
+        dscp: int | str | None = None,
+        device: str = "",
     ) -> None:
         """
         @param host: a name, or a numeric IPv4 or IPv6 address, perhaps with a scope id.
@@ -185,6 +202,9 @@ class UTPClientEndpoint:
             this process, by an endpoint that listens for example, is shared.
         @param attemptDelay: seconds between attempts when the name has several addresses; L{None} for 0.25.
         @param config: settings of the connection.
+        @param dscp: the code point (RFC 2474) of all that is sent, 0 to 63 or a name: C{"le"}, C{"af11"}.  On a port
+            that is open without it, C{connect} fails with C{ConnectBindError}.
+        @param device: name of the only interface through which packets come and go; likewise.  Linux.
         @raise ValueError: on a value out of range, naming the argument; and when C{bindAddress} is of the other family
             than the host.
         @raise TypeError: naming the argument that is of the wrong type.
@@ -193,6 +213,8 @@ class UTPClientEndpoint:
         check_port("port", port)
         self._bind = checked_bind_address("bindAddress", bindAddress)
         check_config("config", config)
+        check_device("device", device)
+        self._socket = SocketSettings(dscp=checked_dscp("dscp", dscp), device=device)
         settings = config if config is not None else UTPConfig()
         if timeout is not None and timeout != DEFAULT_CONNECT_TIMEOUT:
             allowed = RANGES["connect_timeout"]
@@ -277,12 +299,16 @@ class UTPClientEndpoint:
         if self._bind is not None:
             interface, port = self._bind
             try:
-                return protocol_to_connect(self._reactor, interface or any_address, port, self._config)
+                return protocol_to_connect(
+                    self._reactor, interface or any_address, port, self._config, settings=self._socket
+                )
             except CannotListenError as error:
                 raise UTPConnectBindError(error) from None
         try:
-            return protocol_to_connect(self._reactor, any_address, 0, self._config)
+            return protocol_to_connect(self._reactor, any_address, 0, self._config, settings=self._socket)
         except CannotListenError as error:
+            if self._socket.first():
+                raise UTPConnectBindError(error) from None
             # Nobody has asked for an address: the machine has no IPv6, say.
             reason = error.socketError
             raise (getConnectError(reason) if isinstance(reason, OSError) else error) from None

@@ -100,7 +100,7 @@ def test_wrong_setting(key: str) -> None:
         ("utp:interface=0.0.0.0", r"port is missing"),
         ("utp:1:backlog=0", r"backlog=0: expected 1 to 65535"),
         ("utp:1:backlog=many", r"backlog='many': expected 1 to 65535"),
-        ("utp:1:timeout=1", r"timeout='1': no such key; there are backlog, congestion, earlyByte, interface, .*"),
+        ("utp:1:timeout=1", r"timeout='1': no such key; there are backlog, congestion, device, dscp, .*interface, .*"),
         ("utp:1:target_delay=1", r"target_delay='1': no such key; .*targetDelay"),
         ("utp:1:connectTimeout=1", r"connectTimeout='1': no such key"),
     ],

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from twisted_utp.udp.binding import bound_socket
 from twisted_utp.udp.error_queue import read_errors, report_errors
 from twisted_utp.udp.local import LocalAddresses, name_local_addresses
+from twisted_utp.udp.settings import AS_IT_IS
 
 
 @implementer(IHalfCloseableDescriptor)
@@ -28,12 +29,14 @@ class ErrorReportingPort(udp.Port):
     (C{datagrams_returned}, see L{ITrainPort <twisted_utp.udp.interfaces.ITrainPort>}).
 
     @ivar ipv6_only: C{::} is for IPv6 alone.
+    @ivar settings: what else the socket is to have.
     @ivar local_addresses: tells where datagrams arrive, on a port that is bound to all addresses.
     @ivar reports_errors: it can; only Linux has what it takes.
     @ivar truncated: what arrived incomplete and was dropped: datagrams, and ICMP messages.
     """
 
     ipv6_only = False
+    settings = AS_IT_IS
     local_addresses: LocalAddresses | None = None
     reports_errors = False
     truncated = 0
@@ -44,7 +47,9 @@ class ErrorReportingPort(udp.Port):
         """
         port: Any = self
         if port._preexistingSocket is None:
-            port._preexistingSocket = bound_socket(self.interface, port.port, ipv6_only=self.ipv6_only)
+            port._preexistingSocket = bound_socket(
+                self.interface, port.port, ipv6_only=self.ipv6_only, settings=self.settings
+            )
         self.prepare(port._preexistingSocket)
         super().startListening()
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import Any, cast
 
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol
@@ -19,6 +20,7 @@ from twisted_utp.udp.interfaces import ITrainPort
 from twisted_utp.udp.offload_port import MAX_WAITING, OffloadUDPPort
 from twisted_utp.udp.options import clear_options, is_connected, merges
 from twisted_utp.udp.plain import PlainTrainPort
+from twisted_utp.udp.settings import AS_IT_IS, SocketSettings, not_here
 from twisted_utp.udp.telling_socket import TellingSocket
 
 # With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
@@ -30,7 +32,13 @@ MAX_DATAGRAM = 65_535
 
 
 def listen_udp(
-    reactor: Any, port: int, protocol: DatagramProtocol, interface: str = "", *, ipv6_only: bool = False
+    reactor: Any,
+    port: int,
+    protocol: DatagramProtocol,
+    interface: str = "",
+    *,
+    ipv6_only: bool = False,
+    settings: SocketSettings = AS_IT_IS,
 ) -> IListeningPort:
     """
     Bind a UDP port now.
@@ -38,15 +46,19 @@ def listen_udp(
     @param port: 0 for any.
     @param interface: an IPv4 or IPv6 address of this machine; C{""} for all IPv4 ones.
     @param ipv6_only: leave IPv4 to others, where the interface is C{"::"}.
-    @raise CannotListenError: when it is taken, or not ours.
+    @param settings: what else the socket is to have.
+    @raise CannotListenError: when it is taken, or not ours, or a setting cannot be had.
     """
     if has_linux_sockets(reactor):
         opened = OffloadUDPPort(port, protocol, interface, MAX_DATAGRAM, reactor)
-        opened.ipv6_only = ipv6_only
+        opened.ipv6_only, opened.settings = ipv6_only, settings
         opened.startListening()
         return cast(IListeningPort, opened)
-    if ipv6_only:
-        with bound_socket(interface, port, ipv6_only=True) as made:
+    asked = settings.first()
+    if asked and not isinstance(reactor, PosixReactorBase):
+        raise CannotListenError(interface, port, not_here(asked))
+    if ipv6_only or asked:
+        with bound_socket(interface, port, ipv6_only=ipv6_only, settings=settings) as made:
             adopted = reactor.adoptDatagramPort(made.fileno(), made.family, protocol, maxPacketSize=MAX_DATAGRAM)
         return cast(IListeningPort, adopted)
     return cast(IListeningPort, reactor.listenUDP(port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM))
