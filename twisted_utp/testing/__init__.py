@@ -5,13 +5,15 @@ Everything follows from one seed: the same seed gives the same packets at the sa
 each usable without the ones above it:
 
   - the network: L{Simulator}, L{Link} with its models of loss, jitter and queues, L{Network}, L{Host}, L{NAT}, a
-    L{Dumbbell} of many flows over one bottleneck, L{TCPFlow} as a competitor, L{Meter};
+    L{Dumbbell} of many flows over one bottleneck, what shares it (L{TCPFlow} with Reno, CUBIC or BBR, a L{Page}, a
+    L{Call}), L{Meter};
   - the core on it: L{Node} (a multiplexer and its owner's loop), L{Pair} (two of them), L{RawPeer} (one against
     a script of bytes), L{Transfer}, L{PacketLog};
   - Twisted on it: C{twisted_utp.testing.reactor.SimulatedReactor}.  It is not imported here, so that the other
     two need no Twisted.
 """
 
+from twisted_utp.testing.call import Call
 from twisted_utp.testing.clock import HostClock
 from twisted_utp.testing.gro import merge
 from twisted_utp.testing.jitter import Jitter, NormalJitter, UniformJitter
@@ -23,6 +25,7 @@ from twisted_utp.testing.network import AddressInUse, Host, Network, Path, UDPPo
 from twisted_utp.testing.node import Node, Record
 from twisted_utp.testing.packet import Hop, Packet, Sink
 from twisted_utp.testing.packet_log import Filter, LogEntry, PacketLog
+from twisted_utp.testing.page import Fetch, Page
 from twisted_utp.testing.pair import TO_CLIENT, TO_SERVER, Ends, Pair, Transfer
 from twisted_utp.testing.pattern import Pattern, WrongBytes
 from twisted_utp.testing.queues import RED, CoDel, DropTail, Queue
@@ -40,11 +43,13 @@ __all__ = [
     "TO_CLIENT",
     "TO_SERVER",
     "AddressInUse",
+    "Call",
     "CoDel",
     "DropTail",
     "Dumbbell",
     "Ends",
     "EveryNth",
+    "Fetch",
     "Filter",
     "Flow",
     "GilbertElliott",
@@ -63,6 +68,7 @@ __all__ = [
     "NormalJitter",
     "Packet",
     "PacketLog",
+    "Page",
     "Pair",
     "Path",
     "Pattern",

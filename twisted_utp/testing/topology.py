@@ -138,7 +138,7 @@ class Dumbbell:
         A TCP transfer.
 
         @param at: when it begins, seconds from now.
-        @param window: C{"cubic"} or C{"reno"}.
+        @param window: its congestion control, see L{WINDOWS <twisted_utp.testing.tcp.WINDOWS>}.
         """
         sender, receiver = self.add_hosts(rtt)
         return TCPFlow(sender, receiver, nbytes, window=window, at=self.simulator.now + round(at * SECOND))

@@ -1,0 +1,54 @@
+"""
+How do flows of this kind share the line with each other?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from twisted_utp.testing.meter import Meter, queue_in_ms
+from twisted_utp.testing.scenarios.neighbour.line import USUAL, Line
+from twisted_utp.testing.scenarios.neighbour.rows import Figures, Row
+from twisted_utp.testing.scenarios.sharing import jain
+
+LAST = 20.0
+"""Seconds at the end that count."""
+
+
+def fairness(
+    controller: str, starts: Sequence[float] = (0, 0), settle: float = 20, last: float = LAST, line: Line = USUAL
+) -> Figures:
+    """
+    Flows that begin at these seconds; C{settle} seconds after the last of them they are watched.
+    """
+    dumbbell = line.open(controller)
+    flows = [dumbbell.add_flow(line.microseconds, at=start) for start in starts]
+    counters = [lambda flow=flow: flow.received for flow in flows]
+    meter = Meter(dumbbell.simulator, *counters, queue_in_ms(dumbbell.there))
+    since = max(starts) + settle
+    dumbbell.run_for(since + last)
+    rates = [meter.rate(since, since + last, number) for number in range(len(flows))]
+    return {
+        "jain": jain(rates),
+        "first": rates[0] / sum(rates),
+        "used": sum(rates) / line.bytes_per_second,
+        "p95": meter.percentile(0.95, since, since + last, len(flows)),
+    }
+
+
+ROWS = [
+    Row(
+        name,
+        f"{title}: Jain over the last 20 s",
+        ">= 0.95",
+        partial(fairness, starts=starts),
+        "{jain:.2f} (first {first:.0%}, queue p95 {p95:.0f} ms)",
+        lambda seen, _: seen["jain"] >= 0.95,
+    )
+    for name, title, starts in (
+        ("two", "two flows", (0, 0)),
+        ("late", "a latecomer after 10 s", (0, 10)),
+        ("four", "four flows, one each 2 s", (0, 2, 4, 6)),
+    )
+]
