@@ -235,3 +235,25 @@ def test_a_stray_with_an_id_that_many_have(exchange: type[Exchange], is_proven: 
         cost_of(one, stray, STRANGER)  # makes the index
         costs.append(cost_of(one, stray, STRANGER))
     assert costs[1] <= 3 * costs[0]
+
+
+def test_mixed_buffers(exchange: type[Exchange]) -> None:
+    """
+    A buffer in which the kernel merged packets of two connections cost eight times as much as one of each.
+    """
+    costs = {}
+    for mixed in (False, True):
+        one = exchange()
+        streams = []
+        for id in (700, 800):
+            (answer,) = one.syn(id=id)
+            one.ack = answer.seq_nr - 1 & 0xFFFF
+            one.state()
+            packets = [one.packet(PacketType.DATA, bytes(1000), seq=one.seq + at) for at in range(20)]
+            streams.append([encode_packet(packet) for packet in packets])
+        left, right = streams
+        buffers = [[packet for pair in zip(left, right, strict=True) for packet in pair]] if mixed else [left, right]
+        batch = [Datagram(b"".join(buffer), one.address, len(left[0])) for buffer in buffers]
+        costs[mixed] = lines(lambda: one.mux.receive_datagrams(batch, now=one.now))  # noqa: B023
+        assert one.mux.stats.trains_received == 2
+    assert costs[True] <= 2 * costs[False]

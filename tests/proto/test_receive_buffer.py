@@ -109,7 +109,7 @@ def test_train_equals_its_packets() -> None:
     """A train that is exactly what is expected leaves the buffer as its packets one by one would."""
     train, singles = ReceiveBuffer(FIRST, CAPACITY), ReceiveBuffer(FIRST, CAPACITY)
     payloads = [bytes([at]) * 50 for at in range(20)]
-    assert train.on_train(FIRST, payloads, 1000)
+    assert train.on_run(FIRST, payloads, 1000)
     for at, payload in enumerate(payloads):
         assert singles.on_data(FIRST + at, payload) is Arrival.IN_ORDER
     assert train.next_seq == singles.next_seq == FIRST + 20
@@ -127,7 +127,7 @@ def test_train_and_gaps(here: tuple[int, ...], ahead: int) -> None:
             buffer.on_data(FIRST + at, b"%d" % at)
     payloads = [b"%d" % (ahead + at) for at in range(20)]
     overlaps = any(ahead <= at < ahead + 20 for at in here)
-    assert train.on_train(FIRST + ahead, payloads, sum(map(len, payloads))) is not overlaps
+    assert train.on_run(FIRST + ahead, payloads, sum(map(len, payloads))) is not overlaps
     if overlaps:
         return
     for at, payload in enumerate(payloads):
@@ -157,14 +157,14 @@ def test_train_that_is_anything_else(why: str) -> None:
         buffer.on_fin(FIRST + 2)
     payloads = [b"x" * (501 if why.startswith("window") else 5)] * 2
     before = buffer.next_seq, buffer.unread_bytes, buffer.selective_ack(252), buffer.fin_seq
-    assert not buffer.on_train(first, payloads, sum(map(len, payloads)))
+    assert not buffer.on_run(first, payloads, sum(map(len, payloads)))
     assert (buffer.next_seq, buffer.unread_bytes, buffer.selective_ack(252), buffer.fin_seq) == before
 
 
 def test_train_that_just_fits() -> None:
     """The whole window may be used."""
     buffer = ReceiveBuffer(FIRST, 1000)
-    assert buffer.on_train(FIRST, [b"x" * 500] * 2, 1000)
+    assert buffer.on_run(FIRST, [b"x" * 500] * 2, 1000)
     assert buffer.window() == 0
 
 
@@ -300,7 +300,7 @@ def test_a_lying_peer_cannot_grow_memory(capacity: int, arrivals: list[tuple[int
     buffer = ReceiveBuffer(FIRST, capacity)
     for offset, size, is_train in arrivals:
         if is_train:
-            buffer.on_train(buffer.next_seq + offset, [b"x" * size] * 2, 2 * size)
+            buffer.on_run(buffer.next_seq + offset, [b"x" * size] * 2, 2 * size)
         else:
             buffer.on_data(buffer.next_seq + offset, b"x" * size)
         held = sum(map(len, buffer._ahead.values()))

@@ -45,6 +45,7 @@ from twisted_utp.proto.mtu import discovery_toward
 from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
+from twisted_utp.proto.runs import Run
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
 from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
@@ -52,7 +53,6 @@ from twisted_utp.proto.snapshots import snapshot
 from twisted_utp.proto.states import TRANSITIONS, Input, State
 from twisted_utp.proto.stats import ConnectionStats
 from twisted_utp.proto.timers import NEVER, Timer, TimerTable
-from twisted_utp.proto.train import TrainColumns
 from twisted_utp.proto.values import Address, Transmit
 
 if TYPE_CHECKING:
@@ -503,33 +503,33 @@ class Connection:
 
     # --- Receiving ---------------------------------------------------------------------------------------------
 
-    def on_train(self, train: TrainColumns, nbytes: int, received_at: int, now: int) -> bool:
+    def on_run(self, run: Run, now: int) -> bool:
         """
         The fast path: consecutive DATA packets without extensions.
 
         @return: False when they must be looked at one by one; nothing has changed then.
         """
-        state, sender = self.state, self.sender
+        state, sender, received_at = self.state, self.sender, run.received_at or now
         if state is not State.ESTABLISHED and state is not State.FIN_WAIT_1 and state is not State.FIN_WAIT_2:
             return False
         if self._discards or not sender.is_confirmed:
             return False
-        una = expand_seq(train.ack_nr, sender.board.una) + 1
-        seq = expand_seq(train.first_seq, self.receiver.next_seq)
+        una = expand_seq(run.ack_nr, sender.board.una) + 1
+        seq = expand_seq(run.first_seq, self.receiver.next_seq)
         if not self.is_valid_ack(una):
             return False
-        if not self.is_plausible(train.timestamp, train.timestamp_difference, seq, una, now):
+        if not self.is_plausible(run.timestamp, run.timestamp_difference, seq, una, now):
             return False
-        if not self.receiver.on_train(seq, train.payloads, nbytes):
+        if not self.receiver.on_run(seq, run.payloads, run.nbytes):
             return False
         if self._handshake.confirmations:
             self._on_acceptor_heard()
         if self.trace is not None:
-            self.trace.train_received(now, train, nbytes)
-        self.packets_received += train.count
+            self.trace.run_received(now, run)
+        self.packets_received += run.count
         self.ack_pending = True
-        self._note_timestamp(train.timestamp, received_at)
-        self._on_ack(AckInfo(una, 0, train.wnd_size, train.timestamp_difference, False, received_at), now)
+        self._note_timestamp(run.timestamp, received_at)
+        self._on_ack(AckInfo(una, 0, run.wnd_size, run.timestamp_difference, False, received_at), now)
         return True
 
     def on_packet(self, packet: Packet, received_at: int, now: int) -> None:

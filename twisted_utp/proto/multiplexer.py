@@ -39,7 +39,6 @@ from twisted_utp.proto.constants import (
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.keepalive import KEEPALIVE_SIZE, Questions
-from twisted_utp.proto.merging import merge_runs, without_superseded
 from twisted_utp.proto.packet import (
     Packet,
     PacketDecodeError,
@@ -48,13 +47,14 @@ from twisted_utp.proto.packet import (
     is_stun,
     is_utp,
 )
+from twisted_utp.proto.runs import Run, runs_of
 from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortCounters, PortStats
 from twisted_utp.proto.timers import NEVER, Timer
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
-from twisted_utp.proto.train import DATA_TYPE, decode_trains
+from twisted_utp.proto.train import DATA_TYPE
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 
 if TYPE_CHECKING:
@@ -186,21 +186,18 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
-        if len(datagrams) > 1:
-            news = without_superseded(datagrams)
-            skipped = len(datagrams) - len(news)
-            stats.datagrams_received += skipped
-            stats.bytes_received += skipped * HEADER_SIZE
-            stats.sizes_received[HEADER_SIZE.bit_length()] += skipped
-            datagrams = news
-        for datagram in merge_runs(datagrams):
+        is_single = len(datagrams) == 1 and not datagrams[0].segment_size
+        parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
+        for datagram in datagrams:
             nbytes, size = len(datagram.data), datagram.segment_size
             stats.bytes_received += nbytes
             stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
-            if 0 < size < nbytes:
-                self._receive_train(datagram, touched, foreign, now)
+        stats.datagrams_received += skipped
+        for part in parts:
+            if type(part) is Run:
+                self._receive_run(part, touched, foreign, now)
             else:
-                self._receive_single(datagram, touched, foreign, now)
+                self._receive_single(part, touched, foreign, now)  # type: ignore[arg-type]
         for connection in touched:
             try:
                 connection.finish_batch(now)
@@ -370,43 +367,22 @@ class Multiplexer:
 
     # --- Receiving ---------------------------------------------------------------------------------------------
 
-    def _receive_train(
-        self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
-    ) -> None:
-        data, size = datagram.data, datagram.segment_size
-        connection = None
-        trains = decode_trains(data, size) if is_utp(data) else []
-        if trains:
-            connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
-        if connection is None:
-            self._receive_one_by_one(datagram, touched, foreign, now)
-            return
-        start = 0
-        for train in trains:
-            end = min(start + train.count * size, len(data))
+    def _receive_run(self, run: Run, touched: dict[Connection, None], foreign: list[Datagram], now: int) -> None:
+        connection_id = run.id_on_wire
+        connection = self._connections.get((run.address, connection_id[0] << 8 | connection_id[1]))
+        if connection is not None:
             try:
-                is_taken = connection.on_train(
-                    train, end - start - train.count * HEADER_SIZE, datagram.received_at or now, now
-                )
+                is_taken = connection.on_run(run, now)
             except BaseException as fault:
                 self.failed(connection, fault, now)
                 return
             if is_taken:
-                self.stats.datagrams_received += train.count
+                self.stats.datagrams_received += run.count
                 self.stats.trains_received += 1
                 touched[connection] = None
-            else:
-                part = Datagram(data[start:end], datagram.address, size, datagram.received_at)
-                self._receive_one_by_one(part, touched, foreign, now)
-            start = end
-
-    def _receive_one_by_one(
-        self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int
-    ) -> None:
-        data, size = datagram.data, datagram.segment_size
-        for at in range(0, len(data), size):
-            single = Datagram(data[at : at + size], datagram.address, 0, datagram.received_at)
-            self._receive_single(single, touched, foreign, now)
+                return
+        for datagram in run.datagrams():
+            self._receive_single(datagram, touched, foreign, now)
 
     def _receive_single(
         self, datagram: Datagram, touched: dict[Connection, None], foreign: list[Datagram], now: int

@@ -113,7 +113,7 @@ class ReceiveBuffer:
             and nbytes <= self.capacity
         )
 
-    def on_train(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
+    def on_run(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
         """
         The fast path: consecutive packets of which none has arrived before, in order or ahead of a gap.
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from twisted_utp.proto.connection import Connection
     from twisted_utp.proto.events import LossReason
+    from twisted_utp.proto.runs import Run
     from twisted_utp.proto.scoreboard import Acked, Flight
     from twisted_utp.proto.sender import AckInfo
-    from twisted_utp.proto.train import TrainColumns
     from twisted_utp.proto.values import Address
 
 # Those of the others are told as what they lead to: a timeout with its kind, or the packets that pacing held back.
@@ -186,12 +186,12 @@ class ConnectionTrace:
         nbytes = len(packet.payload)
         self.emit(now, "packet_received", type=packet.type.name.lower(), seq_nr=seq, ack_nr=ack, count=1, bytes=nbytes)
 
-    def train_received(self, now: int, train: TrainColumns, nbytes: int) -> None:
+    def run_received(self, now: int, run: Run) -> None:
         """
         Consecutive DATA packets have arrived.
         """
-        ack, seq = self._unwrap(train.ack_nr, train.first_seq)
-        self.emit(now, "packet_received", type="data", seq_nr=seq, ack_nr=ack, count=train.count, bytes=nbytes)
+        ack, seq = self._unwrap(run.ack_nr, run.first_seq)
+        self.emit(now, "packet_received", type="data", seq_nr=seq, ack_nr=ack, count=run.count, bytes=run.nbytes)
 
     def _unwrap(self, ours: int, theirs: int) -> tuple[int, int]:
         """
