@@ -268,6 +268,15 @@ def test_probe_timeout(rtt: int, expected: int) -> None:
     assert LossDetector.probe_timeout(Bench(rtt=rtt).rtt) == expected
 
 
+def test_probe_timeout_heeds_variation() -> None:
+    """RFC 9002 (6.2.1): what comes now after 1 ms and now after 50 is not suspected after two mean round trips."""
+    bench = Bench(rtt=1_000)
+    for sample in [1_000, 50_000] * 20:
+        bench.rtt.on_sample(sample)
+    assert bench.rtt.variation > bench.rtt.smoothed // 2
+    assert LossDetector.probe_timeout(bench.rtt) == 4 * bench.rtt.variation
+
+
 def test_probe_timeout_is_never_later_than_the_timeout() -> None:
     """RFC 8985 (7.2): no probe after the RTO."""
     bench = Bench(rtt=2_000_000)

@@ -162,6 +162,7 @@ class LossDetector:
         µs after the last packet sent at which its loss is suspected (RFC 8985 (7.2)): two round trips.
 
         RFC 8985 adds 200 ms when one packet is in flight, for acks that the peer delays.  Nearly all uTP peers
-        acknowledge at once; the one that waits 40 ms costs a duplicate packet.
+        acknowledge at once; the one that waits 40 ms costs a duplicate packet.  Where round trips vary a lot, because a
+        busy peer reads late, it waits for their variation as QUIC does (RFC 9002 (6.2.1)).
         """
-        return min(max(2 * rtt.smoothed, MIN_TAIL_LOSS_PROBE), rtt.rto)
+        return min(max(2 * rtt.smoothed, 4 * rtt.variation, MIN_TAIL_LOSS_PROBE), rtt.rto)
