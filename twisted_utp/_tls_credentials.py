@@ -38,13 +38,14 @@ def server_options(given: Mapping[str, str]) -> CertificateOptions:
     """
     What a server shows.
 
-    @param given: the keys of the string: C{privateKey}, and perhaps C{certKey}, C{extraCertChain}, C{dhParameters}
-        and C{sslmethod}.
+    @param given: the keys of the string: C{privateKey}, and perhaps C{certificate} (or C{certKey}), C{extraCertChain},
+        C{dhParameters} and C{sslmethod}.
     @raise ValueError: see the module.
     """
     key = _load_key("privateKey", given["privateKey"])
     # A file that Let's Encrypt's client calls "fullchain" has the intermediate certificates behind our own.
-    holder = "certKey" if "certKey" in given else "privateKey"
+    named = _certificate_key(given)
+    holder = named if named in given else "privateKey"
     own, *chain = _load_certificates(holder, given[holder])
     if "extraCertChain" in given:
         chain += _load_certificates("extraCertChain", given["extraCertChain"])
@@ -58,8 +59,7 @@ def server_options(given: Mapping[str, str]) -> CertificateOptions:
     try:
         options.getContext()
     except SSL.Error:
-        where = given.get("certKey", given["privateKey"])
-        raise ValueError(f"{holder}={where!r}: the certificate of another key than privateKey") from None
+        raise ValueError(f"{holder}={given[holder]!r}: the certificate of another key than privateKey") from None
     return options
 
 
@@ -116,8 +116,15 @@ def _load_certificates(key: str, name: str) -> list[Certificate]:
     return found
 
 
+def _certificate_key(given: Mapping[str, str]) -> str:
+    """
+    Which of its two names has the certificate here?
+    """
+    return "certKey" if "certKey" in given else "certificate"
+
+
 def _load_client_certificate(given: Mapping[str, str]) -> PrivateCertificate | None:
-    key = "certKey" if "certKey" in given else "certificate"
+    key = _certificate_key(given)
     if key not in given:
         if "privateKey" in given:
             raise ValueError(f"privateKey={given['privateKey']!r}: expected a certificate as well")

@@ -20,18 +20,19 @@ from twisted_utp._parsers import CLIENT_KEYS, NOT_FOR_CLIENTS, SERVER_KEYS, UTPC
 if TYPE_CHECKING:
     from twisted_utp._tls_endpoints import TLSClientEndpoint, TLSServerEndpoint
 
-# The keys that C{ssl:} and, for "path", C{tls:} servers have.
-_SERVER_KEYS = ("certKey", "dhParameters", "extraCertChain", "path", "privateKey", "sslmethod", "handshakeTimeout")
+# The keys that C{ssl:} and, for "path", C{tls:} servers have, and those of C{ssl:} and C{tls:} clients.
+_BOTH_KEYS = ("certKey", "certificate", "privateKey", "handshakeTimeout")
+_SERVER_KEYS = (*_BOTH_KEYS, "dhParameters", "extraCertChain", "path", "sslmethod")
+_CLIENT_KEYS = (*_BOTH_KEYS, "caCertsDir", "hostname", "trustRoots")
 
-# C{tls:} and C{ssl:} clients call the same thing by two names; both are understood.
-_CLIENT_KEYS = ("caCertsDir", "certKey", "certificate", "hostname", "privateKey", "trustRoots", "handshakeTimeout")
+# Twisted's strings call the same thing by two names; both are understood, everywhere.
 _OTHER_NAMES = {"caCertsDir": "trustRoots", "certKey": "certificate"}
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class UTPSServerParser:
     """
-    C{utps:PORT:privateKey=FILE[:certKey=FILE][:extraCertChain=FILE][:dhParameters=FILE][:sslmethod=NAME]}, or
+    C{utps:PORT:privateKey=FILE[:certificate=FILE][:extraCertChain=FILE][:dhParameters=FILE][:sslmethod=NAME]}, or
     C{utps:PORT:path=DIRECTORY}, also C{:handshakeTimeout=SECONDS}, and all that C{utp:PORT} takes.
 
     @ivar prefix: what the string begins with.
@@ -85,9 +86,6 @@ class UTPSClientParser:
         refuse(kwargs, NOT_FOR_CLIENTS)
         allowed = (*CLIENT_KEYS, *setting_keys("timeout"))
         tls, rest = _divide(kwargs, _CLIENT_KEYS, allowed)
-        for other, name in _OTHER_NAMES.items():
-            if other in tls and name in tls:
-                raise ValueError(f"{other}={tls[other]!r}: the same as {name}, which is given as well")
         timeout = _handshake_timeout(tls)
         below = self._below.parseStreamClient(reactor, *args, **rest)
         host = rest["host"] if "host" in rest else args[0]
@@ -122,11 +120,14 @@ def _divide(given: dict[str, str], ours: Iterable[str], others: Iterable[str]) -
     """
     The keys that are about TLS, and the rest.
 
-    @raise ValueError: on a key that is neither.
+    @raise ValueError: on a key that is neither, and on two that mean the same.
     """
     for key in given:
         if key not in ours and key not in others:
             known = ", ".join(sorted({*ours, *others}))
             raise ValueError(f"{key}={given[key]!r}: no such key; there are {known}")
+    for other, name in _OTHER_NAMES.items():
+        if other in given and name in given:
+            raise ValueError(f"{other}={given[other]!r}: the same as {name}, which is given as well")
     tls = {key: value for key, value in given.items() if key in ours}
     return tls, {key: value for key, value in given.items() if key not in ours}

@@ -24,7 +24,7 @@ from twisted_utp._tls_credentials import server_options
 # Seconds between two looks at the files: a flood of connections costs no more than that.
 LOOK_INTERVAL = 1.0
 
-_FILE_KEYS = ("privateKey", "certKey", "extraCertChain", "dhParameters")
+_FILE_KEYS = ("privateKey", "certificate", "certKey", "extraCertChain", "dhParameters")
 
 # A file's name, inode, size and time of change.
 Mark = tuple[str, int, int, int]

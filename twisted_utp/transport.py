@@ -690,8 +690,7 @@ class UTPTransport(Settable):
             if self._connection.unsent_bytes > self.bufferSize // 2:
                 return  # a Writable of before: somebody was faster, and has filled the buffer again
             self.producerPaused = False
-            # A transport that has lost its connection, of a pair that feed each other, will never write again.
-            self._awaits_write = not getattr(producer, "disconnected", False)
+            self._awaits_write = not _has_ended(producer)
             self._settle_end()
             producer.resumeProducing()  # type: ignore[union-attr]
             return
@@ -700,3 +699,12 @@ class UTPTransport(Settable):
                 return
             self._wants_pull = False
             self.producer.resumeProducing()  # type: ignore[union-attr]
+
+
+def _has_ended(producer: object) -> bool:
+    """
+    Is it a transport, of two that feed each other, which has lost its connection and so will never write again?
+
+    Twisted's TLS registers a producer of its own in the transport's place, which holds that one.
+    """
+    return bool(getattr(getattr(producer, "_producer", producer), "disconnected", False))

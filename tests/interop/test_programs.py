@@ -76,6 +76,23 @@ def test_twistd_web(start, start_python, checkout, tmp_path, folder, free_port):
     server.wait_for_exit(code=None)  # twistd ends itself with the same signal once it has shut down
 
 
+def test_twist_web_on_a_used_port(start, folder):
+    """
+    C{twist} says of a port that is taken what it says over TCP, and ends: the address, and the system's reason.
+    """
+    said = {}
+    for name, kind in (("tcp", socket.SOCK_STREAM), ("utp", socket.SOCK_DGRAM)):
+        with socket.socket(socket.AF_INET, kind) as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            listen = f"{name}:{port}:interface=127.0.0.1"
+            server = start(SCRIPTS / "twist", "web", "--listen", listen, "--path", folder)
+            server.wait_for_exit(code=1)
+        said[name] = server.output[-1].replace(str(port), "PORT")
+    assert said["utp"] == said["tcp"]
+    assert "CannotListenError: Couldn't listen on 127.0.0.1:PORT: [Errno" in said["utp"]
+
+
 def test_web_behind_a_proxy_header(start, start_python, folder, free_port):
     """
     C{haproxy:utp:PORT}: the PROXY header in the stream is taken off, and the rest is HTTP.

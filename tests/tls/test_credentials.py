@@ -33,10 +33,11 @@ def test_full_chain(issue: Any, tmp_path: Path) -> None:
     leaf = issue("leaf", middle)
     chain = tmp_path / "fullchain.crt"
     chain.write_bytes(leaf.certificate.read_bytes() + middle.certificate.read_bytes())
-    given = {"privateKey": str(leaf.key), "certKey": str(chain), "extraCertChain": str(root.certificate)}
-    options = server_options(given)
-    assert own_certificate(options) == leaf.serial
-    assert [certificate.get_serial_number() for certificate in options.extraCertChain] == [middle.serial, root.serial]
+    for name in ("certificate", "certKey"):
+        given = {"privateKey": str(leaf.key), name: str(chain), "extraCertChain": str(root.certificate)}
+        options = server_options(given)
+        assert own_certificate(options) == leaf.serial
+        assert [one.get_serial_number() for one in options.extraCertChain] == [middle.serial, root.serial]
 
 
 def test_wrong_files(localhost: Any, issue: Any, encrypted_key: Path, tmp_path: Path) -> None:
@@ -51,6 +52,7 @@ def test_wrong_files(localhost: Any, issue: Any, encrypted_key: Path, tmp_path: 
         ({"privateKey": str(encrypted_key)}, r"^privateKey=.*without a passphrase"),
         ({"privateKey": key, "certKey": key}, r"^certKey=.*expected a PEM file with a certificate"),
         ({"privateKey": key, "certKey": stranger}, r"^certKey=.*stranger.*of another key than privateKey"),
+        ({"privateKey": key, "certificate": stranger}, r"^certificate=.*stranger.*of another key than privateKey"),
         ({"privateKey": key, "certKey": str(nonsense)}, r"^certKey=.*expected a PEM file with a certificate"),
         ({"privateKey": key, "certKey": certificate, "extraCertChain": key}, r"^extraCertChain=.*certificate"),
         ({"privateKey": key, "certKey": certificate, "dhParameters": key}, r"^dhParameters=.*openssl dhparam"),

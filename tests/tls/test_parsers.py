@@ -80,6 +80,8 @@ def test_hostname() -> None:
         ("utps:443:privateKey=/nowhere/key", r"^privateKey='/nowhere/key': No such file.*; expected a PEM file"),
         ("utps:443:path=/nowhere", r"^path='/nowhere': expected a directory with \*\.pem files"),
         ("utps:443:path=/nowhere:certKey=x", r"^certKey='x': expected either path or"),
+        ("utps:443:path=/nowhere:certificate=x", r"^certificate='x': expected either path or"),
+        ("utps:443:privateKey=x:certKey=a:certificate=b", r"^certKey='a': the same as certificate"),
     ],
 )
 def test_wrong_server(description: str, message: str) -> None:
@@ -99,6 +101,7 @@ def test_wrong_server(description: str, message: str) -> None:
         ("utps:host:443:trustRoots=/nowhere", r"^trustRoots='/nowhere': No such file"),
         ("utps:host:443:caCertsDir=/nowhere", r"^caCertsDir='/nowhere': No such file"),
         ("utps:host:443:caCertsDir=a:trustRoots=b", r"^caCertsDir='a': the same as trustRoots"),
+        ("utps:host:443:certKey=a:certificate=b", r"^certKey='a': the same as certificate"),
         ("utps:host:443:certificate=/nowhere", r"^certificate='/nowhere': No such file"),
     ],
 )

@@ -155,11 +155,12 @@ def test_failure_with_a_producer(machines: Machines, localhost: Any) -> None:
     assert "certificate verify failed" in str(producing.reason.value)
 
 
-def test_renewed_files(machines: Machines, issue: Any) -> None:
+@pytest.mark.parametrize("name", ["certKey", "certificate"])
+def test_renewed_files(machines: Machines, issue: Any, name: str) -> None:
     """A renewed certificate is shown to whoever connects from then on."""
     first = issue("localhost")
     old = key("trustRoots", first.both)
-    machines.serve(f"{key('privateKey', first.key)}:{key('certKey', first.certificate)}")
+    machines.serve(f"{key('privateKey', first.key)}:{key(name, first.certificate)}")
     assert machines.dial("localhost", old).serial == first.serial
     machines.client.advance(LOOK_INTERVAL)
     second = issue("localhost")  # in the same files

@@ -92,13 +92,17 @@ class Account:
 
     def path(self) -> str:
         """
-        How the way there is: round trip, queueing delay, what was sent again.
+        How the way there is: round trip, queueing delay, what was sent again; as far as it has been measured.
         """
         stats = self.transport_stats()
         if stats is None:
             return ""
-        trip, queue = stats.rtt / 1000, stats.queuing_delay / 1000
-        return f"RTT {trip:.1f} ms, queue {queue:.1f} ms, {stats.packets_retransmitted} resent"
+        measured = []
+        if stats.rtt:
+            measured.append(f"RTT {stats.rtt / 1000:.1f} ms")
+        if stats.one_way_delay is not None:
+            measured.append(f"queue {stats.queuing_delay / 1000:.1f} ms")
+        return ", ".join([*measured, f"{stats.packets_retransmitted} resent"])
 
     def summary(self) -> str:
         """

@@ -1,0 +1,42 @@
+"""
+What does ucat say about the path, and what does it not know?
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from twisted_utp import ConnectionStats
+from twisted_utp.ucat.account import Account
+
+
+class Transport:
+    """Of a connection that has measured what is given."""
+
+    def __init__(self, **measured: Any) -> None:
+        nothing: dict[str, Any] = {field.name: 0 for field in fields(ConnectionStats)}
+        self._stats = ConnectionStats(**{**nothing, "one_way_delay": None, **measured})
+
+    def stats(self) -> ConnectionStats:
+        """See L{twisted_utp.UTPTransport.stats}."""
+        return self._stats
+
+
+@pytest.mark.parametrize(
+    ("measured", "path"),
+    [
+        ({}, "0 resent"),
+        ({"rtt": 1900, "packets_retransmitted": 3}, "RTT 1.9 ms, 3 resent"),
+        ({"one_way_delay": 0, "queuing_delay": 0}, "queue 0.0 ms, 0 resent"),
+        ({"rtt": 40, "one_way_delay": -5, "queuing_delay": 300}, "RTT 0.0 ms, queue 0.3 ms, 0 resent"),
+    ],
+)
+def test_only_what_was_measured(measured: dict[str, Any], path: str) -> None:
+    """A round trip, or a queue, that nobody has measured is not 0.0 ms: it is not told."""
+    account = Account(lambda: 1.0, "server")
+    account.connected(Transport(**measured), "192.0.2.7:9000")
+    assert account.path() == path
+    assert account.summary() == f"sent 0 B, received 0 B in 0.0 s; {path}"
