@@ -48,13 +48,11 @@ class BelowTLS:
         """
         Close the stream: TLS has said its goodbye, or has failed.
 
-        A producer has nothing to wait for: what it wrote now would go nowhere, and the stream would stay open until
-        it had written all.
+        A producer that is paused is not waited for: what it wrote now would go nowhere.  It is told to stop when the
+        connection is lost, as by TCP, and not before: one that is a transport with TLS itself may hold data until the
+        reactor's next turn.
         """
-        producer = self._transport.producer
-        if producer is not None:
-            self._transport.stream_unregister_producer()
-            producer.stopProducing()
+        self._transport.producerPaused = False
         self._transport.stream_lose_connection()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:

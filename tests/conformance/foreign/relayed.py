@@ -74,6 +74,7 @@ async def pair(reactor: Any, endpoint: str, closer: str) -> None:
         receiver.transport.loseConnection()
     first, other = (sender, receiver) if closer == "sender" else (receiver, sender)
     reasons = [(await client.lost).__name__ for client in (first, other)]
+    assert len(receiver.received) == 3 + len(DATA), (len(receiver.received), reasons)
     assert receiver.received == b"ok\n" + DATA and sender.received == b"ok\n"
     print(f"{closer} first:", *reasons)
 
