@@ -76,6 +76,11 @@ class OutgoingConnection:
         self._peer = peer_of(connection.address)
         self._connected()
 
+    def data_received(self, data: bytes) -> None:
+        """
+        Nothing comes before the attempt has ended.
+        """
+
     def event_received(self, event: Event) -> None:
         """
         Something happened to the attempt.

@@ -35,7 +35,7 @@ from twisted_utp._ways import Way, way_to
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected, DataReceived
+from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
@@ -88,6 +88,7 @@ class UTPProtocol(Settable, DatagramProtocol):
     @ivar multiplexer: the core.
     @ivar clock: returns the time in µs, monotonic.
     @ivar other: gets the datagrams that are not uTP: a DHT node's, say.  See L{share_with}.
+    @ivar in_flush: the wheel is being turned, so what is asked of the core now is served before that ends.
     @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
     """
 
@@ -144,8 +145,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._unsent: list[Transmit] = []
         self._resumed: list[UTPTransport] = []
         self._watchers: dict[UTPTransport, None] = {}
-        self._in_flush = False
-        self._asked = False  # something was asked of the core during a flush
+        self.in_flush = False
         self._flush_call: IDelayedCall | None = None
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._flush, is_exact=False)
@@ -423,14 +423,14 @@ class UTPProtocol(Settable, DatagramProtocol):
         All that a port which reads batches itself read in one wake-up; served at once.
         """
         try:
-            if len(datagrams) == 1 and not (self._in_flush or self._batch or self._flush_call or self._unsent):
+            if len(datagrams) == 1 and not (self.in_flush or self._batch or self._flush_call or self._unsent):
                 now = self.clock()
                 taken = self.multiplexer.receive_single(datagrams[0], now)
                 if taken is not None:
                     self._answer(*taken)
                     return
             self._batch.extend(datagrams)
-            if self._in_flush:
+            if self.in_flush:
                 return
             self._flush()
         except BaseException:
@@ -440,7 +440,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         The socket has room again for what it had none for.
         """
-        if self._unsent and not self._in_flush:
+        if self._unsent and not self.in_flush:
             self._flush()
 
     def datagrams_returned(self, returned: list[ReturnedDatagram]) -> None:
@@ -469,9 +469,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         The core was asked for something: turn its wheel once this turn of the reactor is over.
         """
-        if self._in_flush:
-            self._asked = True
-        elif self._flush_call is None and self._port is not None:
+        if not self.in_flush and self._flush_call is None and self._port is not None:
             self._flush_call = self.reactor.callLater(0, self._flush)
 
     def watch(self, transport: UTPTransport) -> None:
@@ -563,16 +561,16 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._drop_flush_call()
         if self._port is None:
             return
-        self._in_flush = True
+        self.in_flush = True
         try:
             self._receive()
             self._dispatch()
             busy = self._exchange()
         except BaseException:
-            self._in_flush = False
+            self.in_flush = False
             self._turn_failed()
             return
-        self._in_flush = False
+        self.in_flush = False
         if self._port is None:
             return  # an application closed it
         if busy:
@@ -583,25 +581,27 @@ class UTPProtocol(Settable, DatagramProtocol):
     def _answer(self, connection: Connection, data: bytes) -> None:
         """
         A whole turn for one packet that brought data, and one that the application answers with, if it does.
+
+        The time is read once more, when the application has returned: what it took is no part of the path's delay.
         """
         transmit, port = None, self._port
-        self._in_flush = True
+        self.in_flush = True
         try:
             receiver = connection.user_data
             if receiver is not None:
-                receiver.event_received(DataReceived(data))
+                receiver.data_received(data)
             if not self._resumed and port is not None and port is self._port:
                 transmit = self.multiplexer.poll_single(connection, self.clock())
                 if transmit is not None:
                     self._unsent = hand_over(port, [transmit], self._send_failed)
         except BaseException:
             self._connection_failed(connection)
-        self._in_flush = False
+        self.in_flush = False
         if transmit is None or self._unsent or self._watchers or not self._transports:
             self._flush()
             return
-        due, pending = self.multiplexer.poll_timeout(), self._timer.due
-        if pending is None or (due is not None and due < pending):
+        pending = self._timer.due
+        if pending is None or connection.scheduled_at < pending:
             self._arm_timer()
 
     def _turn_failed(self) -> None:
@@ -651,12 +651,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         @return: whether there is.
         """
         for _ in range(_ROUNDS):
-            self._asked = False
             more = self._send()
             if self._watchers:
                 self._tell_watchers()
             self._dispatch()
-            if not (more or self._asked):
+            if not (more or self.multiplexer.wants_to_send):
                 return False
         return True
 

@@ -26,6 +26,7 @@ from zope.interface import implementer
 from twisted_utp._addresses import udp_address
 from twisted_utp._arguments import check_integer
 from twisted_utp._isolation import guarded, log_prefix
+from twisted_utp._log_context import contexts
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from twisted_utp.protocol import UTPProtocol
 
 _log = Logger()
+
+_LOG_CONTEXT = log.ILogContext
 
 # A pull producer is asked for so many pieces before others have their turn.
 _PULLS_IN_A_ROW = 16
@@ -138,14 +141,35 @@ class UTPTransport(Settable):
         assert self.protocol is not None
         self.protocol.makeConnection(self)
 
+    def data_received(self, data: bytes) -> None:
+        """
+        The next bytes of the stream are there.
+        """
+        if self._reading_paused or self._held:
+            self._held.append(DataReceived(data))
+        elif not (self.disconnected or self._aborting or self.disconnecting):  # TCP does not read on either
+            self._tell_data(data)
+
+    def _tell_data(self, data: bytes) -> None:
+        """
+        L{_call}, by a shorter way, for what is called most.
+        """
+        stack = contexts()
+        stack.append({_LOG_CONTEXT: {"system": self._log_prefix}})
+        try:
+            self.protocol.dataReceived(data)  # type: ignore[union-attr]
+        except BaseException:
+            self.failed(Failure())
+        finally:
+            stack.pop()
+
     def event_received(self, event: Event) -> None:
         """
         Something happened to the connection.
         """
         kind = type(event)
-        if kind is DataReceived and not (self._reading_paused or self._held):
-            if not (self.disconnected or self._aborting or self.disconnecting):  # TCP does not read on either
-                self._call(self._data_received, event.data)  # type: ignore[union-attr]
+        if kind is DataReceived:
+            self.data_received(event.data)  # type: ignore[union-attr]
         elif kind is ConnectionLost:
             self._core_lost(event)
         elif kind is Writable:
@@ -225,11 +249,7 @@ class UTPTransport(Settable):
         elif isinstance(event, EndOfStream):
             self._end_of_stream()
         elif isinstance(event, DataReceived) and not self.disconnecting:  # TCP does not read on either
-            self._call(self._data_received, event.data)
-
-    def _data_received(self, data: bytes) -> None:
-        assert self.protocol is not None
-        self.protocol.dataReceived(data)
+            self._tell_data(event.data)
 
     def _end_of_stream(self) -> None:
         """
@@ -322,9 +342,7 @@ class UTPTransport(Settable):
         if self.disconnected:
             return None
         try:
-            # As log.callWithContext, but for the copying of dictionaries, which takes longer than the call.  Made
-            # here, since it would be a tenth of what an idle connection takes.
-            context.call({log.ILogContext: {"system": self._log_prefix}}, what, *args)
+            context.call({_LOG_CONTEXT: {"system": self._log_prefix}}, what, *args)
         except BaseException:
             failure = Failure()
             self.failed(failure)
@@ -612,10 +630,13 @@ class UTPTransport(Settable):
         """
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        if not data or not self._is_writable():
+        if not data or not self.connected:
             return
-        self._connection.write(data, now=self._owner.clock())
-        self._owner.request_flush()
+        if (self._aborting or self.disconnecting or self._write_closing) and not self._is_writable():
+            return
+        self._connection.write(data)
+        if not self._owner.in_flush:
+            self._owner.request_flush()
         if self.producer is None or self.disconnected:
             return
         self._awaits_write = False

@@ -91,7 +91,7 @@ def test_syn_flood_leaves_nothing() -> None:
     mux.handle_timeout(now=now)
     mux.poll_transmits(now=now)
     mux.poll_events()
-    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux._ready
+    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux.ready
     census = mux.gate.census
     assert (census.connections, census.half_open, census._by_host) == (0, 0, {})
 

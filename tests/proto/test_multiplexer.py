@@ -717,7 +717,7 @@ def test_everything_is_forgotten(wire: type[Wire]) -> None:
     for mux in link.muxes:
         assert len(mux) == 0
         assert mux.poll_timeout() is None
-        assert not mux._ready
+        assert not mux.ready
         assert not mux._outbox
         assert not mux.table._other_ids and not mux.table.dialling
         census = mux.gate.census

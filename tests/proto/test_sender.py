@@ -23,7 +23,7 @@ from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
-from twisted_utp.proto.timers import Timer, TimerTable
+from twisted_utp.proto.timers import NEVER, Timer, TimerTable
 
 FIRST = 65_530
 MSS = 100
@@ -131,11 +131,11 @@ class Bench:
     @property
     def timer(self) -> int:
         """µs until the retransmission timer."""
-        return self.timers.at(Timer.RETRANSMISSION) - self.now
+        return self.timers[Timer.RETRANSMISSION] - self.now
 
     def fire(self, *, user_timeout: int = USER_TIMEOUT) -> list[tuple[int, int]] | None:
         """Wait for that timer; what leaves then, None when the peer counts as gone."""
-        self.now = self.timers.at(Timer.RETRANSMISSION)
+        self.now = self.timers[Timer.RETRANSMISSION]
         if not self.sender.on_retransmission_timer(self.now, user_timeout):
             return None
         return self.flush()
@@ -450,7 +450,7 @@ def test_a_selective_ack_is_better_than_duplicates() -> None:
     bench.write(1000)
     bench.now += RTT
     bench.ack(0, 5)
-    bench.timers.clear(Timer.REORDER)
+    bench.timers[Timer.REORDER] = NEVER
     for _ in range(3):
         bench.ack(0)
     assert bench.sender.counters.lost_packets == 0
@@ -489,8 +489,8 @@ def test_reorder_timer() -> None:
     bench.now += RTT
     bench.ack(0, 1)
     assert bench.flush() == []
-    assert bench.timers.at(Timer.REORDER) == NOW + RTT + RTT // 4
-    bench.now = bench.timers.at(Timer.REORDER)
+    assert bench.timers[Timer.REORDER] == NOW + RTT + RTT // 4
+    bench.now = bench.timers[Timer.REORDER]
     bench.sender.find_losses(bench.now)
     assert offsets(bench.flush()) == [0]
     assert not bench.timers.is_armed(Timer.REORDER)
@@ -607,7 +607,7 @@ def test_a_probe_for_what_is_acknowledged_meanwhile() -> None:
     """When the acknowledgement comes between timer and sending, there is no probe."""
     bench = Bench()
     bench.write(300)
-    bench.now = bench.timers.at(Timer.RETRANSMISSION)
+    bench.now = bench.timers[Timer.RETRANSMISSION]
     assert bench.sender.on_retransmission_timer(bench.now, USER_TIMEOUT)
     bench.ack(3)
     assert bench.flush() == []
@@ -935,7 +935,7 @@ def test_a_window_is_spread_over_the_round_trip() -> None:
         sent += len(packets)
         if bench.sender.buffer.nbytes:
             assert bench.timers.is_armed(Timer.PACING)
-            bench.now = bench.timers.at(Timer.PACING)
+            bench.now = bench.timers[Timer.PACING]
             bench.timers.expire(Timer.PACING, bench.now)
     assert sent == 80
     rate = 1.25 * 10_000 / RTT  # bytes a µs
@@ -980,7 +980,7 @@ def test_a_full_window_waits_for_acks_not_for_the_pacer() -> None:
     bench.recorder.cwnd = 200
     bench.now += RTT
     bench.write(1000)
-    bench.timers.clear(Timer.PACING)
+    bench.timers[Timer.PACING] = NEVER
     bench.now += 10 * RTT
     assert bench.flush() == []
     assert not bench.timers.is_armed(Timer.PACING)

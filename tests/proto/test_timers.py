@@ -18,19 +18,19 @@ def test_nothing_is_armed_at_first() -> None:
 def test_next_is_the_earliest() -> None:
     """Of several deadlines the earliest counts, and setting again replaces."""
     timers = TimerTable()
-    timers.set(Timer.KEEPALIVE, 300)
-    timers.set(Timer.PACING, 100)
-    timers.set(Timer.REORDER, 200)
+    timers[Timer.KEEPALIVE] = 300
+    timers[Timer.PACING] = 100
+    timers[Timer.REORDER] = 200
     assert timers.next() == 100
-    timers.set(Timer.PACING, 400)
+    timers[Timer.PACING] = 400
     assert timers.next() == 200
-    assert timers.at(Timer.PACING) == 400
+    assert timers[Timer.PACING] == 400
 
 
 def test_expire_is_due_at_its_instant_and_once() -> None:
     """A deadline is due at its very instant, not before, and only once."""
     timers = TimerTable()
-    timers.set(Timer.LINGER, 100)
+    timers[Timer.LINGER] = 100
     assert not timers.expire(Timer.LINGER, 99)
     assert timers.is_armed(Timer.LINGER)
     assert timers.expire(Timer.LINGER, 100)
@@ -42,9 +42,9 @@ def test_clear() -> None:
     """One is disarmed, or all."""
     timers = TimerTable()
     for timer in Timer:
-        timers.set(timer, 10 + timer)
-    timers.clear(Timer.CONNECT)
-    assert timers.at(Timer.CONNECT) == NEVER
+        timers[timer] = 10 + timer
+    timers[Timer.CONNECT] = NEVER
+    assert timers[Timer.CONNECT] == NEVER
     assert timers.next() == 11
     timers.clear_all()
     assert timers.next() == NEVER

@@ -101,6 +101,7 @@ class Connection:
         "_packets_invalid",
         "_peer_repeats",
         "_reading_paused",
+        "_ready",
         "_threw_away",
         "_was_full",
         "ack_pending",
@@ -137,6 +138,7 @@ class Connection:
         clock_offset: int,
     ) -> None:
         self._mux = mux
+        self._ready = mux.ready
         self.address = address
         self.config = config
         self.incoming = incoming
@@ -238,16 +240,18 @@ class Connection:
         """
         return self.sender.buffer.nbytes > self.config.send_buffer
 
-    def write(self, data: bytes, *, now: int) -> None:
+    def write(self, data: bytes, *, now: int = 0) -> None:
         """
         Append to the stream.  Ignored once our FIN has left, as in Twisted.
         """
         sender = self.sender
         if sender.fin_seq is not None or self.state is State.CLOSED:
             return
-        sender.buffer.write(data)
-        self._was_full = self._was_full or self.is_write_full()
-        self._mux.mark_ready(self)
+        buffer = sender.buffer
+        buffer.write(data)
+        if buffer.nbytes > self.config.send_buffer:
+            self._was_full = True
+        self._ready[self] = None
 
     def write_eof(self, *, now: int, is_due: bool = True) -> None:
         """
@@ -255,7 +259,7 @@ class Connection:
         """
         if self.state is not State.CLOSED:
             self.sender.eof_queued = is_due or self.sender.fin_seq is not None
-            self._mux.mark_ready(self)
+            self._ready[self] = None
 
     def close(self, *, now: int) -> None:
         """
@@ -274,7 +278,7 @@ class Connection:
             self._finish(LossReason.DONE)
             linger = FIN_WAIT_TIMEOUT
         if linger and self.state not in (State.LINGERING, State.CLOSED):
-            self.timers.set(Timer.LINGER, now + linger)
+            self.timers[Timer.LINGER] = now + linger
             self._mux.reschedule(self)
 
     def abort(self, *, now: int) -> None:
@@ -329,7 +333,7 @@ class Connection:
         is_there = self.state is not State.CLOSED and self.sender.is_confirmed
         if is_there and self.receiver.is_window_update_due(self.sender.mss):
             self.ack_pending = True
-        self._mux.mark_ready(self)
+        self._ready[self] = None
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
         """
@@ -337,7 +341,7 @@ class Connection:
         """
         self.sender.no_delay = enabled
         if enabled:
-            self._mux.mark_ready(self)
+            self._ready[self] = None
 
     def set_keepalive(self, seconds: float, *, now: int) -> None:
         """
@@ -375,7 +379,7 @@ class Connection:
         syn = handshake.syn(self.recv_id, self.receiver.advertise(), now + self.writer.clock_offset)
         self._mux.send_control(self, syn, now)
         self.last_sent_at = now
-        self.timers.set(Timer.CONNECT, handshake.next_syn_at(now))
+        self.timers[Timer.CONNECT] = handshake.next_syn_at(now)
         self._mux.reschedule(self)
 
     def accept_proven(self, syn: Packet, nbytes: int, now: int) -> None:
@@ -387,7 +391,7 @@ class Connection:
         self._take_syn(syn)
         self._handshake.nbytes += nbytes
         self._handshake.syn_timestamps = ()
-        self.timers.clear(Timer.CONNECT)
+        self.timers[Timer.CONNECT] = NEVER
         if self.incoming:  # nobody could make us dial his victim
             self.sender.withhold(self.writer.clock_offset)
         self._move(Input.PEER_CONFIRMED, now)
@@ -410,7 +414,7 @@ class Connection:
         self._take_syn(syn)
         self.sender.is_confirmed = False
         self._send_syn_ack(syn, received_at, now)
-        self.timers.set(Timer.CONNECT, now + UNCONFIRMED_TIMEOUT)
+        self.timers[Timer.CONNECT] = now + UNCONFIRMED_TIMEOUT
         self._emit(Connected(incoming=self.incoming))
 
     def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
@@ -450,7 +454,7 @@ class Connection:
         if self._handshake.is_refusal(packet):
             again = self._handshake.on_refusal(now)
             if again is not None:
-                self.timers.set(Timer.CONNECT, again)
+                self.timers[Timer.CONNECT] = again
             return
         if not self._handshake.is_answer(packet):
             self.count_invalid(now, "no answer to our SYN")
@@ -459,7 +463,7 @@ class Connection:
         self._note_extension_bits(packet)
         if self._handshake.attempts == 1:
             self.sender.on_handshake_rtt(received_at - self.last_sent_at, now)
-        self.timers.clear(Timer.CONNECT)
+        self.timers[Timer.CONNECT] = NEVER
         self._handshake.syn_timestamps = ()
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))
@@ -475,27 +479,22 @@ class Connection:
         self.ack_pending = True
         again = self._handshake.confirm(self.sender.rtt.rto, now)
         if again is not None:
-            self.timers.set(Timer.CONNECT, again)
+            self.timers[Timer.CONNECT] = again
 
     def _on_acceptor_heard(self) -> None:
         self._handshake.confirmations = 0
-        self.timers.clear(Timer.CONNECT)
+        self.timers[Timer.CONNECT] = NEVER
 
-    def is_undisturbed(self) -> bool:
+    def is_disturbed(self) -> bool:
         """
-        Does nothing make this an unusual moment: nobody traces, pauses or closes it, and it has been confirmed?
+        Is this an unusual moment: somebody traces, pauses or closes it, or it has not been confirmed?
         """
-        return not (
-            self._reading_paused
-            or self._discards
-            or self._was_full
-            or self.trace is not None
-            or self._handshake.confirmations
-        )
+        is_held = self._reading_paused or self._discards or self._was_full
+        return is_held or self.trace is not None or self._handshake.confirmations > 0
 
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
-        self.timers.clear(Timer.CONNECT)
+        self.timers[Timer.CONNECT] = NEVER
         self._mux.on_confirmed(self)
         keepalive.arm(self, now)
         if self.state is State.SYN_RECEIVED:
@@ -695,7 +694,7 @@ class Connection:
             return True
         progressed = sender.on_ack(info, now)
         if progressed or sender.buffer.nbytes or sender.board.lost_packets:
-            self._mux.mark_ready(self)
+            self._ready[self] = None
         fin_seq = sender.fin_seq
         if progressed and fin_seq is not None and sender.board.una > fin_seq:
             self._on_fin_acked(now)
@@ -725,7 +724,7 @@ class Connection:
         self._deliver()
         if self.receiver.is_complete:
             self._on_peer_fin(now)
-        self._mux.mark_ready(self)
+        self._ready[self] = None
 
     def _deliver(self) -> None:
         receiver = self.receiver
@@ -745,7 +744,7 @@ class Connection:
                 self._emit(EndOfStream())
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
-                self._mux.mark_ready(self)  # the linger time may be over already
+                self._ready[self] = None  # the linger time may be over already
             else:
                 finish_early(self)
 
@@ -768,7 +767,7 @@ class Connection:
             self._linger(now)
         elif self._discards:
             self._finish(LossReason.DONE)
-            self.timers.set(Timer.LINGER, now + FIN_WAIT_TIMEOUT)
+            self.timers[Timer.LINGER] = now + FIN_WAIT_TIMEOUT
 
     def _linger(self, now: int) -> None:
         """
@@ -776,7 +775,7 @@ class Connection:
         """
         wait = min(max(LINGER_RTOS * self.sender.rtt.rto, MIN_LINGER), MAX_LINGER)
         self.timers.clear_all()
-        self.timers.set(Timer.LINGER, now + wait)
+        self.timers[Timer.LINGER] = now + wait
         if self._eof_announced or self._discards:
             self._finish(LossReason.DONE)
 
@@ -958,7 +957,7 @@ class Connection:
                 self._ask_for_window(now)
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
-            self._mux.mark_ready(self)
+            self._ready[self] = None
 
     def _ask_for_window(self, now: int) -> None:
         if self.sender.is_question_due:

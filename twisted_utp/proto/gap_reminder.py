@@ -23,7 +23,7 @@ def arm(connection: Connection, now: int) -> None:
     An acknowledgement has told of a gap: say it again unless something comes.
     """
     if connection.sender.is_confirmed and connection._gap_reminders < MAX_GAP_REMINDERS:
-        connection.timers.set(Timer.GAP, now + (GAP_REMINDER << connection._gap_reminders))
+        connection.timers[Timer.GAP] = now + (GAP_REMINDER << connection._gap_reminders)
 
 
 def on_timer(connection: Connection) -> None:

@@ -44,7 +44,7 @@ def arm(connection: Connection, last_sent: int) -> None:
 
     @param last_sent: when something last left, µs.
     """
-    connection.timers.set(Timer.KEEPALIVE, _due(connection, last_sent) if connection._keepalive else NEVER)
+    connection.timers[Timer.KEEPALIVE] = _due(connection, last_sent) if connection._keepalive else NEVER
 
 
 def _due(connection: Connection, last_sent: int) -> int:
@@ -117,7 +117,7 @@ def on_timer(connection: Connection, now: int) -> bool:
     if not connection._asked:
         due = _due(connection, now if has_flights else connection.last_sent_at)
         if due > now:
-            connection.timers.set(Timer.KEEPALIVE, due)
+            connection.timers[Timer.KEEPALIVE] = due
             return True
     wait = microseconds(connection.config.user_timeout)
     interval = max(min(wait // KEEPALIVES_UNANSWERED, connection._keepalive), connection.sender.rtt.rto)
@@ -129,7 +129,7 @@ def on_timer(connection: Connection, now: int) -> bool:
     question = connection.writer.question(connection.sender.acknowledged_seq, now)
     connection._mux.ask(connection, question, now + interval, now)
     connection.last_sent_at = now
-    connection.timers.set(Timer.KEEPALIVE, max(_due(connection, now), now + interval))
+    connection.timers[Timer.KEEPALIVE] = max(_due(connection, now), now + interval)
     return True
 
 
@@ -180,6 +180,6 @@ def _is_idle(connection: Connection) -> bool:
         or connection.ack_pending
         or receiver.has_gap
         or receiver.fin_seq is not None
-        or not connection.is_undisturbed()
+        or connection.is_disturbed()
         or not connection.is_proven
     )

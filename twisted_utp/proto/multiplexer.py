@@ -82,6 +82,7 @@ class Multiplexer:
     @ivar table: the connections by their ids.
     @ivar questions: idle connections whose peers were asked whether they are there.
     @ivar acceptor: answers SYNs and strays.
+    @ivar ready: connections that may have something to send, in the order in which they have their turn.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
 
@@ -100,7 +101,7 @@ class Multiplexer:
         self.faults: list[BaseException] = []
         self._rng = rng
         self._connections = self.table.by_key
-        self._ready: dict[Connection, None] = {}
+        self.ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
         self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
         self._deadlines: list[tuple[int, int, Connection]] = []
@@ -130,7 +131,7 @@ class Multiplexer:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
         """
-        if self._outbox or self._events or self._ready or self.gate.census.connections:
+        if self._outbox or self._events or self.ready or self.gate.census.connections:
             return False  # the usual case, without going through all of them
         return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
 
@@ -217,7 +218,8 @@ class Multiplexer:
             road, and nothing has changed then.
         """
         data = datagram.data
-        if len(data) <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size:
+        nbytes = len(data)
+        if nbytes <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size:
             return None
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         if connection is None:
@@ -231,9 +233,9 @@ class Multiplexer:
             return None
         stats = self.stats
         stats.datagrams_received += 1
-        stats.bytes_received += len(data)
-        stats.sizes_received[len(data).bit_length()] += 1
-        self._ready[connection] = None
+        stats.bytes_received += nbytes
+        stats.sizes_received[nbytes.bit_length()] += 1
+        self.ready[connection] = None
         return connection, payload
 
     def receive_returned(self, returned: Sequence[ReturnedDatagram], *, now: int) -> None:
@@ -257,7 +259,7 @@ class Multiplexer:
             else:
                 self.stats.icmp_unreachable += 1
             if connection.state is not State.CLOSED:
-                self.mark_ready(connection)
+                self.ready[connection] = None
 
     def handle_timeout(self, *, now: int) -> None:
         """
@@ -266,7 +268,7 @@ class Multiplexer:
         @param now: µs.
         """
         for connection in self.questions.unanswered(now):
-            connection.timers.set(Timer.KEEPALIVE, now)
+            connection.timers[Timer.KEEPALIVE] = now
             self.reschedule(connection)
         deadlines = self._deadlines
         while deadlines and deadlines[0][0] <= now:
@@ -310,7 +312,7 @@ class Multiplexer:
         @param max_bytes: bytes in a train.
         """
         transmits: list[Transmit] = []
-        outbox, ready = self._outbox, self._ready
+        outbox, ready = self._outbox, self.ready
         while outbox and len(transmits) < max_transmits:
             transmits.append(outbox.popleft())
         # One connection may fill a call when it is alone; several share it.
@@ -338,7 +340,8 @@ class Multiplexer:
         @param now: µs.
         @return: it; L{None} when there is none or more, and nothing has changed then.
         """
-        if self._outbox or self._events or len(self._ready) != 1:
+        ready = self.ready
+        if len(ready) != 1 or self._outbox or self._events:
             return None
         try:
             transmit = next_single(connection, now)
@@ -347,13 +350,22 @@ class Multiplexer:
             return None
         if transmit is None:
             return None
-        self._ready.clear()
-        self.reschedule(connection)
+        ready.clear()
+        if min(connection.timers) < connection.scheduled_at:
+            self.reschedule(connection)
+        nbytes = transmit.segment_size
         stats = self.stats
         stats.datagrams_sent += 1
-        stats.bytes_sent += transmit.segment_size
-        stats.sizes_sent[transmit.segment_size.bit_length()] += 1
+        stats.bytes_sent += nbytes
+        stats.sizes_sent[nbytes.bit_length()] += 1
         return transmit
+
+    @property
+    def wants_to_send(self) -> bool:
+        """
+        Is it worth to ask L{poll_transmits}?
+        """
+        return bool(self.ready or self._outbox)
 
     def poll_timeout(self) -> int | None:
         """
@@ -502,12 +514,6 @@ class Multiplexer:
 
     # --- For the connections -----------------------------------------------------------------------------------
 
-    def mark_ready(self, connection: Connection) -> None:
-        """
-        It may have something to send.
-        """
-        self._ready[connection] = None
-
     def send_packet(self, address: Address, payload: bytes) -> None:
         """
         Queue one packet that no window holds back.
@@ -629,7 +635,7 @@ class Multiplexer:
             self.gate.census.half_open -= 1
         self.acceptor.stop_punching(connection)
         self.table.drop(connection)
-        self._ready.pop(connection, None)
+        self.ready.pop(connection, None)
         connection.scheduled_at = NEVER
         self._drop_outdated_heads()
 

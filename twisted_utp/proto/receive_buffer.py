@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, SEQ_MASK, WINDOW_UPDATE_PACKETS
+from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
 
 
@@ -89,7 +89,8 @@ class ReceiveBuffer:
         """
         The window, as the peer is being told.
         """
-        self._advertised = self.window()
+        window = self.capacity - self.unread_bytes
+        self._advertised = window if window > 0 else 0
         return self._advertised
 
     def is_window_update_due(self, mss: int) -> bool:
@@ -99,19 +100,11 @@ class ReceiveBuffer:
         opened = self.window() - self._advertised
         return opened >= min(WINDOW_UPDATE_PACKETS * mss, self.capacity // 2) or (opened > 0 and self._advertised < mss)
 
-    def is_next(self, seq: int, nbytes: int) -> bool:
+    def is_idle(self, nbytes: int) -> bool:
         """
-        Is a packet exactly what is expected, with nothing waiting behind it or before the application?
-
-        @param seq: its seq_nr as on the wire.
+        Is nothing waiting behind the packet that is expected, or before the application, and is there room for it?
         """
-        return (
-            seq == self.next_seq & SEQ_MASK
-            and not self._mask
-            and not self._unread
-            and self.fin_seq is None
-            and nbytes <= self.capacity
-        )
+        return not self._mask and not self._unread and self.fin_seq is None and nbytes <= self.capacity
 
     def on_run(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
         """

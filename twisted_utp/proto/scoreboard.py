@@ -246,15 +246,25 @@ class Scoreboard:
         if flight.has_small_tail:
             self.small_in_flight += 1
 
-    def acknowledge_only(self, flight: Flight) -> None:
+    def add_only(self, flight: Flight) -> None:
         """
-        The only flight there is, sent once, was acknowledged whole.
+        One packet was sent, and it is the only one on its way.
         """
-        self.una += flight.count
-        self.highest_acked = self.una
+        self.flights.append(flight)
+        departures = self.departures
+        departures.first = departures.last = flight
+        self.flight_bytes = self.outstanding_bytes = flight.nbytes
+        self.small_in_flight = int(flight.has_small_tail)
+
+    def acknowledge_only(self) -> None:
+        """
+        The only packet there is, sent once, was acknowledged.
+        """
+        self.highest_acked = self.una = self.una + 1
         self.flight_bytes = self.outstanding_bytes = self.small_in_flight = 0
         self.flights.clear()
-        self.departures.clear()
+        departures = self.departures
+        departures.first = departures.last = None
 
     def clear(self) -> None:
         """

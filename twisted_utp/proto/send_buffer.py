@@ -9,61 +9,58 @@ from collections import deque
 
 class SendBuffer:
     """
-    A queue of the application's own C{bytes}: nothing is copied until a train takes its share.
+    The application's own C{bytes} in a row: nothing is copied until a train takes its share.
 
-    The queue itself is made by the first write and goes with the last byte, so an idle connection has none.
+    Mostly there is one piece, or none, so the queue of the others is made when it is needed, and goes when it is empty.
     """
 
-    __slots__ = ("_chunks", "_offset", "nbytes")
+    __slots__ = ("_first", "_offset", "_others", "nbytes")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] | None = None
-        self._offset = 0  # consumed of the first chunk
+        self._first = b""
+        self._offset = 0  # consumed of it
+        self._others: deque[bytes] | None = None
         self.nbytes = 0
 
     def write(self, data: bytes) -> None:
         """
         Append.
         """
-        if data:
-            if self._chunks is None:
-                self._chunks = deque()
-            self._chunks.append(data)
-            self.nbytes += len(data)
+        if not self.nbytes:
+            self._first = data
+        elif data:
+            if self._others is None:
+                self._others = deque()
+            self._others.append(data)
+        self.nbytes += len(data)
 
     def take(self, nbytes: int) -> bytes:
         """
         Remove and return the next C{nbytes} bytes, fewer when there are fewer.
         """
-        chunks, offset = self._chunks, self._offset
-        if chunks is None:
-            return b""
         nbytes = min(nbytes, self.nbytes)
         self.nbytes -= nbytes
+        chunk, offset, others = self._first, self._offset, self._others
         parts: list[bytes] = []
-        while nbytes:
-            chunk = chunks[0]
-            end = offset + nbytes
-            if end < len(chunk):
-                parts.append(chunk[offset:end])
-                offset = end
-                break
+        while offset + nbytes >= len(chunk):
             parts.append(chunk[offset:] if offset else chunk)
             nbytes -= len(chunk) - offset
             offset = 0
-            chunks.popleft()
-        self._offset = offset
-        if not chunks:
-            self._chunks = None
+            if not others:
+                chunk, self._others = b"", None
+                break
+            chunk = others.popleft()
+        if nbytes:
+            parts.append(chunk[offset : offset + nbytes])
+        self._first, self._offset = chunk, offset + nbytes
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def take_all(self) -> bytes:
         """
         Remove and return everything.
         """
-        if self._chunks is not None and len(self._chunks) == 1 and not self._offset:
-            data = self._chunks[0]
-            self._chunks = None
+        if self._others is None and not self._offset:
+            data, self._first = self._first, b""
             self.nbytes = 0
             return data
         return self.take(self.nbytes)
@@ -72,5 +69,5 @@ class SendBuffer:
         """
         Forget everything.
         """
-        self._chunks = None
+        self._first, self._others = b"", None
         self._offset = self.nbytes = 0

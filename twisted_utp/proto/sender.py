@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from twisted_utp.proto.trace import ConnectionTrace
 
 
+_RETRANSMISSION = int(Timer.RETRANSMISSION)
+
+
 @dataclass(slots=True)
 class AckInfo:
     """
@@ -253,11 +256,11 @@ class Sender:
         @return: seq_nr (unwrapped) and payload, which count as sent; no payload when it must go the general road.
         """
         board, buffer, seq = self.board, self.buffer, self.next_seq
-        nbytes = buffer.nbytes
+        nbytes, mss = buffer.nbytes, self.mss
         # With nothing on its way there is no loss, probe or timeout to think of, and one packet fits every window.
         if (
             board.flights
-            or not 0 < nbytes <= self.mss
+            or not 0 < nbytes <= mss
             or nbytes > self.peer_window
             or now - self._sampled_at >= SAMPLE_INTERVAL
             or self.eof_queued
@@ -266,9 +269,9 @@ class Sender:
             return seq, b""
         data = buffer.take_all()
         flight = Flight(seq, 1, data, 0, nbytes, nbytes, now)
-        flight.has_small_tail = nbytes < self.mss
+        flight.has_small_tail = nbytes < mss
         self.next_seq = seq + 1
-        board.add(flight)
+        board.add_only(flight)
         self._last_sent_at = self._progress_at = now
         self._stall_at = now + self._stall_timeout
         self._stall_goal = 0  # there is nothing but this packet to acknowledge
@@ -277,7 +280,7 @@ class Sender:
         counters.nbytes += nbytes
         if self._pacing:
             self.pacer.on_sent(nbytes)
-        self._timers.set(Timer.RETRANSMISSION, now + self.recovery.probe_timeout(self.rtt))
+        self._timers[_RETRANSMISSION] = now + self.recovery.probe_timeout(self.rtt)
         return seq, data
 
     def _on_sent(self, flight: Flight, now: int) -> None:
@@ -335,7 +338,7 @@ class Sender:
         if self._pacing:
             credit = self.pacer.allowance(now, size)
             if credit < min(size, wanted) <= budget:
-                self._timers.set(Timer.PACING, self.pacer.next_at(size))
+                self._timers[Timer.PACING] = self.pacer.next_at(size)
                 return 0
             budget = min(budget, credit)
         if budget >= wanted:
@@ -489,21 +492,25 @@ class Sender:
         @param ack: ack_nr as on the wire.
         @return: False when it must go the general road; nothing has changed then.
         """
-        board, flights = self.board, self.board.flights
-        if now - self._sampled_at >= SAMPLE_INTERVAL or self._timeouts or self.peer_window <= 0 or len(flights) > 1:
+        board = self.board
+        flights = board.flights
+        if now - self._sampled_at >= SAMPLE_INTERVAL or self._timeouts or self.peer_window <= 0:
             return False
-        if ack != board.una + len(flights) - 1 & SEQ_MASK:
-            return False
-        if flights:
-            flight = flights[0]
-            if flight.count > 1 or flight.transmissions > 1 or flight.fate or flight.padding or self.eof_queued:
+        if not flights:
+            if ack != board.una - 1 & SEQ_MASK:
                 return False
-            board.acknowledge_only(flight)
+        else:
+            flight = flights[0]
+            if ack != board.una & SEQ_MASK or flight.count > 1 or len(flights) > 1:
+                return False
+            if flight.transmissions > 1 or flight.fate or flight.padding or self.eof_queued:
+                return False
+            board.acknowledge_only()
             self.counters.acked_bytes += flight.nbytes
             self.recovery.duplicate_acks = 0
             self.is_probe_sent = self._is_probe_due = False
             self._progress_at = now
-            self._timers.clear(Timer.RETRANSMISSION)
+            self._timers[_RETRANSMISSION] = NEVER
         self.peer_window = wnd_size
         return True
 
@@ -688,9 +695,9 @@ class Sender:
         """
         lost, again = self.recovery.detect(self.board, self.rtt, now)
         if again is None:
-            self._timers.clear(Timer.REORDER)
+            self._timers[Timer.REORDER] = NEVER
         else:
-            self._timers.set(Timer.REORDER, again)
+            self._timers[Timer.REORDER] = again
         if lost:
             if self.trace is not None:
                 self.trace.overtaken(now, lost)
@@ -756,14 +763,14 @@ class Sender:
                 self._blocked_at = self._blocked_at or now
                 wait = min(self.rtt.rto << self._window_probes, MAX_ZERO_WINDOW_RTO)
                 probe_at = max(self._last_sent_at, self._blocked_at, self._asked_at) + wait
-                timers.set(Timer.RETRANSMISSION, min(probe_at, self._stall_at))
+                timers[Timer.RETRANSMISSION] = min(probe_at, self._stall_at)
             else:
                 self._blocked_at = 0
-                timers.clear(Timer.RETRANSMISSION)
+                timers[Timer.RETRANSMISSION] = NEVER
             return
         if not self.is_confirmed:
             # An early byte is sent once: repeats would be seven times a forged SYN.  Who is heard of sets this anew.
-            timers.set(Timer.RETRANSMISSION, now + UNCONFIRMED_TIMEOUT)
+            timers[Timer.RETRANSMISSION] = now + UNCONFIRMED_TIMEOUT
             return
         rto = self.rtt.rto if self.peer_window > 0 else min(self.rtt.rto, MAX_ZERO_WINDOW_RTO)
         timeout = max(self._progress_at, self._restarted_at) + rto
@@ -771,7 +778,7 @@ class Sender:
             timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
         if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP:
             timeout = min(timeout, max(self._progress_at, self._answered_at) + self._user_timeout)
-        timers.set(Timer.RETRANSMISSION, min(timeout, self._stall_at))
+        timers[Timer.RETRANSMISSION] = min(timeout, self._stall_at)
 
     def _may_probe(self) -> bool:
         return (

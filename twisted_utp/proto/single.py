@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import SEQ_MASK, TIMESTAMP_MASK
+from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, TIMESTAMP_MASK
 from twisted_utp.proto.packet import HEADER
 from twisted_utp.proto.states import State
 from twisted_utp.proto.train import DATA_TYPE
@@ -31,11 +31,11 @@ def take_single(connection: Connection, data: bytes, received_at: int, now: int)
     @return: its payload, for the application; nothing when it must take the general road, and then nothing has changed.
     """
     _, _, _, timestamp, _, wnd_size, seq, ack = HEADER.unpack_from(data)
-    if connection.state is not State.ESTABLISHED or not connection.is_undisturbed():
-        return b""
-    payload = data[HEADER.size :]
     receiver = connection.receiver
-    if not receiver.is_next(seq, len(payload)) or not connection.sender.on_single_ack(ack, wnd_size, now):
+    if seq != receiver.next_seq & SEQ_MASK or connection.state is not State.ESTABLISHED or connection.is_disturbed():
+        return b""
+    payload = data[HEADER_SIZE:]
+    if not receiver.is_idle(len(payload)) or not connection.sender.on_single_ack(ack, wnd_size, now):
         return b""
     receiver.next_seq += 1
     writer = connection.writer
@@ -52,10 +52,8 @@ def next_single(connection: Connection, now: int) -> Transmit | None:
 
     @return: L{None} when the general road must be taken; nothing has changed then.
     """
-    if connection.state is not State.ESTABLISHED or not connection.is_undisturbed():
-        return None
     receiver = connection.receiver
-    if receiver.has_gap:
+    if connection.state is not State.ESTABLISHED or receiver.has_gap or connection.is_disturbed():
         return None
     seq, data = connection.sender.next_single(now)
     if not data:

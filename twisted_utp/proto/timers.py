@@ -23,57 +23,42 @@ class Timer(IntEnum):
     GAP = 6  # nothing has come for a while although packets are missing: say so again
 
 
-class TimerTable:
+_NONE = [NEVER] * len(Timer)
+
+
+class TimerTable(list[int]):
     """
-    One optional instant (µs) for each L{Timer}.
+    One optional instant (µs) for each L{Timer}: a list that they index, L{NEVER} for those that are not armed.
     """
 
-    __slots__ = ("_at",)
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._at = [NEVER] * len(Timer)
-
-    def set(self, timer: Timer, at: int) -> None:
-        """
-        (Re)arm.
-        """
-        self._at[timer] = at
-
-    def clear(self, timer: Timer) -> None:
-        """
-        Disarm.
-        """
-        self._at[timer] = NEVER
+        super().__init__(_NONE)
 
     def clear_all(self) -> None:
         """
         Disarm all.
         """
-        self._at = [NEVER] * len(Timer)
-
-    def at(self, timer: Timer) -> int:
-        """
-        Its instant, L{NEVER} when it is not armed.
-        """
-        return self._at[timer]
+        self[:] = _NONE
 
     def is_armed(self, timer: Timer) -> bool:
         """
         Is it running?
         """
-        return self._at[timer] != NEVER
+        return self[timer] != NEVER
 
     def expire(self, timer: Timer, now: int) -> bool:
         """
         Is it due?  If so it is disarmed.
         """
-        if self._at[timer] > now:
+        if self[timer] > now:
             return False
-        self._at[timer] = NEVER
+        self[timer] = NEVER
         return True
 
     def next(self) -> int:
         """
         The earliest instant, L{NEVER} when there is none.
         """
-        return min(self._at)
+        return min(self)

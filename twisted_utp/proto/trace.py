@@ -245,7 +245,7 @@ class ConnectionTrace:
         """
         timers = self._connection.timers
         for timer in _TOLD_TIMERS:
-            if timers.at(timer) <= now:
+            if timers[timer] <= now:
                 self.emit(now, "timer_expired", timer=timer.name.lower())
 
     def timed_out(self, now: int, kind: str, in_a_row: int) -> None:

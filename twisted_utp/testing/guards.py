@@ -21,7 +21,7 @@ def unguarded(connection: Connection) -> str | None:
     state, timers = connection.state, connection.timers
     if state is State.CLOSED:
         return None if timers.next() == NEVER else "CLOSED, and a timer runs"
-    if connection in connection._mux._ready:
+    if connection in connection._mux.ready:
         return None
     if not _is_scheduled(connection):
         return f"{state.name}: its port does not know its next deadline"

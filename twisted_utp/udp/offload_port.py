@@ -213,7 +213,10 @@ class OffloadUDPPort(ErrorReportingPort):
         if transmit.count > 1 and (not self.cuts_trains or (self._singly and self._leaves_singly(transmit))):
             return self._send_singles(transmit, failed)
         try:
-            self._send_now(transmit)
+            if transmit.dont_fragment:
+                self._send_unfragmented(transmit)
+            else:
+                self._send_message(transmit)
             return None
         except OSError as error:
             return self._send_again(transmit, error, failed)
@@ -221,13 +224,9 @@ class OffloadUDPPort(ErrorReportingPort):
             failed(transmit, error)
             return None
 
-    def _send_now(self, transmit: Transmit) -> None:
-        if transmit.dont_fragment:
-            with no_fragments(self.socket):
-                self._send_message(transmit)
-        else:
+    def _send_unfragmented(self, transmit: Transmit) -> None:
+        with no_fragments(self.socket):
             self._send_message(transmit)
-        self.writes += 1
 
     def _send_message(self, transmit: Transmit) -> None:
         messages, where = self._destinations.find(transmit.address)
@@ -237,6 +236,7 @@ class OffloadUDPPort(ErrorReportingPort):
             self.socket.sendmsg((transmit.payload,), messages, DONT_WAIT, where)
         else:
             self.socket.sendto(transmit.payload, DONT_WAIT, where)
+        self.writes += 1
 
     def _send_again(self, transmit: Transmit, error: OSError, failed: SendFailed) -> Transmit | None:
         """
@@ -249,7 +249,7 @@ class OffloadUDPPort(ErrorReportingPort):
                 break
             self._has_errors = True
             try:
-                self._send_now(transmit)
+                (self._send_unfragmented if transmit.dont_fragment else self._send_message)(transmit)
                 return None
             except OSError as again:
                 error = again
