@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
-from twisted_utp.proto.config import RANGES, UTPConfig
+from twisted_utp._rates import EXAMPLES, parse_rate
+from twisted_utp.proto.config import RANGES, RATE_UNIT, UTPConfig
 
 # Endpoints have arguments of their own for these.
 _ARGUMENTS = {"backlog": "backlog", "connect_timeout": "timeout"}
@@ -127,11 +128,20 @@ def _convert(name: str, text: str) -> Any:
         if text not in _BOOLEANS:
             raise ValueError(text)
         return _BOOLEANS[text]
+    if is_rate(name):
+        return parse_rate(text)
     if kind is int:
         return int(text)
     if kind is float:
         return float(text)
     return text
+
+
+def is_rate(name: str) -> bool:
+    """
+    Is a setting a rate, which has units of its own?
+    """
+    return name in RANGES and RANGES[name]["unit"] == RATE_UNIT
 
 
 def _kind(name: str) -> Any:
@@ -147,7 +157,8 @@ def _allowed(name: str) -> str:
     if _kind(name) is bool:
         return "0 or 1"
     allowed = RANGES[name]
-    return f"{allowed['low']} to {allowed['high']} {allowed['unit']}"
+    examples = f", such as {EXAMPLES}" if is_rate(name) else ""
+    return f"{allowed['low']} to {allowed['high']} {allowed['unit']}{examples}"
 
 
 def _camel_case(name: str) -> str:

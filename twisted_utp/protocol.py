@@ -293,6 +293,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
         """
         self._use(self.multiplexer.config.but(**changes))
+        self.request_flush()  # the port may have more to give to connections that wait
 
     def _use(self, config: UTPConfig) -> None:
         self.multiplexer.config = config

@@ -38,6 +38,12 @@ SETTINGS = {
     "stallTimeout": ("0", "stall_timeout", 0),
     "linger": ("2.5", "linger", 2.5),
     "shutdownTimeout": ("0.5", "shutdown_timeout", 0.5),
+    "maxRate": ("1.5MB/s", "max_rate", 1_500_000),
+    "maxSendRate": ("500k", "max_send_rate", 500_000),
+    "maxReceiveRate": ("1Mi", "max_receive_rate", 1_048_576),
+    "maxPortRate": ("20Mbit/s", "max_port_rate", 2_500_000),
+    "maxPortSendRate": ("1000", "max_port_send_rate", 1000),
+    "maxPortReceiveRate": ("0", "max_port_receive_rate", 0),
     "trace": ("traces", "trace", "traces"),
 }
 
@@ -59,6 +65,12 @@ WRONG = {
     "earlyByte": "2",
     "stallTimeout": "-1",
     "linger": "4000",
+    "maxRate": "2Mb/s",
+    "maxSendRate": "-1",
+    "maxReceiveRate": "fast",
+    "maxPortRate": "1T",
+    "maxPortSendRate": "100000000001",
+    "maxPortReceiveRate": "1kk",
 }
 
 

@@ -414,6 +414,16 @@ def test_three_duplicate_acks() -> None:
     assert bench.sender.counters.duplicate_acks == 4
 
 
+def test_what_opens_the_window_is_no_duplicate_ack() -> None:
+    """RFC 5681 (2): a receiver that limits the rate says again and again how much more it takes."""
+    bench = Bench()
+    bench.write(1000)
+    for bench.wnd in (50_000, 60_000, 70_000, 80_000, 90_000):
+        bench.ack(0)
+    assert bench.flush() == [] and not bench.recorder.told
+    assert bench.sender.counters.duplicate_acks == 1
+
+
 def test_keepalives_and_data_are_no_duplicate_acks() -> None:
     """A keepalive's ack_nr is one less, and packets with data repeat ack_nr by nature (protocol.md 3)."""
     bench = Bench()

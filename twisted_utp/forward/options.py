@@ -12,13 +12,18 @@ from twisted.copyright import version as twisted_version
 from twisted.python import usage
 
 from twisted_utp import __version__
+from twisted_utp._rates import EXAMPLES, parse_rate
 from twisted_utp.forward.limits import DEFAULT_CONNECT_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_CONNECTIONS, Limits
+from twisted_utp.proto.constants import MAX_RATE
 
 _SEE_HELP = "twist utp-forward --help shows how it is used"
 
 # sysexits.h, which twist itself uses.
 EX_USAGE = 64
 
+
+# Options that are keys of uTP's endpoint strings.
+_RATES = {"max-rate": "maxRate", "max-port-rate": "maxPortRate"}
 
 _EXAMPLES = """
 With uTP in between, a TCP service becomes one that steps aside for other
@@ -39,6 +44,13 @@ do about it.  Ctrl-C, or SIGTERM, stops it once its connections have ended, or
 after the grace period.  Exit codes: 64 wrong usage, 1 cannot listen.  The
 documentation is in docs/forward.rst.
 """
+
+
+def is_ours(string: str) -> bool:
+    """
+    Is an endpoint string one of uTP's?
+    """
+    return string.partition(":")[0].lower() in ("utp", "utp6", "utps")
 
 
 def fail(message: str, code: int = EX_USAGE) -> NoReturn:
@@ -62,6 +74,23 @@ def _number(name: str, kind: type[int] | type[float], low: float, high: float, u
         if not low <= value <= high:
             fail(f"--{name} {text}: expected {low} to {high} {unit}")
         return value
+
+    return convert
+
+
+def _rate(name: str) -> Any:
+    """
+    A conversion that leaves a rate as it was written, for an endpoint string.
+    """
+
+    def convert(text: str) -> str:
+        try:
+            is_allowed = parse_rate(text) <= MAX_RATE
+        except ValueError:
+            is_allowed = False
+        if not is_allowed:
+            fail(f"--{name} {text}: expected 0 to {MAX_RATE} bytes a second, such as {EXAMPLES}")
+        return text
 
     return convert
 
@@ -96,6 +125,16 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
             "grace", None, DEFAULT_GRACE,
             "Seconds that connections may still take after Ctrl-C, 0 to 86400.",
             _number("grace", float, 0, 86_400, "seconds"),
+        ],
+        [
+            "max-rate", None, None,
+            f"Bytes a second that each connection over utp: or utps: may carry, each way: {EXAMPLES}.",
+            _rate("max-rate"),
+        ],
+        [
+            "max-port-rate", None, None,
+            "Bytes a second that all of them together may carry, each way.",
+            _rate("max-port-rate"),
         ],
     ]  # fmt: skip
 
@@ -138,6 +177,18 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
         for name in ("listen", "connect"):
             if not self[name]:
                 fail(f"--{name} ENDPOINT is missing; {_SEE_HELP}")
+        for option in _RATES:
+            if self[option] is not None and not any(is_ours(self[name]) for name in ("listen", "connect")):
+                fail(f"--{option}: only where an end is utp:, utp6: or utps:")
+
+    def endpoint(self, name: str) -> str:
+        """
+        The string of an end, C{listen} or C{connect}, with the limits of rates where it is uTP's.
+        """
+        string: str = self[name]
+        if not is_ours(string):
+            return string
+        return string + "".join(f":{key}={self[option]}" for option, key in _RATES.items() if self[option] is not None)
 
     def limits(self) -> Limits:
         """

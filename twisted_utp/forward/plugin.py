@@ -22,9 +22,9 @@ def makeService(options: Options) -> IService:
 
     try:
         option = "listen"
-        listen = serverFromString(reactor, options["listen"])
+        listen = serverFromString(reactor, options.endpoint("listen"))
         option = "connect"
-        connect = clientFromString(reactor, options["connect"])
+        connect = clientFromString(reactor, options.endpoint("connect"))
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
         fail(f"--{option} {options[option]}: {error}")
     service: IService = ForwardService(

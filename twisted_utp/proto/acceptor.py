@@ -18,6 +18,7 @@ from twisted_utp.proto.constants import EXTENSION_BITS_SIZE, HEADER_SIZE, SEQ_MA
 from twisted_utp.proto.half_open import HalfOpen
 from twisted_utp.proto.handshake import syn_ack
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet, is_from_ours
+from twisted_utp.proto.receive_limit import first_window
 from twisted_utp.proto.reset_limiter import ResetLimiter
 from twisted_utp.proto.seqnum import timestamp_diff
 from twisted_utp.proto.states import State
@@ -117,7 +118,7 @@ class Acceptor:
                 syn.connection_id,
                 timestamp=now + cookie.clock_offset,
                 timestamp_difference=timestamp_diff(received_at + cookie.clock_offset, syn.timestamp),
-                wnd_size=self._port.config.receive_buffer,
+                wnd_size=first_window(self._port.config),
                 seq_nr=cookie.first_seq,
                 ack_nr=syn.seq_nr,
                 with_bits=is_from_ours(syn),

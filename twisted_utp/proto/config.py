@@ -28,6 +28,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_STALL_TIMEOUT,
     DEFAULT_TARGET_DELAY,
     DEFAULT_USER_TIMEOUT,
+    MAX_RATE,
     MAX_UDP_PAYLOAD,
     MIN_MTU,
 )
@@ -47,6 +48,8 @@ def _number(low: float, high: float, unit: str) -> dict[str, Any]:
     return {"low": low, "high": high, "unit": unit}
 
 
+RATE_UNIT = "bytes a second (0 for no limit)"
+
 # What each numeric setting may be.  Read by the check below, by the endpoint-string parsers and by the docs'
 # table, so that there is one truth.
 RANGES: Mapping[str, Mapping[str, Any]] = {
@@ -65,6 +68,12 @@ RANGES: Mapping[str, Mapping[str, Any]] = {
     "stall_timeout": _number(0, 86_400, "seconds (0 switches it off)"),
     "linger": _number(0, 3600, "seconds (0 switches it off)"),
     "shutdown_timeout": _number(0, 3600, "seconds (0 switches it off)"),
+    "max_rate": _number(0, MAX_RATE, RATE_UNIT),
+    "max_send_rate": _number(0, MAX_RATE, RATE_UNIT),
+    "max_receive_rate": _number(0, MAX_RATE, RATE_UNIT),
+    "max_port_rate": _number(0, MAX_RATE, RATE_UNIT),
+    "max_port_send_rate": _number(0, MAX_RATE, RATE_UNIT),
+    "max_port_receive_rate": _number(0, MAX_RATE, RATE_UNIT),
 }
 
 
@@ -148,6 +157,27 @@ class UTPConfig:
     shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
     """Seconds for which a stop of the reactor waits for connections that have been closed and still have something to
     deliver; 0 for none.  When there are none it does not wait."""
+
+    max_rate: int = 0
+    """Bytes a second that the connection may send, and as many that it may receive; 0 for no limit.  What counts is
+    payload, also when it is sent again; headers come on top (3 % of full packets).  Of several limits the lowest
+    counts."""
+
+    max_send_rate: int = 0
+    """Bytes a second that the connection may send; 0 for no limit."""
+
+    max_receive_rate: int = 0
+    """Bytes a second that the connection may receive; 0 for no limit.  The window that the peer is shown keeps it."""
+
+    max_port_rate: int = 0
+    """Bytes a second that all connections of a UDP port together may send, and as many that they may receive; 0 for no
+    limit.  They take turns."""
+
+    max_port_send_rate: int = 0
+    """Bytes a second that all connections of a UDP port together may send; 0 for no limit."""
+
+    max_port_receive_rate: int = 0
+    """Bytes a second that all connections of a UDP port together may receive; 0 for no limit."""
 
     trace: str = ""
     """Directory for a qlog trace of each connection, made when it is missing; empty for what the environment variable

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted_utp.proto import gap_reminder, keepalive
+from twisted_utp.proto import gap_reminder, keepalive, receive_limit
 from twisted_utp.proto.config import MICROSECONDS, UTPConfig, microseconds
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
@@ -177,14 +177,13 @@ class Connection:
         self._gap_reminders = 0  # since something came that takes a seq_nr
         self._reading_paused = False
         self._discards = self._threw_away = False
-        self._eof_announced = False
-        self._was_full = False
-        self._is_done = False
+        self._eof_announced = self._was_full = self._is_done = False
         self.peer_close_code = self.close_code = self.last_sent_at = 0
         self._acks_sent = self.bytes_received = self.packets_received = self._packets_invalid = 0
         # Fresh ones in a row, until they prove that the peer reads us, and packets without one, but with right numbers.
         self._echoes = self._echo_misses = 0
         self._challenge: tuple[int, int] | None = None  # when the last one was sent, and its seq_nr
+        mux.rates.attach(self)
 
     # --- What its user asks of it ------------------------------------------------------------------------------
 
@@ -340,8 +339,7 @@ class Connection:
         Switch the coalescing of small writes off (True) or on.
         """
         self.sender.no_delay = enabled
-        if enabled:
-            self._ready[self] = None
+        self._ready[self] = None
 
     def set_keepalive(self, seconds: float, *, now: int) -> None:
         """
@@ -724,6 +722,7 @@ class Connection:
         self._deliver()
         if self.receiver.is_complete:
             self._on_peer_fin(now)
+        receive_limit.advance(self, now)
         self._ready[self] = None
 
     def _deliver(self) -> None:
@@ -945,12 +944,13 @@ class Connection:
             self.sender.find_losses(now)
         if timers.expire(Timer.GAP, now):
             gap_reminder.on_timer(self)
+        if timers.expire(Timer.WINDOW, now):
+            receive_limit.on_timer(self, now)
         if timers.expire(Timer.RETRANSMISSION, now):
-            user_timeout = int(self.config.user_timeout * MICROSECONDS)
             if self.sender.is_stalled(now):
                 self._send_reset(now)
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
-            elif not self.sender.on_retransmission_timer(now, user_timeout):
+            elif not self.sender.on_retransmission_timer(now, microseconds(self.config.user_timeout)):
                 give_up(self, now)
             else:
                 finish_early(self)

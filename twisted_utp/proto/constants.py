@@ -261,6 +261,40 @@ MIN_PACED_RTT = 2_000
 # go to and fro.  Longer makes the estimates of paths below this older; shorter costs such paths half of their rate.
 SAMPLE_INTERVAL = 5_000
 
+# --- Rates that somebody has set ------------------------------------------------------------------------------
+
+# What a limit lets go at once, in µs of its rate: what comes in while a timer is late.  Less loses rate in a busy
+# process; a fiftieth of a second is what any second may have too much.
+RATE_BURST = 18_000
+# ... and packets, at the least: below 1.1 MB/s a packet is more than a millisecond's worth.  Less than one would let
+# none go; one alone loses what comes in while it waits for a late timer.
+RATE_BURST_PACKETS = 1.5
+# µs of a limit's rate that are worth a wake-up, or an acknowledgement that opens a window, where that is more than a
+# packet (and less than a train).  Shorter wakes more often, longer makes bursts that short queues drop.
+RATE_QUANTUM = 5_000
+# ... and the most, for windows over long round trips, of which a twelfth is enough.  It must be less than RATE_BURST.
+MAX_RATE_QUANTUM = 15_000
+# So many connections are served at a wake-up of those that share a limit.  More makes trains of one packet, fewer
+# lets each wait longer for its turn.
+RATE_TURNS = 8
+# What was sent beyond a limit is made up for, but no more than this, µs of the rate: a limit that somebody sets on a
+# running transfer must not stop it for long.
+MAX_RATE_DEBT = 1_000_000
+# The smallest window that a limit ever shows, bytes: the payload of the largest packet that deployed stacks send.
+# libutp never fills one that is smaller than its packet.
+WHOLE_PACKET = MAX_MTU_IPV4 - HEADER_SIZE
+# The round trip, µs, where nothing tells it: from a peer that echoes no timestamp, to a side that sends nothing.
+DEFAULT_RATE_RTT = 200_000
+# Acknowledgements that only open the window, while it is open, in a row: libtorrent takes three of one packet for a
+# loss.  Fewer makes more bursts of a round trip's data, which these spread over it.
+MAX_WINDOW_UPDATES = 2
+# An acknowledgement that has opened a closed window may be lost, and libtorrent does not ask: it is repeated after so
+# many µs, then after twice and four times as many, unless something comes.
+WINDOW_REMINDER = 1_000_000
+MAX_WINDOW_REMINDERS = 3
+# The highest rate that can be set, bytes a second: beyond any network card's.
+MAX_RATE = 100_000_000_000
+
 # --- Trains ---------------------------------------------------------------------------------------------------
 
 # Linux refuses more segments than this in one UDP_SEGMENT send (128 on kernels since 6.9; 64 works on all).

@@ -47,6 +47,7 @@ from twisted_utp.proto.packet import (
     is_stun,
     is_utp,
 )
+from twisted_utp.proto.port_rates import PortRates
 from twisted_utp.proto.runs import Run, runs_of
 from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
@@ -74,12 +75,12 @@ class Multiplexer:
     """
     All connections of one UDP port.
 
-    @ivar config: settings of accepted connections, and of those we open without settings of their own.
     @ivar accepting: whether SYNs open connections; refused with a RESET otherwise.
     @ivar tracer: told of accepted connections, of those we open without a tracer of their own, and of packets that
         belong to none.
     @ivar stats: what the port counts.
     @ivar table: the connections by their ids.
+    @ivar rates: limits that all its connections share.
     @ivar questions: idle connections whose peers were asked whether they are there.
     @ivar acceptor: answers SYNs and strays.
     @ivar ready: connections that may have something to send, in the order in which they have their turn.
@@ -92,11 +93,12 @@ class Multiplexer:
             packets, so outside of tests it should be a C{random.SystemRandom}.
         @param tracer: told of what happens, see L{Tracer}.
         """
+        self.rates = PortRates()
+        self.table = ConnectionTable(rng)
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
         self.tracer = tracer
         self.stats = PortCounters()
-        self.table = ConnectionTable(rng)
         self.acceptor = Acceptor(self, rng)
         self.faults: list[BaseException] = []
         self._rng = rng
@@ -112,6 +114,18 @@ class Multiplexer:
         return len(self.table)
 
     @property
+    def config(self) -> UTPConfig:
+        """
+        Settings of accepted connections, and of those we open without settings of their own.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: UTPConfig) -> None:
+        self._config = config
+        self.rates.follow(config, self.table.all())
+
+    @property
     def gate(self) -> Gate:
         """
         Judges SYNs; its C{policy} may be set at any time.
@@ -125,7 +139,7 @@ class Multiplexer:
         @param reads: system calls that received something, when the owner knows; C{writes} that sent.
         @param truncated: what the owner has dropped because it was incomplete.
         """
-        return port_snapshot(self.stats, self.gate.census, self.table.all(), reads, writes, truncated)
+        return port_snapshot(self.stats, self.gate.census, self.table.all(), self.rates, reads, writes, truncated)
 
     def is_idle(self) -> bool:
         """
@@ -280,6 +294,9 @@ class Multiplexer:
                 self._serve_timers(connection, now)
             self.reschedule(connection)
         self._drop_outdated_heads()
+        for connection in self.rates.serve(now):
+            self.ready[connection] = None
+            self.reschedule(connection)
         self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
@@ -372,7 +389,7 @@ class Multiplexer:
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         deadlines, half_open = self._deadlines, self.table.half_open.next_expiry()
-        due = min(deadlines[0][0] if deadlines else NEVER, self.questions.next())
+        due = min(deadlines[0][0] if deadlines else NEVER, self.questions.next(), self.rates.next_at())
         if half_open is not None and half_open < due:
             return half_open
         return None if due == NEVER else due
@@ -631,6 +648,7 @@ class Multiplexer:
         The connection is closed: forget it.
         """
         note_ended(self.stats, connection)
+        self.rates.detach(connection)
         if not connection.sender.is_confirmed:
             self.gate.census.half_open -= 1
         self.acceptor.stop_punching(connection)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.receive_limit import ReceiveLimit
 
 
 class Arrival(Enum):
@@ -34,6 +38,8 @@ class ReceiveBuffer:
     @ivar next_seq: the seq_nr expected next; C{ack_nr} is one less.
     @ivar fin_seq: seq_nr of the peer's FIN, as soon as that is seen, in order or not.
     @ivar unread_bytes: received in order, not yet taken.
+    @ivar arrived_bytes: received so far, in order or not, but for what the fast path took (L{is_idle}).
+    @ivar limit: what bounds the window beside the buffer's capacity, L{None} for nothing.
     @ivar duplicates: packets that had arrived before.
     """
 
@@ -44,9 +50,11 @@ class ReceiveBuffer:
         "_joined",
         "_mask",
         "_unread",
+        "arrived_bytes",
         "capacity",
         "duplicates",
         "fin_seq",
+        "limit",
         "next_seq",
         "unread_bytes",
     )
@@ -55,7 +63,8 @@ class ReceiveBuffer:
         self.next_seq = next_seq
         self.capacity = capacity
         self.fin_seq: int | None = None
-        self.unread_bytes = 0
+        self.unread_bytes = self.arrived_bytes = 0
+        self.limit: ReceiveLimit | None = None
         self.duplicates = 0
         self._unread: list[bytes] = []
         self._joined = 0  # so many of them are large enough
@@ -83,7 +92,15 @@ class ReceiveBuffer:
         Bytes that the peer may have under way beyond ack_nr.  What waits ahead of a gap lies within them, as in
         TCP, and is not taken off again.
         """
-        return max(self.capacity - self.unread_bytes, 0)
+        room = max(self.capacity - self.unread_bytes, 0)
+        return room if self.limit is None else min(room, self.limit.window(self.in_order_bytes))
+
+    @property
+    def in_order_bytes(self) -> int:
+        """
+        Of C{arrived_bytes}, those before the first gap.
+        """
+        return self.arrived_bytes - self._ahead_bytes
 
     def advertise(self) -> int:
         """
@@ -91,6 +108,9 @@ class ReceiveBuffer:
         """
         window = self.capacity - self.unread_bytes
         self._advertised = window if window > 0 else 0
+        if self.limit is not None:
+            self._advertised, in_order = self.window(), self.in_order_bytes
+            self.limit.on_told(in_order + self._advertised, in_order)
         return self._advertised
 
     def is_window_update_due(self, mss: int) -> bool:
@@ -104,7 +124,8 @@ class ReceiveBuffer:
         """
         Is nothing waiting behind the packet that is expected, or before the application, and is there room for it?
         """
-        return not self._mask and not self._unread and self.fin_seq is None and nbytes <= self.capacity
+        is_free = not self._mask and not self._unread and self.fin_seq is None and nbytes <= self.capacity
+        return is_free and self.limit is None
 
     def on_run(self, first: int, payloads: Sequence[bytes], nbytes: int) -> bool:
         """
@@ -123,6 +144,7 @@ class ReceiveBuffer:
         self._mask |= bits
         self._ahead.update(zip(range(first, first + count), payloads, strict=True))
         self._ahead_bytes += nbytes
+        self.arrived_bytes += nbytes
         return True
 
     def _take_in_order(self, payloads: Sequence[bytes], nbytes: int) -> bool:
@@ -132,6 +154,7 @@ class ReceiveBuffer:
         self.next_seq += count
         self._unread.extend(payloads)
         self.unread_bytes += nbytes
+        self.arrived_bytes += nbytes
         if self._mask:
             self._mask >>= count
             self._advance_over_ahead()
@@ -143,12 +166,14 @@ class ReceiveBuffer:
         """
         arrival = self._place(seq, len(payload))
         if arrival is Arrival.IN_ORDER:
+            self.arrived_bytes += len(payload)
             self._append(payload)
             if self._ahead:
                 self._advance_over_ahead()
         elif arrival is Arrival.AHEAD:
             self._ahead[seq] = payload
             self._ahead_bytes += len(payload)
+            self.arrived_bytes += len(payload)
             self._mask |= 1 << (seq - self.next_seq - 1)
         elif arrival is Arrival.OLD:
             self.duplicates += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from twisted_utp.proto import receive_limit
 from twisted_utp.proto.config import UTPConfig, microseconds
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ CHANGEABLE = frozenset(
         "keepalive",
         "linger",
         "max_in_flight",
+        "max_rate",
+        "max_receive_rate",
+        "max_send_rate",
         "no_delay",
         "receive_buffer",
         "send_buffer",
@@ -55,5 +59,7 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
         connection.set_keepalive(config.keepalive, now=now)
     if "no_delay" in changes:
         connection.set_no_delay(config.no_delay, now=now)
+    connection._mux.rates.attach(connection)
+    receive_limit.advance(connection, now)
     connection.settings_changed()
     return config

@@ -44,6 +44,7 @@ from twisted_utp.proto.timers import NEVER, Timer, TimerTable
 from twisted_utp.proto.withholding import Withholding
 
 if TYPE_CHECKING:
+    from twisted_utp.proto.send_limit import SendLimit
     from twisted_utp.proto.trace import ConnectionTrace
 
 
@@ -84,6 +85,8 @@ class Sender:
     @ivar max_in_flight: bytes that may be sent and not acknowledged in order, whatever the peer's window: what of them
         is kept to be sent again is up to the peer.
     @ivar max_span: packets from the oldest unacknowledged to the newest.
+    @ivar limit: what bounds the rate beside the windows, L{None} for nothing.
+    @ivar latest_echo: the timestamp_difference of the peer's last packet.
     @ivar trace: the connection's.
     @ivar late_answers: what would show that a loss was none.
     @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
@@ -126,6 +129,8 @@ class Sender:
         "is_probe_sent",
         "is_question_due",
         "late_answers",
+        "latest_echo",
+        "limit",
         "max_in_flight",
         "max_span",
         "mss",
@@ -176,8 +181,8 @@ class Sender:
         self.pacer = Pacer()
         self.counters = SenderCounters()
         self.trace: ConnectionTrace | None = None
+        self.limit: SendLimit | None = None
         self.withholding: Withholding | None = None
-        self.is_probe_sent = self._is_probe_due = False
         # In a recovery one packet is repeated for each acknowledgement whatever the window (RFC 6937): a cut window
         # is full of what was lost and is not known to be.
         self._is_repeat_owed = False
@@ -199,7 +204,8 @@ class Sender:
         self._blocked_at = 0  # since when a window of 0 keeps us from sending anything
         self._window_probes = 0  # in a row, without the window opening: a peer may take them and stay closed
         self._window_questions = 0  # of them, in a row without an answer
-        self._asked_at, self.is_question_due = 0, False
+        self._asked_at = self.latest_echo = 0
+        self.is_question_due = self.is_probe_sent = self._is_probe_due = False
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
@@ -244,9 +250,11 @@ class Sender:
         elif self.buffer.nbytes or (self.eof_queued and self.fin_seq is None):
             flight = self._mtu_probe(now) or self._new_flight(now, max_packets)
         else:
-            return None
+            flight = None
         if flight is not None:
             self._on_sent(flight, now)
+        elif self.limit is not None:
+            self.limit.end_turn()
         return flight
 
     def next_single(self, now: int) -> tuple[int, bytes]:
@@ -265,6 +273,7 @@ class Sender:
             or now - self._sampled_at >= SAMPLE_INTERVAL
             or self.eof_queued
             or self.withholding is not None
+            or self.limit is not None
         ):
             return seq, b""
         data = buffer.take_all()
@@ -291,6 +300,8 @@ class Sender:
             self.trace.flight_sent(now, flight)
         if self._pacing:
             self.pacer.on_sent(flight.nbytes)
+        if self.limit is not None:
+            self.limit.on_sent(flight.nbytes)
         counters = self.counters
         if flight.transmissions == 1:
             counters.packets += flight.count
@@ -316,8 +327,12 @@ class Sender:
         count = min(flight.count, max_packets)
         if flight.nbytes:
             count = min(count, self._packets_allowed(now, flight.size, flight.nbytes) or self._is_repeat_owed)
+            if self.limit is not None:
+                count = self._within_limit(now, count, flight.size, flight.nbytes)
         if not count:
             return None
+        if self.limit is not None and self.board.departures.first is None:
+            self._restarted_at = now  # while something waited for the limit, nobody waited for the peer
         self._is_repeat_owed = False
         if flight.seq < self._timeout_end and flight.transmissions:
             self.counters.timeout_packets += count
@@ -345,6 +360,19 @@ class Sender:
             return -(-wanted // size)
         return max(int(budget) // size, 0)
 
+    def _within_limit(self, now: int, count: int, size: int, waiting: int) -> int:
+        """
+        How many of C{count} packets the limits of the rate let go now.
+        """
+        limit = self.limit
+        wanted = min(count * size, waiting)
+        if limit is None or wanted <= 0:
+            return count
+        allowed = limit.allowance(now, size, wanted)
+        if limit.wake_at != NEVER:
+            self._timers[Timer.PACING] = limit.wake_at
+        return count if allowed >= wanted else int(allowed) // size
+
     def _new_flight(self, now: int, max_packets: int) -> Flight | None:
         board = self.board
         if not self.is_confirmed and (board.flights or not self._early_byte):
@@ -361,6 +389,8 @@ class Sender:
         if room < min(size, self.buffer.nbytes):
             return self._squeeze(now, room, size)
         count = min(count, self._packets_allowed(now, size, min(self.buffer.nbytes, room)))
+        if self.limit is not None:
+            count = self._within_limit(now, count, size, min(self.buffer.nbytes, room))
         nbytes = min(count * size, self.buffer.nbytes, room)
         tail = nbytes % size
         if tail and (nbytes < self.buffer.nbytes or not self._may_send_small()):
@@ -435,6 +465,8 @@ class Sender:
         size = self.mtu.next_probe(now)
         nbytes = min(self.mss, self.buffer.nbytes, size - HEADER_SIZE - MIN_PADDING)
         if nbytes <= 0 or nbytes > self._room():
+            return None
+        if self.limit is not None and not self.limit.has_some(now):
             return None
         if self.next_seq - board.una >= self.max_span:
             return None
@@ -524,14 +556,16 @@ class Sender:
         before = board.flight_bytes
         had_flights = bool(board.flights)
         una_before = board.una
+        self.latest_echo = info.timestamp_difference
         if not self.peer_reads_extensions:
             self.peer_reads_extensions = bool(info.sack) or is_delay_sample(info.timestamp_difference)
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
+        opens = INITIAL_PEER_WINDOW != self.peer_window < info.wnd_size  # that one is only a guess
         if info.una >= una_before:
             self._on_window(info.wnd_size)
         if not acked.packets and board.una == una_before:
-            # What answers a refused zero-window probe is no sign of loss (RFC 5681 (2)).
-            if info.may_be_duplicate and info.wnd_size and had_flights and info.una == una_before:
+            # Neither what answers a refused zero-window probe nor what opens a window is a sign of loss (RFC 5681 (2)).
+            if info.may_be_duplicate and info.wnd_size and not opens and had_flights and info.una == una_before:
                 self._on_duplicate_ack(now)
             # A zero-window probe's answer is a sign of life.  It does not put off the next probe.
             if not info.wnd_size:
@@ -602,7 +636,8 @@ class Sender:
         self.is_probe_sent = self._is_probe_due = False
         self._is_repeat_owed = self.recovery.in_recovery(self.board)
         self.counters.acked_bytes += acked.nbytes
-        if self.counters.acked_bytes >= self._stall_goal:
+        is_held = self.limit is not None and self.limit.is_waiting and not self.board.flights
+        if self.counters.acked_bytes >= self._stall_goal or is_held:
             self._expect_progress(now)
 
     @staticmethod
@@ -767,6 +802,9 @@ class Sender:
             else:
                 self._blocked_at = 0
                 timers[Timer.RETRANSMISSION] = NEVER
+            return
+        if self.limit is not None and self.limit.is_waiting and self.board.departures.first is None:
+            timers[_RETRANSMISSION] = NEVER  # what was lost waits for the limit, not for the peer
             return
         if not self.is_confirmed:
             # An early byte is sent once: repeats would be seven times a forged SYN.  Who is heard of sets this anew.

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from twisted_utp.proto.constants import HEADER_SIZE
 from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.packet import PacketType
+from twisted_utp.proto.rate_limit import lowest
 from twisted_utp.proto.seqnum import signed_timestamp
 from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats
 
 if TYPE_CHECKING:
     from twisted_utp.proto.census import Census
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.port_rates import PortRates
     from twisted_utp.proto.sender import Sender
 
 # What a close reason adds to a header: itself, and the selective ack that must stand before it.
@@ -32,7 +34,7 @@ def snapshot(connection: Connection) -> ConnectionStats:
     """
     A connection at this moment.
     """
-    receiver = connection.receiver
+    receiver, config = connection.receiver, connection.config
     return ConnectionStats(
         state=connection.state.name,
         bytes_received=connection.bytes_received,
@@ -41,6 +43,8 @@ def snapshot(connection: Connection) -> ConnectionStats:
         packets_invalid=connection._packets_invalid,
         acks_sent=connection._acks_sent,
         receive_window=receiver.window(),
+        max_send_rate=lowest(config.max_rate, config.max_send_rate),
+        max_receive_rate=lowest(config.max_rate, config.max_receive_rate),
         peer_is_ours=connection.peer_is_ours,
         peer_extension_bits=connection.peer_extension_bits,
         **_delays(connection),
@@ -123,6 +127,7 @@ def port_snapshot(
     counters: PortCounters,
     census: Census,
     connections: Iterable[Connection],
+    rates: PortRates,
     reads: int | None,
     writes: int | None,
     truncated: int,
@@ -142,6 +147,7 @@ def port_snapshot(
         read_calls=counters.datagrams_received if reads is None else reads,
         write_calls=counters.datagrams_sent if writes is None else writes,
         truncated=truncated,
+        **rates.snapshot(),
         **_sums(counters, connections),
         **known,
     )

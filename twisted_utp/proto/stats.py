@@ -55,6 +55,7 @@ class ConnectionStats:
     @ivar one_way_delay: of the way toward the peer, and C{peer_one_way_delay} of the way to us.  The difference of the
         two clocks is in it, so only changes mean something; L{None} before the first sample.
     @ivar peer_window: what the peer takes.
+    @ivar max_send_rate: its limit in bytes a second, 0 for none, and C{max_receive_rate}; the port may have others.
     @ivar mtu: bytes of UDP payload in a full packet, the best guess so far; C{mss} is its payload.
     @ivar peer_is_ours: the peer showed our extension bits; C{peer_extension_bits} are all that it sent, if any.
     @ivar overhead_connect: bytes of SYN and SYN-ACK; C{overhead_ack} of packets that only acknowledge, keepalives
@@ -93,6 +94,8 @@ class ConnectionStats:
     cwnd: int
     ssthresh: int | None
     pacing_rate: float
+    max_send_rate: int
+    max_receive_rate: int
     bytes_in_flight: int
     bytes_unsent: int
     peer_window: int
@@ -182,6 +185,8 @@ class PortStats:
     @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
         be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
     @ivar rebindings: peers whose NAT gave them another port in the middle of a connection.
+    @ivar max_send_rate: its limit in bytes a second, 0 for none; C{waiting_to_send} connections wait for their turn.
+    @ivar max_receive_rate: the same for what it receives; C{waiting_to_receive} keep their peers waiting.
     @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before;
         C{sizes_sent} likewise.
     @ivar payload_sent: for the first time; C{payload_retransmitted} again; C{payload_received} in order.
@@ -222,6 +227,10 @@ class PortStats:
     icmp_ignored: int
     connections_opened: int
     connections_accepted: int
+    max_send_rate: int
+    max_receive_rate: int
+    waiting_to_send: int
+    waiting_to_receive: int
     sizes_received: Mapping[int, int]
     sizes_sent: Mapping[int, int]
     payload_sent: int

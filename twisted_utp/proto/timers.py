@@ -21,6 +21,7 @@ class Timer(IntEnum):
     KEEPALIVE = 4
     LINGER = 5
     GAP = 6  # nothing has come for a while although packets are missing: say so again
+    WINDOW = 7  # a limit lets the window open (L{twisted_utp.proto.receive_limit})
 
 
 _NONE = [NEVER] * len(Timer)

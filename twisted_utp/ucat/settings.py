@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Any
 
-from twisted_utp._settings import parse_settings, setting_keys
+from twisted_utp._rates import EXAMPLES
+from twisted_utp._settings import is_rate, parse_settings, setting_keys
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.congestion.base import congestion_controller_names
 
@@ -80,12 +81,15 @@ def _add_option(add: Callable[..., Action], field: Field[Any], key: str, descrip
     if field.name in LISTENING_ONLY:
         description = f"With -l: {_within_a_sentence(description)}"
     allowed = RANGES.get(field.name)
-    if allowed is not None:
+    if is_rate(field.name):
+        metavar = "RATE"
+        description += f" [{EXAMPLES}]"
+    elif allowed is not None:
         metavar = _METAVARS[allowed["unit"].split()[0]]
         description += f" [{allowed['low']} to {allowed['high']}]"
     else:
         metavar = "DIR" if field.name == "trace" else "NAME"
-    default = _DEFAULTS.get(field.name, field.default)
+    default = "no limit" if is_rate(field.name) else _DEFAULTS.get(field.name, field.default)
     if default != "":
         description += f" [default: {default}]"
     add(option, dest=where, metavar=metavar, type=_checked(key), help=description)
