@@ -108,6 +108,13 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
+    @property
+    def pid(self) -> int:
+        """
+        The process's number.
+        """
+        return self._process.pid
+
     def interrupt(self) -> None:
         """
         Ask it to end, as Ctrl-C or a service's stop would.

@@ -16,25 +16,30 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
 
-SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only", "dscp", "device", "freeBind")
+SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only", "dscp", "device", "freeBind", "reusePort")
 """What a server string has beside the settings."""
 
 CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort", "dscp", "device")
 """What a client string has."""
 
 # What a string with fd= or systemd= does not take, and why.
-_NOT_FOR_ADOPTED = dict.fromkeys(("dscp", "device", "freeBind"), "is set by whoever binds the socket; here it is bound")
+_NOT_FOR_ADOPTED = dict.fromkeys(
+    ("dscp", "device", "freeBind", "reusePort"), "is set by whoever binds the socket; here it is bound"
+)
 
-NOT_FOR_CLIENTS = {"freeBind": "is for servers; nothing can be sent from an address that the machine has not"}
+NOT_FOR_CLIENTS = {
+    "freeBind": "is for servers; nothing can be sent from an address that the machine has not",
+    "reusePort": "is for servers; the other processes' peers would come to one that does not listen",
+}
 """What a client string does not take, and why."""
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class UTPServerParser:
     """
-    C{utp:PORT[:interface=ADDRESS][:ipv6Only=1][:sharePort=1][:dscp=NAME][:device=NAME][:freeBind=1][:backlog=N]
-    [:SETTING=VALUE...]}, or with C{fd=NUMBER} or C{systemd=NAME_OR_INDEX} in place of the port and the interface: a UDP
-    socket that is bound already.
+    C{utp:PORT[:interface=ADDRESS][:ipv6Only=1][:sharePort=1][:dscp=NAME][:device=NAME][:freeBind=1][:reusePort=1]
+    [:backlog=N][:SETTING=VALUE...]}, or with C{fd=NUMBER} or C{systemd=NAME_OR_INDEX} in place of the port and the
+    interface: a UDP socket that is bound already.
 
     @ivar prefix: what the string begins with.
     """
@@ -72,6 +77,7 @@ class UTPServerParser:
         ipv6_only = parse_flag(given.pop("ipv6Only", "0"), key="ipv6Only")
         dscp, device = given.pop("dscp", None), given.pop("device", "")
         free = parse_flag(given.pop("freeBind", "0"), key="freeBind")
+        reuse = parse_flag(given.pop("reusePort", "0"), key="reusePort")
         config = parse_settings(given, "backlog", others=SERVER_KEYS)
         return UTPServerEndpoint(
             reactor,
@@ -83,6 +89,7 @@ class UTPServerParser:
             dscp=dscp,
             device=device,
             freeBind=free,
+            reusePort=reuse,
         )
 
 

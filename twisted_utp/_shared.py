@@ -20,6 +20,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
 from twisted_utp._isolation import log_prefix
+from twisted_utp._siblings import Siblings
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.udp import adopt_udp, listen_udp
@@ -141,7 +142,26 @@ def _open(
         protocol.logPrefix = partial(log_prefix, factory)  # type: ignore[method-assign]
     listen_udp(reactor, port, protocol, interface, ipv6_only=ipv6_only, settings=settings)
     _settings[protocol] = settings
+    if settings.reuse_port:
+        _join(reactor, interface, port, protocol, settings)
     return _register(reactor, interface, protocol)
+
+
+def _join(reactor: Any, interface: str, port: int, protocol: UTPProtocol, settings: SocketSettings) -> None:
+    """
+    Let the processes on that port know of each other.  Nothing that arrived meanwhile has been read yet.
+
+    @raise CannotListenError: when the system does not let them; the port is closed then.
+    """
+    try:
+        siblings = Siblings(reactor, protocol, f"{_host(interface)} {port} {settings.device}")
+    except OSError as error:
+        udp_port = protocol.udp_port
+        assert udp_port is not None
+        udp_port.stopListening()
+        raise CannotListenError(interface, port, error) from None
+    protocol.multiplexer.elsewhere = siblings
+    protocol.when_closed().addCallback(lambda _: siblings.leave())
 
 
 def _register(reactor: Any, interface: str, protocol: UTPProtocol) -> UTPProtocol:

@@ -68,6 +68,7 @@ class UTPServerEndpoint:
         dscp: int | str | None = None,
         device: str = "",
         freeBind: bool = False,
+        reusePort: bool = False,
     ) -> None:
         """
         @param port: UDP port; 0 for any.
@@ -81,8 +82,10 @@ class UTPServerEndpoint:
         @param dscp: the code point (RFC 2474) of all that is sent, 0 to 63 or a name: C{"le"}, C{"af11"}.
         @param device: name of the only interface through which packets come and go.  Linux.
         @param freeBind: C{interface} need not be an address of this machine yet.  Linux.
+        @param reusePort: other processes of the same user listen there, too, with this set; the system gives each peer
+            to one of them.  Linux.
         @raise ValueError: on a backlog or a port out of range, an interface that is no address, C{ipv6Only} with one
-            of IPv4, C{freeBind} without one, a code point or a device that cannot be.
+            of IPv4, C{freeBind} without one, C{reusePort} with port 0, a code point or a device that cannot be.
         @raise TypeError: naming the argument that is of the wrong type.
         """
         check_port("port", port, lowest=0)
@@ -96,6 +99,9 @@ class UTPServerEndpoint:
         check_flag("freeBind", freeBind)
         if freeBind and not interface:
             raise ValueError(f"freeBind={freeBind!r}: expected an interface beside it, which the machine may lack yet")
+        check_flag("reusePort", reusePort)
+        if reusePort and not port:
+            raise ValueError(f"reusePort={reusePort!r}: expected the port that the other processes have, not 0")
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
             settings = settings.but(backlog=backlog)
@@ -105,7 +111,9 @@ class UTPServerEndpoint:
         self._config = settings
         self._share = sharePort
         self._ipv6_only = ipv6Only
-        self._socket = SocketSettings(dscp=checked_dscp("dscp", dscp), device=device, free_bind=freeBind)
+        self._socket = SocketSettings(
+            dscp=checked_dscp("dscp", dscp), device=device, free_bind=freeBind, reuse_port=reusePort
+        )
 
     @classmethod
     def adopting(cls, reactor: Any, descriptor: int, config: UTPConfig | None = None) -> UTPServerEndpoint:

@@ -81,6 +81,18 @@ class Acceptor:
             return None
         return self._admit(syn, address, received_at, now)
 
+    def expects(self, syn: Packet, address: Address) -> bool:
+        """
+        Is the SYN one of a connection that is here, or that is being opened?
+        """
+        port, recv_id = self._port, syn.connection_id + 1 & SEQ_MASK
+        return (
+            port.table.get(address, recv_id) is not None
+            or self._half_open.get(address, recv_id) is not None
+            or address in port.table.dialling
+            or address[0] in self.punching
+        )
+
     def _admit(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         port = self._port
         admission = self.gate.judge(address, port.config, port.table)
@@ -188,26 +200,24 @@ class Acceptor:
 
     # --- Proof -------------------------------------------------------------------------------------------------
 
-    def on_unknown(self, packet: Packet, address: Address, now: int) -> Connection | None:
+    def on_unknown(self, packet: Packet, address: Address, now: int) -> tuple[Connection | None, bool]:
         """
         A packet that no connection knows: the proof of a half-open one or of a cookie, a peer whose NAT gave it another
         port, or a stray.
 
-        @return: the connection that it belongs to.
+        @return: the connection that it belongs to; and whether it is a stray beyond doubt, to be answered with RESET.
         """
         half = self._half_open.get(address, packet.connection_id)
         if half is not None:
-            return self._on_half_open(half, packet, address, now)
+            return self._on_half_open(half, packet, address, now), False
         if self.gate.census.with_host(address[0]):
             is_known, connection = self._find_rebound(packet, address, now)
             if is_known:
-                return connection
+                return connection, False
         if self.gate.cookies.were_issued(now):
             # It may be proof of a cookie, or follow such a proof that was lost; then a RESET would end it.
-            return self._on_cookie(packet, address, now)
-        self._port.count_stray(packet, address, now)
-        self.send_stray_reset(packet, address, now)
-        return None
+            return self._on_cookie(packet, address, now), False
+        return None, True
 
     def _on_half_open(self, half: HalfOpen, packet: Packet, address: Address, now: int) -> Connection | None:
         stats = self._port.stats

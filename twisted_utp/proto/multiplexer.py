@@ -36,6 +36,7 @@ from twisted_utp.proto.constants import (
     MAX_WAITING_ANSWERS,
     SEQ_MASK,
 )
+from twisted_utp.proto.elsewhere import Elsewhere
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.keepalive import KEEPALIVE_SIZE, Questions
@@ -84,6 +85,7 @@ class Multiplexer:
     @ivar questions: idle connections whose peers were asked whether they are there.
     @ivar acceptor: answers SYNs and strays.
     @ivar ready: connections that may have something to send, in the order in which they have their turn.
+    @ivar elsewhere: who else may know packets that nobody here knows; L{None} on a port of one process.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
 
@@ -100,6 +102,7 @@ class Multiplexer:
         self.tracer = tracer
         self.stats = PortCounters()
         self.acceptor = Acceptor(self, rng)
+        self.elsewhere: Elsewhere | None = None
         self.faults: list[BaseException] = []
         self._rng = rng
         self._connections = self.table.by_key
@@ -410,6 +413,8 @@ class Multiplexer:
                 self.stats.trains_received += 1
                 touched[connection] = None
                 return
+        elif self.elsewhere is not None and self._is_run_elsewhere(run):
+            return
         for datagram in run.datagrams():
             self._receive_single(datagram, touched, foreign, now)
 
@@ -434,9 +439,11 @@ class Multiplexer:
         connection = None
         try:
             if packet.type is PacketType.SYN:
+                if self.elsewhere is not None and self._is_syn_elsewhere(packet, datagram):
+                    return
                 connection = self.acceptor.on_syn(packet, address, received_at, now)
             elif packet.type is PacketType.RESET:
-                self._on_reset(packet, address, now)
+                self._on_reset(packet, datagram, now)
             else:
                 connection = self._connections.get((address, packet.connection_id))
                 if connection is None:
@@ -444,8 +451,11 @@ class Multiplexer:
                         self.stats.not_utp += 1
                         foreign.append(datagram)
                         return
-                    connection = self.acceptor.on_unknown(packet, address, now)
+                    if self._is_known_elsewhere(packet.connection_id, datagram):
+                        return
+                    connection, is_stray = self.acceptor.on_unknown(packet, address, now)
                     if connection is None:
+                        self._on_nobodys(packet, datagram, is_stray, now)
                         return
                 self.table.adopt_id(connection, packet.connection_id)
                 if connection.trace is not None:
@@ -470,15 +480,49 @@ class Multiplexer:
             self.answer(datagram.address, answer)
         return answer is not None
 
-    def _on_reset(self, packet: Packet, address: Address, now: int) -> None:
+    def _is_known_elsewhere(self, recv_id: int, datagram: Datagram) -> bool:
+        return self.elsewhere is not None and self.elsewhere.takes(datagram.address, recv_id, datagram)
+
+    def _is_run_elsewhere(self, run: Run) -> bool:
+        """
+        Is it to be handed on as the train that it came as?
+        """
+        datagrams = [datagram.data for datagram in run.datagrams()]
+        train = Datagram(b"".join(datagrams), run.address, len(datagrams[0]), run.received_at)
+        if not self._is_known_elsewhere(run.id_on_wire[0] << 8 | run.id_on_wire[1], train):
+            return False
+        self.stats.datagrams_received += run.count
+        return True
+
+    def _is_syn_elsewhere(self, syn: Packet, datagram: Datagram) -> bool:
+        """
+        Is a SYN another process's: because the connection is there, or because nobody listens here any more?
+        """
+        if self.acceptor.expects(syn, datagram.address):
+            return False
+        if self._is_known_elsewhere(syn.connection_id + 1 & SEQ_MASK, datagram):
+            return True
+        return not self.accepting and self.elsewhere is not None and self.elsewhere.ask(datagram, True)
+
+    def _on_nobodys(self, packet: Packet, datagram: Datagram, is_stray: bool, now: int) -> None:
+        if self.elsewhere is not None and self.elsewhere.ask(datagram, is_stray):
+            return
+        if is_stray:
+            self.count_stray(packet, datagram.address, now)
+            self.acceptor.send_stray_reset(packet, datagram.address, now)
+
+    def _on_reset(self, packet: Packet, datagram: Datagram, now: int) -> None:
         """
         RESETs bear our receive id (libtorrent's, ours) or our send id (libutp's answer to an unknown id).
         """
+        address = datagram.address
         self.stats.resets_received += 1
         connection = self._connections.get((address, packet.connection_id))
         if connection is None:
             connection = self.table.sending_with(address, packet.connection_id)
         if connection is None and self.acceptor.on_stray_reset(packet, address):
+            return
+        if connection is None and self.elsewhere is not None and self.elsewhere.ask(datagram, False):
             return
         is_believed = False
         if connection is not None:

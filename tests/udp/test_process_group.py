@@ -1,0 +1,126 @@
+"""
+Do processes on one port find each other, and nobody else?
+
+Here they are in one process, which makes no difference to the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet import reactor as _reactor
+
+from tests.glue.test_real_sockets import asynchronous, until
+from twisted_utp.udp import process_group
+from twisted_utp.udp.process_group import MAX_MEMBERS, ProcessGroup
+
+reactor: Any = _reactor
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="abstract names are Linux's")
+NAME = f"a test {os.getpid()}"
+
+
+class Member:
+    """Has what it was told."""
+
+    def __init__(self, name: str = NAME) -> None:
+        self.heard: list[bytes] = []
+        self.group = ProcessGroup(reactor, name, self.heard.extend)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Who has been away is looked for again at once, and the reactor is left clean."""
+    monkeypatch.setattr(process_group, "_ABSENCE", 0)
+    readers = set(reactor.getReaders())
+    yield
+    assert set(reactor.getReaders()) == readers
+
+
+@asynchronous
+async def test_all_hear() -> None:
+    """Whole messages, by number, as large as datagrams can be."""
+    members = [Member() for _ in range(3)]
+    assert [member.group.number for member in members] == [0, 1, 2]
+    large = bytes(66_000)
+    assert members[0].group.send(1, b"one") and members[0].group.send(2, b"two") and members[2].group.send(1, large)
+    await until(lambda: len(members[1].heard) == 2 and members[2].heard)
+    assert sorted(members[1].heard) == [large, b"one"] and members[2].heard == [b"two"]
+    for member in members:
+        member.group.leave()
+
+
+@asynchronous
+async def test_who_leaves() -> None:
+    """It is not there any more; the next one has its number, and hears what is for that."""
+    first, second = Member(), Member()
+    assert first.group.send(1, b"before")
+    await until(lambda: second.heard)
+    second.group.leave()
+    assert not first.group.send(1, b"meanwhile")
+    third = Member()
+    assert third.group.number == 1 and first.group.send(1, b"after")
+    await until(lambda: third.heard)
+    assert third.heard == [b"after"]
+    first.group.leave()
+    third.group.leave()
+
+
+def test_who_is_asked() -> None:
+    """Everybody but oneself, those who have seen it, and those who were not there a moment ago."""
+    member = Member()
+    assert list(member.group.others(0b110)) == list(range(3, MAX_MEMBERS))
+    process_group._ABSENCE = 1000
+    assert not member.group.send(5, b"anybody?")
+    assert list(member.group.others(0)) == [*range(1, 5), *range(6, MAX_MEMBERS)]
+    member.group.leave()
+
+
+def test_other_ports() -> None:
+    """Their processes are others."""
+    here, there = Member(), Member(f"{NAME} of another port")
+    assert here.group.number == there.group.number == 0 and not here.group.send(1, b"")
+    here.group.leave()
+    there.group.leave()
+
+
+def test_a_full_group() -> None:
+    """There is an end to it."""
+    members = [Member() for _ in range(MAX_MEMBERS)]
+    with pytest.raises(OSError, match="64 processes are on that port already"):
+        Member()
+    for member in members:
+        member.group.leave()
+
+
+@asynchronous
+async def test_other_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may take a name; they are not told anything, nor heard."""
+    member = Member()
+    squatter = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    squatter.bind(member.group._prefix + "1")
+    squatter.listen()
+    intruder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    intruder.connect(member.group._prefix + "0")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)  # so that those who are there seem to be others
+    assert not member.group.send(1, b"secret")
+    intruder.send(b"forged")
+    await until(lambda: is_closed(intruder))
+    assert member.heard == []
+    squatter.close()
+    intruder.close()
+    member.group.leave()
+
+
+def is_closed(theirs: socket.socket) -> bool:
+    """Has the other end hung up?"""
+    try:
+        return theirs.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
