@@ -41,7 +41,7 @@ from twisted_utp.proto.echo import echo_age, is_fresh
 from twisted_utp.proto.endings import finish_early, give_up, is_reset_clean, on_linger_timer
 from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
-from twisted_utp.proto.mtu import discovery_toward
+from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.packet_writer import PacketWriter
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
@@ -136,6 +136,7 @@ class Connection:
         recv_id: int,
         seq: int,
         clock_offset: int,
+        mtu: MtuDiscovery,
     ) -> None:
         self._mux = mux
         self._ready = mux.ready
@@ -152,7 +153,7 @@ class Connection:
         self.scheduled_at = NEVER
         self.sender = Sender(
             first_seq=seq,
-            mtu=discovery_toward(address, config.mtu),
+            mtu=mtu,
             congestion=make_congestion_controller(
                 config.congestion,
                 mss=(config.mtu or PREFERRED_MTU) - HEADER_SIZE,

@@ -67,6 +67,8 @@ MAX_UDP_PAYLOAD = 65507
 # to 16 bytes (libutp), and starts again after half an hour.
 MAX_MTU_PROBES = 3
 MTU_SEARCH_STOP = 16
+# Hosts whose path a port remembers for that long: more would save a search each, for some 200 bytes apiece.
+MAX_KNOWN_PATHS = 1024
 MTU_RAISE_INTERVAL = 1_800_000_000
 # Timeouts in a row after which large packets count as swallowed: more than most outages last.
 BLACK_HOLE_TIMEOUTS = 3

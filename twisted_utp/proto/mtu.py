@@ -10,16 +10,34 @@ data, and a probe that gets lost stays too large for ever.)
 from __future__ import annotations
 
 from twisted_utp.proto.constants import (
-    BASE_MTU_IPV4,
-    BASE_MTU_IPV6,
-    MAX_MTU_IPV4,
-    MAX_MTU_IPV6,
     MAX_MTU_PROBES,
     MTU_RAISE_INTERVAL,
     MTU_SEARCH_STOP,
     PREFERRED_MTU,
 )
-from twisted_utp.proto.values import Address
+
+
+class PathMtu:
+    """
+    What the connections with one host know together.
+
+    @ivar size: the largest size that any of them knows to arrive, 0 for none.
+    @ivar bound: the largest that has not failed, 0 when the search has not ended, and C{raise_at} when to try larger
+        ones again, µs.
+    @ivar known_until: when all of this is too old to start with, µs.
+    """
+
+    __slots__ = ("bound", "known_until", "raise_at", "size")
+
+    def __init__(self, known_until: int) -> None:
+        self.known_until = known_until
+        self.size = self.bound = self.raise_at = 0
+
+    def forget(self) -> None:
+        """
+        It is not true any more.
+        """
+        self.size = self.bound = self.raise_at = 0
 
 
 class MtuDiscovery:
@@ -30,14 +48,18 @@ class MtuDiscovery:
     @ivar probing: the size of the probe that is out, 0 when none is.
     """
 
-    __slots__ = ("_base", "_bound", "_bound_is_reported", "_limit", "_losses", "_raise_at", "probing", "size")
+    __slots__ = ("_base", "_bound", "_bound_is_reported", "_limit", "_losses", "_path", "_raise_at", "probing", "size")
 
-    def __init__(self, *, base: int, limit: int) -> None:
+    def __init__(self, *, base: int, limit: int, path: PathMtu | None = None) -> None:
         """
         @param base: what surely arrives.
         @param limit: what the interface carries; the same as C{base} for no search.
+        @param path: what is known from others, and is told what this search finds.  No packet is as large without a
+            probe of its own: were the path narrower now, it could not be sent again in smaller ones.
         """
-        self.size = self._base = base
+        self._path = path = PathMtu(0) if path is None else path
+        self._base = base
+        self.size = base
         self._limit = limit
         self._bound = limit  # the largest size that has not failed
         self._bound_is_reported = False  # a router named it
@@ -51,6 +73,8 @@ class MtuDiscovery:
         """
         if self.probing:
             return 0
+        if self.size < self._path.size <= self._bound:
+            return self._path.size
         if self._bound - self.size <= MTU_SEARCH_STOP:
             if not self._raise_at or now < self._raise_at or self._limit - self.size <= MTU_SEARCH_STOP:
                 return 0
@@ -80,6 +104,12 @@ class MtuDiscovery:
         if size <= self.size:
             return False
         self.size = size
+        if size < self._path.size:
+            return True
+        if size == self._path.size and self._path.bound:
+            self._bound, self._raise_at = max(self._path.bound, size), self._path.raise_at
+            return True
+        self._path.size = size
         self._finish(now)
         return True
 
@@ -92,6 +122,8 @@ class MtuDiscovery:
         self._losses += 1
         if self._losses >= MAX_MTU_PROBES:
             self._losses = 0
+            if size == self._path.size:
+                self._path.forget()  # it was so; or two hosts share that address, and each finds out for itself
             self._lower_bound_to(size - 1)
             self._finish(now)
 
@@ -107,7 +139,7 @@ class MtuDiscovery:
         self.probing = self._losses = 0
         is_smaller = 0 < reported < self.size
         if is_smaller:
-            self.size = reported
+            self.size = self._path.size = reported
         self._lower_bound_to(reported or size - 1)
         self._bound_is_reported = bool(reported)
         self._finish(now)
@@ -137,6 +169,7 @@ class MtuDiscovery:
 
         @return: packets must be smaller from now on.
         """
+        self._path.forget()
         if self.size == self._base:
             return False
         self.size = self._base
@@ -150,17 +183,5 @@ class MtuDiscovery:
 
     def _finish(self, now: int) -> None:
         if self._bound - self.size <= MTU_SEARCH_STOP:
-            self._raise_at = now + MTU_RAISE_INTERVAL
-
-
-def discovery_toward(address: Address, fixed: int | None) -> MtuDiscovery:
-    """
-    The search for the path to an address.
-
-    @param fixed: the size that was configured, which ends the search before it begins; L{None} for none.
-    """
-    if fixed is not None:
-        return MtuDiscovery(base=fixed, limit=fixed)
-    if ":" in address[0]:
-        return MtuDiscovery(base=BASE_MTU_IPV6, limit=MAX_MTU_IPV6)
-    return MtuDiscovery(base=BASE_MTU_IPV4, limit=MAX_MTU_IPV4)
+            self._raise_at = self._path.raise_at = now + MTU_RAISE_INTERVAL
+            self._path.bound = self._bound

@@ -40,6 +40,7 @@ from twisted_utp.proto.elsewhere import Elsewhere
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
 from twisted_utp.proto.keepalive import KEEPALIVE_SIZE, Questions
+from twisted_utp.proto.known_paths import KnownPaths
 from twisted_utp.proto.packet import (
     Packet,
     PacketDecodeError,
@@ -105,6 +106,7 @@ class Multiplexer:
         self.elsewhere: Elsewhere | None = None
         self.faults: list[BaseException] = []
         self._rng = rng
+        self._known_paths = KnownPaths()
         self._connections = self.table.by_key
         self.ready: dict[Connection, None] = {}
         self._events: list[tuple[Connection, Event]] = []
@@ -182,6 +184,7 @@ class Multiplexer:
             recv_id=self.table.free_id(address),
             seq=seq + 1,
             clock_offset=self._rng.getrandbits(32),
+            mtu=self._known_paths.discovery(address, (config if config is not None else self.config).mtu, now),
         )
         self.table.add(connection)
         self.stats.connections_opened += 1
@@ -555,6 +558,7 @@ class Multiplexer:
                 recv_id=syn.connection_id + 1 & SEQ_MASK,
                 seq=first_seq,
                 clock_offset=clock_offset,
+                mtu=self._known_paths.discovery(address, self.config.mtu, now),
             )
             self._attach_trace(connection, self.tracer)
             if connection.trace is not None:
