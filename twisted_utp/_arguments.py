@@ -7,14 +7,19 @@ C{ValueError} for a wrong value.  Later it would be an error among those of othe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.udp.addresses import is_numeric, without_brackets
 from twisted_utp.udp.dscp import ALLOWED as ALLOWED_DSCP
 from twisted_utp.udp.dscp import MAX_DSCP, dscp_number
+from twisted_utp.udp.settings import SETTING_NAMES
 
 _MAX_PORT = 65535
+
+# What endpoints have arguments for, by both names.
+_OF_SOCKETS = frozenset((*SETTING_NAMES, *SETTING_NAMES.values()))
 
 # <linux/if.h>, IFNAMSIZ, less the zero at the end; and what dev_valid_name refuses.
 _MAX_DEVICE = 15
@@ -152,6 +157,15 @@ def check_device(name: str, value: object) -> None:
     has_wrong = any(character in _NOT_IN_DEVICES or character.isspace() for character in value)
     if is_long or has_wrong or value in (".", ".."):
         raise ValueError(f"{name}={value!r}: {expected}, without spaces, slashes and colons")
+
+
+def check_no_socket_settings(changes: Iterable[str]) -> None:
+    """
+    Settings that change on what is running are those of connections.
+    """
+    for name in changes:
+        if name in _OF_SOCKETS:
+            raise TypeError(f"{name}: belongs to the UDP socket, and is set by the endpoint that opens it")
 
 
 def check_config(name: str, value: object) -> None:

@@ -23,7 +23,14 @@ from twisted.python.failure import Failure
 
 from twisted_utp import _sharing
 from twisted_utp._addresses import local_of, peer_of
-from twisted_utp._arguments import check_callable, check_config, check_datagram_protocol, check_dial, check_factory
+from twisted_utp._arguments import (
+    check_callable,
+    check_config,
+    check_datagram_protocol,
+    check_dial,
+    check_factory,
+    check_no_socket_settings,
+)
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
 from twisted_utp._punching import Punches
 from twisted_utp._sending import hand_over
@@ -292,6 +299,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
         """
+        check_no_socket_settings(changes)
         self._use(self.multiplexer.config.but(**changes))
         self.request_flush()  # the port may have more to give to connections that wait
 

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._addresses import udp_address
-from twisted_utp._arguments import check_integer
+from twisted_utp._arguments import check_integer, check_no_socket_settings
 from twisted_utp._isolation import guarded, log_prefix
 from twisted_utp._log_context import contexts
 from twisted_utp._settable import Settable
@@ -520,6 +520,7 @@ class UTPTransport(Settable):
 
         @raise ValueError: also on a setting that cannot change while connected.
         """
+        check_no_socket_settings(changes)
         settings = reconfigure(self._connection, changes, now=self._owner.clock())
         self._no_delay = settings.no_delay if "no_delay" in changes else self._no_delay
         self._keepalive = settings.keepalive > 0 if "keepalive" in changes else self._keepalive

@@ -25,6 +25,7 @@ from twisted_utp import _siblings as module
 from twisted_utp._siblings import Siblings, _decode, _encode, _Round
 from twisted_utp.proto.values import Address, Datagram
 from twisted_utp.udp import listen_udp
+from twisted_utp.udp.addresses import unmapped
 from twisted_utp.udp.settings import SocketSettings
 
 reactor: Any = _reactor
@@ -34,21 +35,22 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="on
 class Process:
     """What listens on a port that others have, too."""
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(self, number: int = 0, interface: str = "127.0.0.1") -> None:
         self.protocol = UTPProtocol(reactor)
         if not number:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                 probe.bind(("127.0.0.1", 0))
                 number = probe.getsockname()[1]
         self.number = number
-        listen_udp(reactor, number, self.protocol, "127.0.0.1", settings=SocketSettings(reuse_port=True))
-        self.siblings = Siblings(reactor, self.protocol, f"127.0.0.1 {number} test")
+        listen_udp(reactor, number, self.protocol, interface, settings=SocketSettings(reuse_port=True))
+        self.siblings = Siblings(reactor, self.protocol, f"{interface} {number} test")
         self.protocol.multiplexer.elsewhere = self.siblings
         self.port = self.protocol.listen(Factory.forProtocol(Echo))
 
     def connections(self) -> set[tuple[str, int]]:
         """Whom it serves."""
-        return {connection.address[:2] for connection in self.protocol.multiplexer.table.all()}
+        addresses = [connection.address for connection in self.protocol.multiplexer.table.all()]
+        return {(unmapped(address[0]), address[1]) for address in addresses}
 
     def end(self) -> None:
         """Without a word to anybody, as if it had been killed."""
@@ -69,18 +71,19 @@ async def said_by_all(asking: list[Any], number: int) -> None:
         assert await one.wait(number) == b"x" * number
 
 
+@pytest.mark.parametrize("interface", ["127.0.0.1", "::"])
 @asynchronous
-async def test_coming_and_going() -> None:
+async def test_coming_and_going(interface: str) -> None:
     """Connections go on, also with trains; new processes get new ones; those of one that is gone end at once."""
-    processes = [Process()]
+    processes = [Process(interface=interface)]
     number = processes[0].number
-    processes += [Process(number) for _ in range(2)]
+    processes += [Process(number, interface) for _ in range(2)]
     asking = [await ask(f"utp:127.0.0.1:{number}:bindAddress=127.0.0.2:bindPort=0:mtu={1400 - at}") for at in range(32)]
     await until(lambda: sum(len(process.connections()) for process in processes) == 32)
     assert all(process.connections() for process in processes)
     before = [process.connections() for process in processes]
-    processes.append(Process(number))
-    await said_by_all(asking, 100_000)
+    processes.append(Process(number, interface))
+    await said_by_all(asking, 40_000)
     assert [process.connections() for process in processes[:3]] == before
     assert sum(process.siblings.handed_on for process in processes) > 0
     new = [await ask(f"utp:127.0.0.1:{number}:mtu={1400 - at}") for at in range(48)]
@@ -90,7 +93,7 @@ async def test_coming_and_going() -> None:
     ended = [one for one in asking + new if host_of(one) in lost]
     going_on = [one for one in asking + new if host_of(one) not in lost]
     assert ended and len(going_on) > 32
-    await said_by_all(going_on, 100_000)
+    await said_by_all(going_on, 40_000)
     for one in ended:
         one.transport.write(b"is anybody there")
         await one.lost

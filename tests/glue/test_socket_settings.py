@@ -14,7 +14,7 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError, ConnectBindError
 
 from tests.glue.test_real_sockets import ECHO, ask, asynchronous, hang_up, listen
-from twisted_utp import UTPClientEndpoint, UTPServerEndpoint
+from twisted_utp import UTPClientEndpoint, UTPProtocol, UTPServerEndpoint
 from twisted_utp.udp.settings import SocketSettings
 
 reactor: Any = _reactor
@@ -174,6 +174,16 @@ async def test_no_such_device() -> None:
         await listen("utp:0:device=nosuch0")
     with pytest.raises(ConnectBindError, match="No such device"):
         await ask("utp:127.0.0.1:9:device=nosuch0")
+
+
+@pytest.mark.parametrize("name", ["dscp", "device", "free_bind", "freeBind", "reuse_port"])
+def test_what_is_running(machines: Any, name: str) -> None:
+    """A port of anybody's, and a connection, say that it is not theirs to change."""
+    port = machines.listen()
+    client = machines.connect()
+    for running in (port, port.protocol, client.transport, UTPProtocol(machines.client)):
+        with pytest.raises(TypeError, match=rf"^{name}: belongs to the UDP socket, and is set by the endpoint"):
+            running.change_settings(**{name: 1})
 
 
 def test_no_sockets(machines: Any) -> None:
