@@ -33,6 +33,7 @@ from twisted_utp._arguments import (
 )
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
 from twisted_utp._punching import Punches
+from twisted_utp._refusals import Refusals
 from twisted_utp._sending import hand_over
 from twisted_utp._settable import Settable
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
@@ -157,6 +158,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._flush, is_exact=False)
         self._errors = Rarely(_ERROR_INTERVAL, clock)
+        self.refusals = Refusals()
         self._faults = Rarely(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
 
     # --- What applications ask ---------------------------------------------------------------------------------
@@ -758,6 +760,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 attempt.fail(Failure(getConnectError(error) if isinstance(error, OSError) else error))
             if hopeless:
                 return
+        self.refusals.note(transmit.address, error, self.clock())
         if self._errors.is_time():
             _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 

@@ -276,7 +276,8 @@ class UTPTransport(Settable):
             if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
                 return  # both directions are closed, and the application has yet to say that it knows
         self._held.clear()
-        self._connection_lost(Failure(loss_exception(event)))
+        loss = self._owner.refusals.explain(self._connection, loss_exception(event))
+        self._connection_lost(Failure(loss))
 
     # --- Our FIN -----------------------------------------------------------------------------------------------
 
