@@ -5,6 +5,7 @@ Do the examples exchange a real torrent with libtorrent, both ways, whoever conn
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -36,20 +37,20 @@ def original(tmp_path, checkout, start_python) -> Path:
     return path
 
 
-def exchange(start_python, ours, theirs, *, we: str, first: str, transport: str):
+def exchange(start_python, ours, theirs, *, we: str, first: str, transport: str, settings: str = ""):
     """
     Run our example and libtorrent until the connection between them has ended; libtorrent's account of its end.
     """
     ours = [*ours, *(["--linger"] if first == "they" else [])]
     theirs = [LIBTORRENT, *theirs, "--transport", transport, *(["--close-redundant"] if first == "they" else [])]
     if we == "listen":
-        our = start_python(*ours, "--listen", f"{transport}:0:interface=127.0.0.1")
+        our = start_python(*ours, "--listen", f"{transport}:0:interface=127.0.0.1{settings}")
         port = our.wait_for_line(r"port=(\d+)")[1]
         their = start_python(*theirs, "--connect", port)
     else:
         their = start_python(*theirs)
         port = their.wait_for_event("listening")["port"]
-        our = start_python(*ours, "--peer", f"{transport}:127.0.0.1:{port}")
+        our = start_python(*ours, "--peer", f"{transport}:127.0.0.1:{port}{settings}")
     our.wait_for_exit(timeout=TIMEOUT)
     return their.wait_for_event("disconnected")["message"]
 
@@ -86,6 +87,20 @@ def test_we_fetch(start_python, checkout, tmp_path, original, we, first):
     message = exchange(start_python, ours, theirs, we=we, first=first, transport="utp")
     assert fetched.read_bytes() == original.read_bytes()
     expect_closed_by(first, message)
+
+
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_we_fetch_no_faster_than_we_like(start_python, checkout, tmp_path, original, we):
+    """
+    libtorrent keeps to the window that a limit of ours shows it, and is not held up for longer.
+    """
+    fetched = tmp_path / "fetched.bin"
+    ours = [checkout / "examples" / "bittorrent_leech.py", f"{original}.torrent", "-o", fetched]
+    theirs = [f"{original}.torrent", original.parent]
+    began = time.monotonic()
+    exchange(start_python, ours, theirs, we=we, first="we", transport="utp", settings=":maxReceiveRate=4MB/s")
+    assert fetched.read_bytes() == original.read_bytes()
+    assert time.monotonic() - began >= LENGTH / 4_100_000 - 0.5  # however slow the machine is
 
 
 def test_over_tcp(start_python, checkout, tmp_path, original):

@@ -53,7 +53,7 @@ def run_exchange(
     if we == "connect":
         peer = start(node, THEIRS, "listen", *their_options)
         port = through(peer.wait_for_event("listening")["port"])
-        our = start_python(OURS, "connect", f"utp:127.0.0.1:{port}", *our_options)
+        our = start_python(OURS, "connect", f"utp:127.0.0.1:{port}{settings}", *our_options)
     else:
         our = start_python(OURS, "listen", f"utp:0:interface=127.0.0.1{settings}", *our_options)
         port = through(our.wait_for_event("listening")["port"])
@@ -73,6 +73,19 @@ def test_sixteen_megabytes_each_way(start, start_python, node, we, first):
     16 MB in both directions at once, then a half close by one side, answered by the other's.
     """
     run_exchange(start, start_python, node, we=we, first=first, ours=16 * MEGABYTE, theirs=16 * MEGABYTE)
+
+
+@pytest.mark.parametrize("we", ["connect", "listen"])
+def test_limits_of_the_rate(start, start_python, node, we):
+    """
+    libutp keeps to the window that a limit shows it, in whole packets, and is not held up for longer; so do we.
+    """
+    began = time.monotonic()
+    settings = ":maxSendRate=2MB/s:maxReceiveRate=1MB/s"
+    run_exchange(
+        start, start_python, node, we=we, first="they", ours=4 * MEGABYTE, theirs=2 * MEGABYTE, settings=settings
+    )
+    assert time.monotonic() - began >= 2 * MEGABYTE / 1_020_000 - 0.3  # however slow the machine is
 
 
 @pytest.mark.parametrize("first", ["we", "they"])

@@ -22,6 +22,7 @@ from twisted_utp.ucat.options import parse
         ("fe80::1%eth0 9000", r"utp:host=fe80\:\:1%eth0:port=9000"),
         ("h 1 -s ::1 -p 7", r"utp:host=h:port=1:bindAddress=\:\:1:bindPort=7"),
         ("h 1 --no-delay --mtu 900 --connect-timeout 2", "utp:host=h:port=1:mtu=900:timeout=2:noDelay=1"),
+        ("--max-rate 2MB/s --max-port-rate 10M h 1", "utp:host=h:port=1:maxRate=2MB/s:maxPortRate=10M"),
         ("--no-pacing utp:h:1", "utp:h:1:pacing=0"),
         ("tcp:h:1", "tcp:h:1"),
         ("-l 9000", "utp:9000"),
