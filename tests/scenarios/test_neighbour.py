@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from twisted_utp.testing.scenarios.__main__ import main
-from twisted_utp.testing.scenarios.neighbour import Row, alone, beside, shares
+from twisted_utp.testing.scenarios.neighbour import Row, alone, beside, shares, weather
 from twisted_utp.testing.scenarios.neighbour import table as neighbour
 from twisted_utp.testing.scenarios.neighbour.line import Line, config_of
 
@@ -58,6 +58,52 @@ def test_fairness() -> None:
     """Two flows share, in one queue."""
     seen = shares.fairness("ledbat++", settle=6, last=6, line=SLOW)
     assert seen["jain"] >= 0.95 and seen["used"] >= 0.95
+
+
+def test_beside_others() -> None:
+    """LEDBAT aims for a longer queue, so it takes what LEDBAT++ leaves to it, whoever was first."""
+    seen = shares.beside_other("ledbat++", other="ledbat", settle=3, last=3, line=Line(rate=2))
+    assert seen["least"] < 0.5 and seen["first"] < 0.5
+
+
+def test_libutp_like() -> None:
+    """Its queue stands at 100 ms, and it needs many round trips to find the line's window."""
+    seen = alone.alone("libutp-like", line=Line(rate=4), seconds=12, since=6)
+    assert 90 <= seen["p50"] <= 115 and seen["used"] > 0.97
+    fast = alone.alone("libutp-like", line=Line(rate=20), seconds=3)
+    assert fast["used"] < 0.9
+
+
+@pytest.mark.parametrize("line", [Line(rate=5, wifi=True), Line(rate=5, jitter=20)])
+def test_jitter(line: Line) -> None:
+    """It costs the line nothing that matters."""
+    assert alone.alone("ledbat++", line=line, seconds=8)["used"] >= 0.9
+
+
+def test_cellular() -> None:
+    """Most of the trace is used, and what uses it by delay is not as long in the base station."""
+    gentle, greedy = (weather.cellular(name, "3g", seconds=30) for name in ("ledbat++", "cubic"))
+    assert gentle["used"] >= 0.7 and gentle["p95"] < greedy["p95"] / 2
+
+
+@pytest.mark.parametrize("longer", [True, False])
+def test_route(longer: bool) -> None:
+    """The line is full again soon."""
+    seen = weather.route("ledbat++", longer, line=SLOW, at=6, seconds=9)
+    assert seen["full"] <= 1 and seen["used"] >= 0.85  # a slowdown is a large part of four seconds
+
+
+def test_drift() -> None:
+    """As in the older scenarios."""
+    assert weather.drift("ledbat++", 1000, seconds=30)["used"] >= 0.95
+
+
+@pytest.mark.parametrize("queue", ["codel", "fq_codel", "red"])
+def test_behind(queue: str) -> None:
+    """FQ-CoDel shares for us; the others leave it to us, and then we still take something."""
+    seen = weather.behind("ledbat++", Line(rate=4, queue=queue), alone_for=6, seconds=3)
+    assert seen["used"] > 0.85
+    assert 0.3 < seen["held"] < 0.6 if queue == "fq_codel" else seen["held"] < 0.5
 
 
 def test_unknown_controller() -> None:

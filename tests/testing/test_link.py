@@ -396,3 +396,18 @@ def test_same_seed_same_weather() -> None:
         return arrivals.batches
 
     assert once(1) == once(1) != once(2)
+
+
+def test_another_route() -> None:
+    """A longer way holds up what is sent after it; a shorter one lets it overtake."""
+    simulator, link, arrivals = make(delay=10_000)
+    link.send(packets(1))
+    link.set_delay_at(simulator.now + 1_000, 40_000)
+    simulator.run_for(2_000)
+    link.send(packets(1))
+    link.set_delay(5_000)
+    link.send(packets(1))
+    simulator.run()
+    assert arrivals.times == [7_000, 10_000, 42_000]
+    with pytest.raises(ValueError, match="expected 0 µs or more"):
+        link.set_delay(-1)

@@ -14,9 +14,11 @@ each usable without the ones above it:
 """
 
 from twisted_utp.testing.call import Call
+from twisted_utp.testing.cellular import cellular_trace
 from twisted_utp.testing.clock import HostClock
+from twisted_utp.testing.fq_codel import FQCoDel
 from twisted_utp.testing.gro import merge
-from twisted_utp.testing.jitter import Jitter, NormalJitter, UniformJitter
+from twisted_utp.testing.jitter import Jitter, NormalJitter, UniformJitter, WiFi
 from twisted_utp.testing.link import Link, LinkCounters
 from twisted_utp.testing.loss import EveryNth, GilbertElliott, Loss, RandomLoss
 from twisted_utp.testing.meter import Meter
@@ -29,6 +31,7 @@ from twisted_utp.testing.page import Fetch, Page
 from twisted_utp.testing.pair import TO_CLIENT, TO_SERVER, Ends, Pair, Transfer
 from twisted_utp.testing.pattern import Pattern, WrongBytes
 from twisted_utp.testing.queues import RED, CoDel, DropTail, Queue
+from twisted_utp.testing.rate_trace import RateTrace
 from twisted_utp.testing.raw_peer import RawPeer
 from twisted_utp.testing.simulator import MILLISECOND, SECOND, ScheduledCall, SimulationDidNotEnd, Simulator
 from twisted_utp.testing.tcp import TCPFlow
@@ -49,6 +52,7 @@ __all__ = [
     "Dumbbell",
     "Ends",
     "EveryNth",
+    "FQCoDel",
     "Fetch",
     "Filter",
     "Flow",
@@ -74,6 +78,7 @@ __all__ = [
     "Pattern",
     "Queue",
     "RandomLoss",
+    "RateTrace",
     "RawPeer",
     "Record",
     "ScheduledCall",
@@ -84,6 +89,8 @@ __all__ = [
     "Transfer",
     "UDPPort",
     "UniformJitter",
+    "WiFi",
     "WrongBytes",
+    "cellular_trace",
     "merge",
 ]

@@ -1,11 +1,15 @@
 """
 By how much does the delay vary from packet to packet?
+
+Either by chance, whatever the time, or as on a radio, where packets wait for their turn on the channel.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from random import Random
+
+from twisted_utp.testing.simulator import MILLISECOND
 
 
 class Jitter(ABC):
@@ -24,6 +28,12 @@ class Jitter(ABC):
         """
         µs added to the next packet's delay, 0 or more.
         """
+
+    def sample_at(self, now: int, random: Random) -> int:
+        """
+        The same for a packet that leaves at C{now} µs, for models that know the time.
+        """
+        return self.sample(random)
 
 
 class UniformJitter(Jitter):
@@ -61,3 +71,48 @@ class NormalJitter(Jitter):
         One throw.
         """
         return max(0, round(random.gauss(self.mean, self.sigma)))
+
+
+class WiFi(Jitter):
+    """
+    Packets wait until the channel is theirs, then all that wait go together (an aggregate, IEEE 802.11n's A-MPDU).
+    The channel is theirs again after some milliseconds, or after a stall: an access point that scans, a neighbour, a
+    rate that is too high.  Order is kept, so what comes out comes in bursts with gaps between them.
+    """
+
+    def __init__(
+        self,
+        *,
+        turns: tuple[int, int] = (1 * MILLISECOND, 6 * MILLISECOND),
+        stall: int = 20 * MILLISECOND,
+        stalls_every: int = 700 * MILLISECOND,
+    ) -> None:
+        """
+        @param turns: µs from one turn to the next, at least and at most, equally likely.
+        @param stall: µs of a stall.
+        @param stalls_every: µs between two of them on average.
+        """
+        if not 0 < turns[0] <= turns[1]:
+            raise ValueError(f"turns={turns!r}: expected 0 < least <= most µs")
+        super().__init__(keeps_order=True)
+        self.turns = turns
+        self.stall = stall
+        mean = sum(turns) / 2
+        self._chance = mean / max(stalls_every - stall + mean, mean)
+        self._next = 0
+
+    def sample(self, random: Random) -> int:
+        """
+        µs until the turn after this one.
+        """
+        return self.stall if random.random() < self._chance else random.randint(*self.turns)
+
+    def sample_at(self, now: int, random: Random) -> int:
+        """
+        µs until the next turn.
+        """
+        if self._next < now - self.turns[1]:
+            self._next = now  # nothing has waited for a turn meanwhile
+        while self._next < now:
+            self._next += self.sample(random)
+        return self._next - now

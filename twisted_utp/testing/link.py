@@ -138,6 +138,20 @@ class Link:
         """
         self.simulator.call_at(time, self.set_rate, rate)
 
+    def set_delay(self, delay: int) -> None:
+        """
+        Another route: what is sent from now on takes C{delay} µs, and overtakes what is under way on a longer one.
+        """
+        if delay < 0:
+            raise ValueError(f"delay={delay!r}: expected 0 µs or more")
+        self.delay = delay
+
+    def set_delay_at(self, time: int, delay: int) -> None:
+        """
+        L{set_delay} at C{time} µs.
+        """
+        self.simulator.call_at(time, self.set_delay, delay)
+
     def down_for(self, duration: int) -> None:
         """
         An outage: what is sent during the next C{duration} µs is lost; what is on the link arrives.
@@ -232,8 +246,16 @@ class Link:
         self._serving = self.simulator.call_later(duration, self._served, packet)
 
     def _served(self, packet: Packet) -> None:
-        self._travel([packet])
+        if self._is_a_mere_queue():
+            # On the wire for no time: no event more.
+            packet.arrived_at = self.simulator.now
+            self._hand_over([packet])
+        else:
+            self._travel([packet])
         self._serve()
+
+    def _is_a_mere_queue(self) -> bool:
+        return not (self.delay or self.coalesce or self._is_bad or self.route is not None)
 
     def _travel(self, packets: list[Packet]) -> None:
         """
@@ -242,13 +264,20 @@ class Link:
         if self.route is not None:
             for packet in packets:
                 self._travel_by_route(packet)
-        elif self.loss is None and self.jitter is None and not (self.reorder or self.duplicate or self.corrupt):
+        elif not self._is_bad:
             arrival = self.simulator.now + self.delay
             for packet in packets:
                 self._arrive(packet, arrival)
         else:
             for packet in packets:
                 self._travel_badly(packet)
+
+    @property
+    def _is_bad(self) -> bool:
+        """
+        May something happen on the wire?
+        """
+        return self.loss is not None or self.jitter is not None or bool(self.reorder or self.duplicate or self.corrupt)
 
     def _travel_by_route(self, packet: Packet) -> None:
         assert self.route is not None
@@ -276,7 +305,7 @@ class Link:
         random = self.simulator.random
         arrival = self.simulator.now + self.delay
         if self.jitter is not None:
-            arrival += self.jitter.sample(random)
+            arrival += self.jitter.sample_at(self.simulator.now, random)
             if self.jitter.keeps_order:
                 arrival = max(arrival, self._last_arrival)
         if self.reorder and random.random() < self.reorder:
@@ -305,6 +334,9 @@ class Link:
             self._batch = None
         if self.coalesce:
             batch.sort(key=_arrived_at)
+        self._hand_over(batch)
+
+    def _hand_over(self, batch: list[Packet]) -> None:
         counters = self.counters
         counters.delivered += len(batch)
         for packet in batch:

@@ -106,7 +106,13 @@ class Simulator:
         """
         Call C{function(*arguments)} in C{delay} µs.
         """
-        return self.call_at(self.now + delay, function, *arguments)
+        if delay < 0:
+            raise ValueError(f"delay={delay!r}: expected 0 µs or more")
+        time = self.now + delay
+        call = ScheduledCall(self, time, function, arguments)
+        self._scheduled += 1
+        heappush(self._heap, (time, self._scheduled, call))
+        return call
 
     def next_time(self) -> int | None:
         """
@@ -125,34 +131,39 @@ class Simulator:
         @return: False when there is none: the simulation is idle.
         @raise SimulationDidNotEnd: when time stands still under endless events.
         """
-        heap = self._heap
-        while heap:
-            time, _, call = heappop(heap)
-            function = call.function
-            if function is None:
-                self._cancelled -= 1
-                continue
-            if time > self.now:
-                self.now = time
-                self._at_this_instant = 0
-            self._at_this_instant += 1
-            if self._at_this_instant > EVENTS_PER_INSTANT:
-                raise SimulationDidNotEnd(f"{EVENTS_PER_INSTANT} events at {time} µs, the last one {function!r}")
-            self.events_run += 1
-            call.function = None
-            function(*call.arguments)
-            return True
-        return False
+        if self.next_time() is None:
+            return False
+        time, _, call = heappop(self._heap)
+        self._happen(time, call)
+        return True
+
+    def _happen(self, time: int, call: ScheduledCall) -> None:
+        """
+        Let one event happen that was taken from the heap and not called off.
+        """
+        if time > self.now:
+            self.now = time
+            self._at_this_instant = 0
+        self._at_this_instant += 1
+        function = call.function
+        assert function is not None
+        if self._at_this_instant > EVENTS_PER_INSTANT:
+            raise SimulationDidNotEnd(f"{EVENTS_PER_INSTANT} events at {time} µs, the last one {function!r}")
+        self.events_run += 1
+        call.function = None
+        function(*call.arguments)
 
     def run_until(self, time: int) -> None:
         """
         Let everything happen that is due up to C{time} µs, inclusive; then it is C{time}.
         """
-        while True:
-            due = self.next_time()
-            if due is None or due > time:
-                break
-            self.step()
+        heap = self._heap
+        while heap and heap[0][0] <= time:
+            due, _, call = heappop(heap)
+            if call.function is None:
+                self._cancelled -= 1
+            else:
+                self._happen(due, call)
         if time > self.now:
             self.now = time
             self._at_this_instant = 0
@@ -171,7 +182,7 @@ class Simulator:
         @return: how many µs that took.
         @raise SimulationDidNotEnd: when the limit passed first, or, with C{until}, when nothing is left to happen.
         """
-        started = self.now
+        started, heap = self.now, self._heap
         end = started + limit
         while until is None or not until():
             due = self.next_time()
@@ -182,7 +193,7 @@ class Simulator:
             if due > end:
                 waiting = "idle" if until is None else "the condition holds"
                 raise SimulationDidNotEnd(f"{limit} µs passed before {waiting}; {self.pending} events are pending")
-            self.step()
+            self._happen(due, heappop(heap)[2])
         return self.now - started
 
     @property

@@ -404,15 +404,24 @@ class TCPFlow:
         return lost
 
     def _arm(self) -> None:
-        if self._timer is not None:
+        """
+        The timer is not moved with each acknowledgement, only asked when it is up whether it is due by then.
+        """
+        if self._timer is None and (self._sent or self._lost):
+            due = max(self._progress_at + self.rtt.rto, self.simulator.now + 1)
+            self._timer = self.simulator.call_at(due, self._on_timer)
+        elif self._timer is not None and not (self._sent or self._lost):
             self._timer.cancel()
             self._timer = None
-        if self._sent or self._lost:
-            due = max(self._progress_at + self.rtt.rto, self.simulator.now + 1)
-            self._timer = self.simulator.call_at(due, self._on_timeout)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self.simulator.now < self._progress_at + self.rtt.rto:
+            self._arm()
+        else:
+            self._on_timeout()
 
     def _on_timeout(self) -> None:
-        self._timer = None
         self.timeouts += 1
         self.congestion.on_timeout(now=self.simulator.now, bytes_in_flight=len(self._sent) * SEGMENT)
         self.rtt.on_timeout()

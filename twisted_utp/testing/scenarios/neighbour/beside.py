@@ -9,6 +9,7 @@ from functools import partial
 from twisted_utp.testing.call import Call
 from twisted_utp.testing.meter import Meter
 from twisted_utp.testing.page import Page
+from twisted_utp.testing.scenarios.neighbour.alone import alone
 from twisted_utp.testing.scenarios.neighbour.line import USUAL, Line, page_seconds, tcp_bytes, tcp_seconds
 from twisted_utp.testing.scenarios.neighbour.rows import Figures, Row
 from twisted_utp.testing.simulator import MILLISECOND, SECOND
@@ -103,6 +104,17 @@ def download(controller: str, window: str = "cubic", line: Line = USUAL, seconds
         **completion(controller, window, line, seconds),
         "kept": kept(controller, window, line, seconds * 15 / 8),
     }
+
+
+def both(controller: str, line: Line = USUAL) -> Figures:
+    """
+    A page and a download by CUBIC on another line than usual, and the line alone.
+    """
+    settled = 1 + 15 * line.rtt / 1000
+    quiet = alone(controller, line, seconds=settled + 15, since=settled)
+    loaded = page(controller, line, pages=2)
+    loading = completion(controller, "cubic", line)
+    return {"used": quiet["used"], "p95": quiet["p95"], "page": loaded["ratio"], "ratio": loading["ratio"]}
 
 
 def call(controller: str, line: Line = USUAL, seconds: float = 30, head: float = HEAD_START) -> Figures:

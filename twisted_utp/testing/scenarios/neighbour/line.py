@@ -4,19 +4,26 @@ Which line do the rows share, and what is it like without a controller to be jud
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.testing.jitter import UniformJitter
+from twisted_utp.testing.fq_codel import FQCoDel
+from twisted_utp.testing.jitter import UniformJitter, WiFi
 from twisted_utp.testing.page import Page
 from twisted_utp.testing.queues import RED, CoDel, DropTail, Queue
+from twisted_utp.testing.scenarios.neighbour import libutp_like
 from twisted_utp.testing.simulator import MILLISECOND, SECOND
 from twisted_utp.testing.topology import Dumbbell
 
 HEADERS = 48 / 1500
 """What IPv4, UDP and uTP headers take of a full packet: so much of a full line is no payload."""
+
+
+OTHERS = ("ledbat", libutp_like.NAME)
+"""What else speaks uTP."""
 
 
 def config_of(controller: str) -> UTPConfig:
@@ -42,9 +49,9 @@ class Line:
     @ivar rate: Mb/s.
     @ivar rtt: of all flows, ms.
     @ivar buffer: of the drop-tail queue, ms.
-    @ivar queue: C{tail}, C{codel} or C{red}.
+    @ivar queue: C{tail}, C{codel}, C{fq_codel} or C{red}.
     @ivar jitter: up to so many ms are added to each packet's delay.
-    @ivar ordered: packets do not overtake each other for that.
+    @ivar wifi: a radio behind the bottleneck, see L{WiFi}.
     @ivar loss: probability.
     """
 
@@ -53,7 +60,7 @@ class Line:
     buffer: float = 500
     queue: str = "tail"
     jitter: float = 0
-    ordered: bool = False
+    wifi: bool = False
     loss: float = 0
     seed: int = 1
 
@@ -77,16 +84,20 @@ class Line:
         """
         weather: dict[str, Any] = {"loss": self.loss or None}
         if self.jitter:
-            weather["jitter"] = UniformJitter(round(self.jitter * MILLISECOND), keeps_order=self.ordered)
+            weather["jitter"] = UniformJitter(round(self.jitter * MILLISECOND))
+        if self.wifi:
+            weather["jitter"] = WiFi()
         there = {"rate": round(self.rate * 1e6), "queue": self._make_queue(), **weather}
         return Dumbbell(seed=self.seed, there=there, config=None if controller is None else config_of(controller))
 
     def _make_queue(self) -> Queue:
-        if self.queue == "codel":
-            return CoDel()
-        if self.queue == "red":
-            return RED(nbytes=round(self.rate * 1e6 / 8 * 0.1))
-        return DropTail(milliseconds=self.buffer)
+        kinds: dict[str, Callable[[], Queue]] = {
+            "codel": CoDel,
+            "fq_codel": FQCoDel,
+            "red": lambda: RED(nbytes=round(self.rate * 1e6 / 8 * 0.1)),
+            "tail": lambda: DropTail(milliseconds=self.buffer),
+        }
+        return kinds[self.queue]()
 
 
 USUAL = Line()

@@ -41,6 +41,6 @@ def all_rows() -> list[Row]:
     """
     In the order of the table.
     """
-    from twisted_utp.testing.scenarios.neighbour import alone, beside, shares
+    from twisted_utp.testing.scenarios.neighbour import alone, beside, shares, weather
 
-    return [*alone.ROWS, *beside.ROWS, *shares.ROWS]
+    return [*alone.ROWS, *beside.ROWS, *shares.ROWS, *weather.ROWS]
