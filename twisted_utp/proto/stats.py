@@ -195,6 +195,8 @@ class PortStats:
     @ivar read_calls: system calls that received something; C{write_calls} that sent something.
     @ivar truncated: datagrams, and ICMP messages, that the system handed over incomplete: dropped, and not counted
         as received.
+    @ivar proxy_dropped: datagrams on a port behind a SOCKS5 proxy that did not come from its relay, or that had no
+        proper header.
     """
 
     connections: int
@@ -245,6 +247,7 @@ class PortStats:
     read_calls: int
     write_calls: int
     truncated: int
+    proxy_dropped: int = 0
 
     @property
     def calls_per_datagram(self) -> float:
