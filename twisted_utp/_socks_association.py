@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import connectProtocol
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, ITCPTransport
 from twisted.internet.protocol import DatagramProtocol, Protocol
 from twisted.python.failure import Failure
 
@@ -23,6 +23,11 @@ from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp import listen_udp
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_numeric
 from twisted_utp.udp.socks_port import FarName, SocksPort
+
+# Seconds between the last datagram and the end of the control connection.  Dante drops what it has not yet relayed when
+# that ends, and with it the last acknowledgement, for which the peer would then wait until it gives up.  More delays
+# the end of programs; less may be shorter than the time by which the ways of both to the proxy differ.
+PARTING = 0.2
 
 
 class _Control(Protocol):
@@ -43,7 +48,7 @@ class _Control(Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)  # nothing is said from now on, and NATs forget
-        transport.write(self._negotiation.begin())
+        transport.write(self._negotiation.begin(getattr(transport.getPeer(), "host", None) or ""))
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -93,9 +98,11 @@ class Association:
         self._interface = interface
         self._port = SocksPort(protocol, name)
         self._port.closing = self._hang_up
+        self._port.part = self._part
         self._control = _Control(self, Negotiation(*proxy.login))
         self._connecting: Deferred[Any] | None = None
         self._is_over = False
+        self._parting: IDelayedCall | None = None
         self._result: Deferred[None] = Deferred(self._cancelled)
         self._timer = SteadyTimer(reactor, steady_clock(reactor), self._timed_out)
 
@@ -149,6 +156,8 @@ class Association:
         """
         The control connection has ended, and with it what it stood for.
         """
+        if self._parting is not None and self._parting.active():
+            self._parting.cancel()
         said = "it closed the control connection" if reason.check(error.ConnectionDone) else reason.getErrorMessage()
         if self._result.called:
             self._port.end(self._error(said))
@@ -192,18 +201,30 @@ class Association:
         self._timer.clear()
         unwatch(self._reactor, self._timer)
 
+    def _part(self) -> Deferred[Any]:
+        """
+        The reactor stops.  Proxies lose packets in bursts that a network would not, also our last acknowledgement, and
+        there is no one to repeat it when we have gone; so go on for a moment, in which peers can ask for it.
+        """
+        waited: Deferred[Any] = Deferred()
+        self._reactor.callLater(PARTING, waited.callback, None)
+        return waited.addCallback(lambda _: self._port.stopListening())
+
     def _hang_up(self) -> Deferred[None]:
         """
-        Close the control connection.
+        Close the control connection, at once if there has been no association.
 
         @return: fires once it is closed.
         """
         control, transport = self._control, self._control.transport
         if transport is None or control.lost.called:
             return succeed(None)
-        # One that failed may have something buffered that the proxy never takes.
-        hang_up: Any = getattr(transport, "abortConnection" if self._is_over else "loseConnection", None)
-        (hang_up or transport.loseConnection)()
+        if self._is_over:
+            # It may have something buffered that the proxy never takes.
+            abort: Any = getattr(transport, "abortConnection", transport.loseConnection)
+            abort()
+        elif self._parting is None:
+            self._parting = self._reactor.callLater(PARTING, transport.loseConnection)
         waiter: Deferred[None] = Deferred()
         control.lost.chainDeferred(waiter)
         return waiter

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, unmapped
 from twisted_utp.udp.socks_header import packed_address, unpacked_address
 
 _VERSION, _LOGIN_VERSION = 5, 1
@@ -59,12 +60,16 @@ class Negotiation:
         self.relay: tuple[str, int] | None = None
         self._login = (user, password) if user else None
         self._received = b""
+        self._any_host = ANY_IPV4
         self._next: Callable[[bytes], tuple[int, bytes] | None] = self._method
 
-    def begin(self) -> bytes:
+    def begin(self, proxy: str = "") -> bytes:
         """
         What to say first.
+
+        @param proxy: its address on the control connection; C{""} when that has none.
         """
+        self._any_host = ANY_IPV6 if ":" in unmapped(proxy) else ANY_IPV4
         methods = (_NO_LOGIN, _USER_AND_PASSWORD) if self._login else (_NO_LOGIN,)
         return bytes((_VERSION, len(methods), *methods))
 
@@ -112,9 +117,10 @@ class Negotiation:
         return 2, self._associate()
 
     def _associate(self) -> bytes:
-        # Zeros stand for our address: behind a NAT we do not know which one the proxy will see (RFC 1928 (4)).
+        # Zeros stand for our address: behind a NAT we do not know which one the proxy will see (RFC 1928 (4)).  A proxy
+        # that listens on IPv6 alone may refuse those of IPv4 (Dante does).
         self._next = self._associated
-        return bytes((_VERSION, _UDP_ASSOCIATE, 0)) + packed_address("0.0.0.0", 0)
+        return bytes((_VERSION, _UDP_ASSOCIATE, 0)) + packed_address(self._any_host, 0)
 
     def _associated(self, said: bytes) -> tuple[int, bytes] | None:
         if said and said[0] != _VERSION:

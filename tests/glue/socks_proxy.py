@@ -39,6 +39,7 @@ class Relay(DatagramProtocol):
         assert read is not None
         host, port, start = read
         self._client = addr
+        self._proxy.on_relayed()
         self.asked.append(host)
         host = self._proxy.names.get(host, host)
         if host[0].isdecimal():
@@ -75,6 +76,7 @@ class ControlTransport:
         self.relays: list[Any] = []
         self.heard = b""
         self.is_closed = False
+        self.on_close: Callable[[], object] = lambda: None
 
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", self._proxy.reactor.host.address, 1080)
@@ -100,6 +102,7 @@ class ControlTransport:
         """The connection ends, in the next turn."""
         if not self.is_closed:
             self.is_closed = True
+            self.on_close()
             for port in self.relays:
                 port.stopListening()
             self._proxy.client.callLater(0, self._protocol.connectionLost, Failure(reason))
@@ -125,6 +128,7 @@ class Proxy:
         self.answers: list[bytes | Callable[[ControlTransport], bytes]] = [b"\5\0", self.grant]
         self.refuses: Exception | None = None
         self.is_silent = False
+        self.on_relayed: Callable[[], object] = lambda: None
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         """A control connection."""

@@ -402,3 +402,24 @@ def test_without_a_proxy_names_are_looked_up(machines: Any) -> None:
     through = Through(machines)
     dialling = UTPClientEndpoint(through.client, SERVER, 9000, timeout=0.5).connect(through.Building())
     assert isinstance(through.failure(dialling), (TimeoutError, DNSLookupError)) and through.directly
+
+
+def test_the_last_word_is_relayed(through: Through) -> None:
+    """
+    A proxy drops what it has not relayed yet when the control connection ends.  So that comes after the last datagram,
+    also when the reactor stops; and everybody who is still connected gets a goodbye.
+    """
+    port = through.listen()
+    through.connect(), through.connect("far.example")
+    through.client.advance(1)
+    ended: list[float] = []
+    for control in through.proxy.controls:
+        control.on_close = lambda: ended.append(through.client.seconds())
+    sent_at: list[float] = []
+    through.proxy.on_relayed = lambda: sent_at.append(through.client.seconds())
+    began = through.client.seconds()
+    through.client.stop()
+    through.client.advance(2)
+    assert len(sent_at) >= 2 and len(ended) == 2
+    assert min(ended) - max(sent_at) > 0.1 and 0.4 <= max(ended) - began < 0.7
+    assert all(protocol.reason.check(ConnectionLost) for protocol in port.factory.built)

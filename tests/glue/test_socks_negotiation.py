@@ -33,6 +33,22 @@ def test_with_a_login(step: int) -> None:
     assert heard == b"\1\2me\x09pass:word" + ASSOCIATE and negotiation.relay == ("::1", 1081)
 
 
+@pytest.mark.parametrize(
+    ("proxy", "associate"),
+    [
+        ("::1", bytes.fromhex("05 03 00 04") + bytes(18)),
+        ("::ffff:192.0.2.1", ASSOCIATE),
+        ("192.0.2.1", ASSOCIATE),
+        ("", ASSOCIATE),
+    ],
+)
+def test_our_own_address(proxy: str, associate: bytes) -> None:
+    """Is not told; but the zeros that stand for it are of the control connection's family."""
+    negotiation = Negotiation()
+    negotiation.begin(proxy)
+    assert negotiation.receive(b"\5\0") == associate
+
+
 def test_a_login_that_nobody_asks_for() -> None:
     """It is not told."""
     negotiation = Negotiation(b"me", b"password")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -262,12 +263,24 @@ def test_the_end() -> None:
 
 
 def test_goodbyes_leave() -> None:
-    """When it is us who close, the proxy's end is no reason any more."""
+    """First they, then the association ends, then the UDP port; that the proxy hangs up then is no reason."""
     ends = Ends()
-    hung_up: list[int] = []
-    ends.port.closing = lambda: hung_up.append(len(ends.udp.sent))
-    ends.port.stopListening()
+    order: list[str] = []
+    hung_up: Deferred[None] = Deferred()
+
+    def goodbye() -> None:
+        ends.send(Transmit(FAR, b"bye", 3))
+        order.append(f"{len(ends.udp.sent)} sent")
+
+    def hang_up() -> Deferred[None]:
+        order.append("hung up")
+        return hung_up
+
+    ends.owner.stopProtocol = goodbye  # type: ignore[method-assign]
+    ends.port.closing = hang_up
+    stopped: list[Any] = []
+    ends.port.stopListening().addCallback(stopped.append)
     ends.port.end(ValueError("hung up"))
-    assert ends.port.ended is None and hung_up == [0]
-    ends.send(Transmit(FAR, b"bye", 3))
-    assert len(ends.udp.sent) == 1
+    assert (order, ends.udp.stopped, stopped, ends.port.ended) == (["1 sent", "hung up"], 0, [], None)
+    hung_up.callback(None)
+    assert (ends.udp.stopped, stopped) == (1, [None])

@@ -86,6 +86,7 @@ class SocksPort(DatagramProtocol):
     @ivar max_bytes: see L{ITrainPort}.
     @ivar dropped: datagrams that did not come from the relay, that had no proper header, or that were fragments.
     @ivar ended: why the proxy relays nothing any more; L{None} while it does.
+    @ivar part: closes it when the reactor stops, see C{twisted_utp._stopping}.
     @ivar closing: called when it is closed; may return a C{Deferred}.
     """
 
@@ -103,6 +104,7 @@ class SocksPort(DatagramProtocol):
         self.max_bytes = 0
         self.dropped = 0
         self.closing: Callable[[], object] = lambda: None
+        self.part: Callable[[], Deferred[Any]] = self.stopListening
         self._name = name
         self._port: ITrainPort | None = None
         self._relay: Address = ("", 0)
@@ -135,11 +137,14 @@ class SocksPort(DatagramProtocol):
         """
         The UDP port is closed.
         """
+        self._stop_protocol()
+        self._port = None
+        self.closing()
+
+    def _stop_protocol(self) -> None:
         if self._is_started:
             self._is_started = False
             self.protocol.doStop()
-        self._port = None
-        self.closing()
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """
@@ -342,16 +347,19 @@ class SocksPort(DatagramProtocol):
 
     def stopListening(self) -> Deferred[Any]:
         """
-        Close the UDP port, and the association.
+        Stop the protocol, end the association, and close the UDP port, in this order: that of a port which answers with
+        ICMP messages a proxy takes for the end, and drops what it has not relayed yet (Dante).
         """
         if self._stopping is None:
-            stop = self._port.stopListening if self._port is not None else lambda: None
             self._stopping = waiting = Deferred[Any]()
-            # Goodbyes leave before the association ends.
-            maybeDeferred(stop).addBoth(lambda _: self.closing()).addBoth(lambda _: waiting.callback(None))
+            self._stop_protocol()
+            maybeDeferred(self.closing).addBoth(lambda _: self._close()).addBoth(waiting.callback)
         done: Deferred[Any] = Deferred()
         self._stopping.addBoth(lambda _: done.callback(None))
         return done
+
+    def _close(self) -> object:
+        return None if self._port is None else self._port.stopListening()
 
     def end(self, reason: Exception) -> None:
         """
