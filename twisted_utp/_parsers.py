@@ -99,8 +99,8 @@ class UTPServerParser:
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class UTPClientParser:
     """
-    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:dscp=NAME][:device=NAME]
-    [:SETTING=VALUE...]}, and for a SOCKS5 proxy C{:socks=HOST[:socksPort=PORT][:socksUser=NAME:socksPasswordFile=FILE]}.
+    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:dscp=NAME][:device=NAME][:SETTING=VALUE...]},
+    and for a SOCKS5 proxy C{:socks=HOST[:socksPort=PORT][:socksUser=NAME:socksPasswordFile=FILE]}.
 
     @ivar prefix: what the string begins with.
     """

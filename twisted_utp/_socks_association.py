@@ -22,6 +22,7 @@ from twisted_utp.errors import UTPProxyError, UTPProxyTimedOut
 from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp import listen_udp
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_numeric
+from twisted_utp.udp.settings import AS_IT_IS, SocketSettings
 from twisted_utp.udp.socks_port import FarName, SocksPort
 
 # Seconds between the last datagram and the end of the control connection.  Dante drops what it has not yet relayed when
@@ -87,15 +88,18 @@ class Association:
         protocol: DatagramProtocol,
         interface: str = "",
         name: FarName | None = None,
+        settings: SocketSettings = AS_IT_IS,
     ) -> None:
         """
         @param protocol: for whom the UDP port is.
         @param interface: our address, toward the proxy; C{""} for any.
         @param name: see L{SocksPort}.
+        @param settings: of the UDP socket.
         """
         self._reactor = reactor
         self._proxy = proxy
         self._interface = interface
+        self._settings = settings
         self._port = SocksPort(protocol, name)
         self._port.closing = self._hang_up
         self._port.part = self._part
@@ -136,7 +140,7 @@ class Association:
             if not is_numeric(host):
                 raise OSError(f"it takes datagrams at its own address, and {host} is none")
             interface = self._interface or (ANY_IPV6 if ":" in host else "")
-            listen_udp(self._reactor, 0, self._port, interface)
+            listen_udp(self._reactor, 0, self._port, interface, settings=self._settings)
             self._port.connect_to(host, port)
         except OSError as reason:
             self._fail(self._error(f"no way to its relay, {host}: {reason.strerror or reason}"))

@@ -26,31 +26,31 @@ from twisted_utp.proto.constants import MIN_MTU
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp.addresses import is_numeric
+from twisted_utp.udp.settings import SocketSettings
 from twisted_utp.udp.socks_header import header_for
 from twisted_utp.udp.socks_port import FarName
 
-Key = tuple[SOCKS5Proxy, str, UTPConfig]
+Through = tuple[SOCKS5Proxy, str, UTPConfig, SocketSettings]
+"""Which proxy, from which address of ours (C{""} for any), with which settings of connections and of the socket."""
 
 # BEP 29: where a packet has its connection id.
 _CONNECTION_ID = slice(2, 4)
 
 
-def dial(
-    reactor: Any, proxy: SOCKS5Proxy, factory: IProtocolFactory, host: str, port: int, interface: str, config: UTPConfig
-) -> Deferred[IProtocol]:
+def dial(reactor: Any, through: Through, factory: IProtocolFactory, host: str, port: int) -> Deferred[IProtocol]:
     """
     Connect through a proxy.
 
     @param host: an address, or a name, in ASCII, which the proxy looks up.
-    @param interface: our address, toward the proxy; C{""} for any.
     @return: see L{UTPProtocol.connect}; fails with L{UTPProxyError <twisted_utp.errors.UTPProxyError>} as well.
     """
     clock = steady_clock(reactor)
     began = clock()
     if is_numeric(host):
-        opening = _shared(reactor, (proxy, interface, config))
+        opening = _shared(reactor, through)
     else:
-        opening = _Opening(reactor, (proxy, interface, config), FarName(host, port, is_answer))
+        opening = _Opening(reactor, through, FarName(host, port, is_answer))
+    config = through[2]
     address = HostnameAddress(host.encode("ascii"), port)
 
     def connect(protocol: UTPProtocol) -> Deferred[IProtocol]:
@@ -80,21 +80,21 @@ def _less_by(config: UTPConfig, seconds: float, header: int) -> UTPConfig:
     return config.but(connect_timeout=timeout, mtu=mtu)
 
 
-_openings: WeakKeyDictionary[Any, dict[Key, _Opening]] = WeakKeyDictionary()
+_openings: WeakKeyDictionary[Any, dict[Through, _Opening]] = WeakKeyDictionary()
 
 
-def _shared(reactor: Any, key: Key) -> _Opening:
+def _shared(reactor: Any, through: Through) -> _Opening:
     known = _openings.setdefault(reactor, {})
-    found = known.get(key)
+    found = known.get(through)
     if found is None or not found.has_room:
-        found = known[key] = _Opening(reactor, key)
-        found.over.addCallback(partial(_forget, known, key, found))
+        found = known[through] = _Opening(reactor, through)
+        found.over.addCallback(partial(_forget, known, through, found))
     return found
 
 
-def _forget(known: dict[Key, _Opening], key: Key, opening: _Opening, _: object) -> None:
-    if known.get(key) is opening:
-        del known[key]
+def _forget(known: dict[Through, _Opening], through: Through, opening: _Opening, _: object) -> None:
+    if known.get(through) is opening:
+        del known[through]
 
 
 class _Opening:
@@ -104,13 +104,13 @@ class _Opening:
     @ivar over: fires when it is neither any more.
     """
 
-    def __init__(self, reactor: Any, key: Key, name: FarName | None = None) -> None:
-        proxy, interface, config = key
+    def __init__(self, reactor: Any, through: Through, name: FarName | None = None) -> None:
+        proxy, interface, config, settings = through
         self.over: Deferred[None] = Deferred()
         self._protocol = UTPProtocol(reactor, config, closes_when_idle=True)
         self._limit = config.max_connections
         self._timeout = config.connect_timeout
-        self._association = Association(reactor, proxy, self._protocol, interface, name)
+        self._association = Association(reactor, proxy, self._protocol, interface, name, settings)
         self._opening: Deferred[None] | None = None
         self._waiters: list[Deferred[UTPProtocol]] = []
         self._is_over = False

@@ -42,8 +42,8 @@ from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
 from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
-from twisted_utp.udp.socks_header import MAX_NAME, packed_address
 from twisted_utp.udp.settings import SocketSettings
+from twisted_utp.udp.socks_header import MAX_NAME, packed_address
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25

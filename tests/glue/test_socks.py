@@ -384,6 +384,7 @@ def test_strings(tmp_path: Path) -> None:
         ("socks=a:socksUser=me:socksPasswordFile=/nowhere", "socksPasswordFile='/nowhere': No such file"),
         ("socks=a:socksUser=me:socksPasswordFile=/dev/null", "socksPasswordFile: in its first line expected 1 to 255"),
         ("socks=a:bindPort=9", "bindAddress=.*: expected no port beside a proxy"),
+        ("socks=a:device=lo", "device='lo': expected none beside a proxy"),
         ("socks=a:socksPassword=secret", "socksPassword='secret': no such key"),
     ],
 )
@@ -421,5 +422,5 @@ def test_the_last_word_is_relayed(through: Through) -> None:
     through.client.stop()
     through.client.advance(2)
     assert len(sent_at) >= 2 and len(ended) == 2
-    assert min(ended) - max(sent_at) > 0.1 and 0.4 <= max(ended) - began < 0.7
+    assert min(ended) - max(sent_at) > 0.1 and 0.39 < max(ended) - began < 0.7
     assert all(protocol.reason.check(ConnectionLost) for protocol in port.factory.built)
