@@ -133,6 +133,8 @@ class UTPStreamClient(_OnEachReactor, StreamClientTestsMixin):
     # These two are about the IConnector that connectTCP returns; endpoints have none.
     test_interface = None
     test_clientConnectionFailedStopsReactor = None
+    # Takes the five seconds that a peer has to hear that nobody listens any more; test_trial.py has it once.
+    test_unregisterProducerAfterDisconnect = None
 
     def listen(self, reactor: Any, factory: Any) -> None:
         """
