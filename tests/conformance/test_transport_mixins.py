@@ -96,6 +96,9 @@ class UTPAbortConnection(_OnEachReactor, AbortConnectionMixin):
     """
 
     endpoints = UTPCreator()
+    # Aborts after 10 ms, and expects that the server's protocol has been connected by then: on a busy machine it may
+    # not.  The one after an exchange of bytes is the same without that.
+    test_fullWriteBuffer = None
 
 
 class UTPWriteSequence(_OnEachReactor, WriteSequenceTestsMixin):

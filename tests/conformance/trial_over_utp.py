@@ -75,6 +75,7 @@ LEFT_OUT = {
         _TCP + "TCP4ClientTestsBuilder.test_buildProtocolReturnsNone",
         _TCP + "TCP6ClientTestsBuilder.test_buildProtocolReturnsNone",
         _TCP + "TCPConnectionTestsBuilder.test_doubleHalfClose",
+        _TCP + "AbortConnectionTests.test_fullWriteBuffer",
     ],
     "the repr of tcp.Server": [
         "twisted.test.test_tcp.ListeningTests.test_serverRepr",
