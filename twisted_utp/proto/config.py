@@ -92,7 +92,8 @@ class UTPConfig:
 
     target_delay: float = DEFAULT_TARGET_DELAY
     """Seconds of queueing delay that a delay-based controller aims for (RFC 6817 TARGET); with C{ledbat++} the default
-    stands for its draft's 60 ms.  Lower is gentler to calls and games, and slower on paths whose delay jitters."""
+    stands for its draft's 60 ms, and C{scavenger} aims for less by itself and never for more.  Lower is gentler to
+    calls and games, and slower on paths whose delay jitters."""
 
     receive_buffer: int = DEFAULT_RECEIVE_BUFFER
     """Bytes that the peer may have under way to us or waiting for a paused reader (C{wnd_size})."""

@@ -240,6 +240,93 @@ MAX_SLOWDOWN_BACKOFF = 4
 # more of the rate where that is not so, more make an honest peer wait.
 DOUBT_INTERVAL = 20
 
+# --- scavenger (docs/scavenger.rst).  Its figures are ours, found with the scenarios of twisted_utp.testing.
+
+# The least target.  Less loses a link whose packets come in bursts (a burst is two packets), more is felt by others.
+SCAVENGER_MIN_TARGET = 5_000
+# The largest, however much a path varies; LEDBAT++'s.
+SCAVENGER_MAX_TARGET = 60_000
+# A queue up to this is none; half of the target if that is more, up to the second.  Larger returns beside others,
+# smaller waits for pacing's own bursts.
+SCAVENGER_EMPTY = 2_000
+SCAVENGER_MAX_EMPTY = 10_000
+# Growth of the queue beyond our own that is an alarm, and the height above the target that is.  Less takes noise for
+# others, more lets others queue behind us for longer.
+SCAVENGER_JUMP = 4_000
+SCAVENGER_LEVEL = 10_000
+# Times the variation of the standing queue that the target and the alarms allow for.  More has longer queues on radio
+# links, less uses less of them.
+SCAVENGER_VARIATIONS = 3.0
+SCAVENGER_MAX_VARIATION = 60_000
+# False alarms: from the first on alarms come less easily, up to so much; with the second, a drain takes their place.
+# A minute forgets them.
+SCAVENGER_MAX_SUSPICION = 8.0
+SCAVENGER_BLIND_SUSPICION = 5.0
+SCAVENGER_TRUSTED_SUSPICION = 1.4
+SCAVENGER_SUSPICION_MEMORY = 60_000_000
+# A standing queue that varies so much does so by itself: alarms are checked by a drain first, unless the queue is
+# longer than the second.
+SCAVENGER_BLIND_VARIATION = 3_000
+SCAVENGER_CERTAIN = 150_000
+# The part of the target that is left after drops in a shallow buffer.
+SCAVENGER_MIN_DEPTH = 0.25
+# A standing queue is the least of so many µs, or of the eighth part of a round trip, or of so many samples.  Fewer
+# samples take a burst for a queue, more notice it later.
+SCAVENGER_LOOK_BACK = 5_000
+SCAVENGER_SAMPLES = 4
+# Scattering of samples by which more of them are looked at.
+SCAVENGER_NOISY = 500
+# How long the largest rate of the path is remembered.
+SCAVENGER_PEAK_MEMORY = 60_000_000
+# Growth: a packet a round trip at this window, and with the root of it; at least so much.  More has longer queues, less
+# takes longer to share a link.
+SCAVENGER_GAIN_WINDOW = 32
+SCAVENGER_MIN_GAIN = 0.25
+# Round trips without a queue after which the window grows by a part of itself; three times as many in a second after
+# a loss with a queue.
+SCAVENGER_EXPLORING_ROUNDS = 4
+SCAVENGER_LOSS_PATIENCE = 1_000_000
+# A loss with a small queue costs so much (CUBIC's 0.7), and half when less than this part of the link's rate comes
+# through.
+SCAVENGER_LOSS_CUT = 0.7
+SCAVENGER_UNDIVIDED = 0.85
+# Drains of a flow that is alone; others' come as often as LEDBAT++'s slowdowns.
+SCAVENGER_DRAIN_INTERVAL = 10_000_000
+SCAVENGER_FIRST_DRAIN_ROUNDS = 3
+# Out of the way: part of the known rate, and at least a packet in so many µs.  More is felt by others, less sees less.
+SCAVENGER_TRICKLE_SHARE = 0.02
+SCAVENGER_TRICKLE_INTERVAL = 200_000
+# The link is free when it was quiet for so long; longer, up to the second, when that was wrong within the third.
+SCAVENGER_QUIET = 200_000
+SCAVENGER_LONGEST_QUIET = 500_000
+SCAVENGER_QUIET_TRIPS = 10  # ... or so many round trips: BBR makes a queue in one of eight
+SCAVENGER_SOON = 2_000_000
+# After so long without quiet the path is tried; twice as long each time while the queue is deep.
+SCAVENGER_PATIENCE = 2_000_000
+SCAVENGER_LONGEST_PATIENCE = 16_000_000
+SCAVENGER_DEEP = 20_000
+# A queue that changes by no more than this in so many µs is a longer route rather than anybody's.
+SCAVENGER_FLAT = 1_500
+SCAVENGER_FLAT_TIME = 600_000
+# Beside one of our kind we begin with this part of what we had.
+SCAVENGER_SHARED_WINDOW = 0.125
+# A guest that has seen a small queue for so long without a break is beside its own kind.  CUBIC behind CoDel empties
+# the queue with each drop, which at 20 Mb/s and 50 ms is every four seconds.
+SCAVENGER_SHARED_TIME = 4_000_000
+# The first and the last part of the known rate in a return; it doubles in between.
+SCAVENGER_FIRST_GEAR = 0.25
+SCAVENGER_FULL_GEAR = 0.95
+# Where the link turned out not to be free, the first part is smaller, so that a queue shows before it is long.
+SCAVENGER_GUEST_GEAR = 0.03125
+# A guest's window grows by this in each round trip when nobody made a queue for long; who has so much of the link's
+# rate is no guest any more.
+SCAVENGER_GUEST_GROWTH = 0.1
+SCAVENGER_HOST_SHARE = 0.9
+# Round trips less echoes up to this are late timers' and jitter's; a liar hides no more.
+SCAVENGER_UNEXPLAINED = 2_000
+# Absences of which the way back's queue is remembered.
+SCAVENGER_WAY_BACK_MEMORY = 4
+
 # RFC 9438 (4.6), (4.1)
 CUBIC_BETA = 0.7
 CUBIC_C = 0.4

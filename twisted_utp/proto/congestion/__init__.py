@@ -9,6 +9,7 @@ from twisted_utp.proto.congestion import cubic as _cubic
 from twisted_utp.proto.congestion import fixed as _fixed
 from twisted_utp.proto.congestion import ledbat as _ledbat
 from twisted_utp.proto.congestion import ledbatpp as _ledbatpp
+from twisted_utp.proto.congestion.scavenger import controller as _scavenger
 
 __all__: list[str] = []
-del _cubic, _fixed, _ledbat, _ledbatpp
+del _cubic, _fixed, _ledbat, _ledbatpp, _scavenger

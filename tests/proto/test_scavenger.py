@@ -1,0 +1,534 @@
+"""
+What does the scavenger do about a queue: its own, another's, one that is none?
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.comeback import Comeback
+from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+from twisted_utp.proto.congestion.scavenger.drain import Drain
+from twisted_utp.proto.congestion.scavenger.startup import Startup
+from twisted_utp.proto.congestion.scavenger.steady import Steady
+from twisted_utp.proto.congestion.scavenger.trickle import Trickle
+from twisted_utp.proto.constants import (
+    SCAVENGER_DRAIN_INTERVAL,
+    SCAVENGER_PATIENCE,
+    SCAVENGER_QUIET,
+    SCAVENGER_SOON,
+)
+
+MSS = 1000
+PATH = 50_000
+RATE = 2.0  # bytes per µs that come through
+EVERY = 1000  # µs between two acknowledgements
+
+
+class Drive:
+    """
+    A controller, a clock, and a path whose queue and rate the test makes up.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000
+        self.controller = Scavenger(mss=MSS, target_delay=100_000)
+        self.rate = RATE
+
+    @property
+    def phase(self) -> str:
+        """What it does."""
+        return self.controller.phase.name
+
+    @property
+    def window(self) -> float:
+        """Packets."""
+        return self.controller.cwnd / MSS
+
+    def ack(self, delay: int, *, every: int = EVERY, **changes: Any) -> None:
+        """One acknowledgement of a packet that waited so long."""
+        self.now += every
+        rtt = PATH + delay
+        sample = AckSample(
+            **{
+                "bytes_acked": round(self.rate * every),
+                "bytes_in_flight": 1 << 30,
+                "rtt": rtt,
+                "latest_rtt": rtt,
+                "min_rtt": PATH,
+                "queuing_delay": delay,
+                "app_limited": False,
+                "in_recovery": False,
+                "raw_delay": delay,
+                "growth": delay,
+                "received_at": self.now,
+                **changes,
+            }
+        )
+        self.controller.on_ack(now=self.now, sample=sample)
+
+    def run(self, seconds: float, delay: int = 0, **changes: Any) -> None:
+        """Acknowledgements for so long."""
+        end = self.now + round(seconds * 1e6)
+        while self.now < end:
+            self.ack(delay, **changes)
+
+    def until(self, kind: type, delay: int = 0, most: float = 20.0) -> float:
+        """... until it is in that phase; the seconds that this took."""
+        begin = self.now
+        while not isinstance(self.controller.phase, kind):
+            self.ack(delay)
+            assert self.now < begin + most * 1e6, self.phase
+        return (self.now - begin) / 1e6
+
+    def lose(self) -> None:
+        """Packets are lost."""
+        self.controller.on_loss(now=self.now, bytes_in_flight=1 << 20, bytes_lost=MSS)
+
+
+def begun() -> Drive:
+    """In its stride: it has seen the link's rate, and a queue of 5 ms stands."""
+    drive = Drive()
+    drive.run(0.12)
+    drive.until(Drain, 5000)
+    drive.until(Steady)
+    drive.controller.cwnd = RATE * (PATH + 5000)
+    drive.run(0.5, 5000)
+    assert drive.phase == "steady"
+    return drive
+
+
+def linger(drive: Drive, seconds: float, delay: int) -> None:
+    """Beside somebody whose queue comes and goes, from this delay to twice of it."""
+    end = drive.now + round(seconds * 1e6)
+    while drive.now < end:
+        drive.run(0.005, delay + (drive.now // 20_000) % 10 * delay // 10)
+
+
+def away(delay: int = 40_000) -> Drive:
+    """Out of the way of a queue that came suddenly."""
+    drive = begun()
+    drive.until(Trickle, delay)
+    return drive
+
+
+# --- The beginning --------------------------------------------------------------------------------------------------
+
+
+def test_startup_doubles_until_a_queue_stands() -> None:
+    """Each acknowledged byte adds one; a queue of most of the target ends it, and half of the window drains it."""
+    drive = Drive()
+    drive.run(0.05)
+    assert drive.phase == "startup"
+    assert drive.controller.in_slow_start
+    assert drive.window == pytest.approx(110)
+    drive.run(0.02, 5000)
+    assert drive.phase == "drain"
+    assert not drive.controller.in_slow_start
+    assert drive.window < 75
+
+
+def test_the_drain_of_the_overshoot_measures_the_link() -> None:
+    """Then the window is what comes through in a round trip and half of the target."""
+    drive = Drive()
+    drive.run(0.08)
+    drive.until(Drain, 5000)
+    drive.until(Steady)
+    assert drive.window == pytest.approx(RATE * (PATH + 0.6 * 5000) / MSS, rel=0.05)
+    assert drive.controller.is_alone
+
+
+def test_a_burst_does_not_end_startup() -> None:
+    """A dozen samples at once are no queue."""
+    drive = Drive()
+    drive.run(0.03)
+    for _ in range(12):
+        drive.ack(20_000, every=1, queuing_delay=0)
+    assert drive.phase == "startup"
+
+
+def test_nothing_to_send_is_no_startup() -> None:
+    """Windows that are not filled do not grow."""
+    drive = Drive()
+    drive.run(0.1, app_limited=True, has_more=False)
+    assert drive.window == 10
+
+
+# --- Its own queue --------------------------------------------------------------------------------------------------
+
+
+def test_the_window_grows_below_the_target_and_shrinks_above() -> None:
+    """By a packet or so a round trip, and by half of the excess."""
+    drive = begun()
+    before = drive.window
+    drive.run(0.2, 4000)
+    assert 0.5 < drive.window - before < 20
+    before = drive.window
+    drive.run(0.2, 7000)
+    assert drive.window < before
+    assert drive.phase == "steady"
+
+
+def test_an_empty_queue_lets_it_grow_by_a_part_of_itself() -> None:
+    """After four round trips: a link that has become faster is filled within a second or so."""
+    drive = begun()
+    drive.rate = 10 * RATE
+    before = drive.window
+    drive.run(1.0)
+    assert drive.window > 5 * before
+
+
+def test_drains() -> None:
+    """Every ten seconds, by half of the window for a round trip, while nobody else is there."""
+    drive = begun()
+    before = drive.now
+    drive.until(Drain, 5000)
+    assert drive.now - before <= SCAVENGER_DRAIN_INTERVAL
+    assert drive.window == pytest.approx(50, rel=0.1)
+    assert drive.until(Steady) < 0.1
+
+
+def test_drains_beside_others() -> None:
+    """Two packets for two round trips, each tenth of the time, when the last one has seen another's queue."""
+    drive = begun()
+    drive.controller.is_alone = False
+    drive.until(Drain, 5000)
+    assert drive.window == 2
+    assert 0.09 < drive.until(Steady, 8000) < 0.13
+    assert not drive.controller.is_alone
+    assert drive.until(Drain, 5000) < 2.5
+
+
+# --- Another's ------------------------------------------------------------------------------------------------------
+
+
+def test_a_sudden_queue_is_another_s() -> None:
+    """Within ten milliseconds we are out of the way: two packets of window, and a fiftieth of the rate."""
+    drive = begun()
+    assert drive.until(Trickle, 15_000) < 0.012
+    assert drive.window == 2
+    assert drive.controller.pacing_rate == pytest.approx(RATE / 50, rel=0.05)
+    assert drive.controller.known_rate == pytest.approx(RATE, rel=0.05)
+
+
+def test_a_slowly_growing_queue_is_another_s_in_the_end() -> None:
+    """By its height."""
+    drive = begun()
+    for delay in range(5000, 25_000, 100):
+        drive.run(0.02, delay)
+        if drive.phase == "trickle":
+            break
+    else:
+        pytest.fail("never")
+    assert delay < 21_000
+
+
+def test_our_own_growth_is_no_alarm() -> None:
+    """What the window has grown by explains as much queue."""
+    drive = begun()
+    drive.controller.cwnd += 20_000  # 10 ms
+    drive.run(0.04, 15_000)
+    assert drive.phase == "steady"
+
+
+def test_an_alarm_that_was_false() -> None:
+    """Our own queue drains, nothing is left: back within some round trips, and harder to alarm."""
+    drive = away()
+    assert drive.until(Comeback) < 0.3
+    assert drive.controller.levels.suspicion == pytest.approx(1.5, rel=0.02)
+    assert drive.until(Steady) < 0.25
+    assert drive.window == pytest.approx(RATE * PATH / MSS + 2, rel=0.05)
+
+
+def test_an_alarm_that_was_right() -> None:
+    """Another's queue stays; the link is free when it has been empty for a while."""
+    drive = away()
+    linger(drive, 1.0, 40_000)
+    assert drive.phase == "trickle"
+    drive.run(0.15)
+    drive.run(0.01, 20_000)
+    assert drive.phase == "trickle"
+    assert drive.until(Comeback) >= SCAVENGER_QUIET / 1e6
+    assert drive.controller.levels.suspicion < 1.01
+
+
+def test_returning_by_gears() -> None:
+    """A quarter, a half, nearly all of the known rate, a round trip each."""
+    drive = away()
+    drive.until(Comeback)
+    rates = []
+    while drive.phase == "comeback":
+        rates.append(drive.controller.pacing_rate / RATE)
+        drive.run(0.01)
+    assert sorted({round(rate, 2) for rate in rates}) == pytest.approx([0.25, 0.5, 0.95], abs=0.03)
+    assert drive.controller.pacing_rate == 0
+
+
+def test_a_queue_in_the_middle_of_a_return() -> None:
+    """Out again at once, for longer, and as a guest the next time: in smaller steps."""
+    drive = away()
+    drive.until(Comeback)
+    drive.run(0.08, 0)
+    assert drive.until(Trickle, 20_000) < 0.02
+    assert drive.controller.is_guest
+    assert drive.controller.known_rate < RATE
+    drive.run(0.2, 20_000)
+    assert drive.until(Comeback) >= 0.5
+    assert drive.controller.pacing_rate < RATE / 20
+
+
+def test_a_deep_queue_is_not_made_deeper_to_see() -> None:
+    """Patience grows while it stands."""
+    drive = away()
+    for delay in range(40_000, 80_000, 20):
+        drive.run(0.005, delay)
+    assert drive.phase == "trickle"
+    assert drive.controller.patience > 2 * SCAVENGER_PATIENCE
+
+
+def test_bursts_now_and_then_do_not_keep_us_away() -> None:
+    """A short queue again and again costs us some seconds; then the path is tried, and alarms are rarer."""
+    drive = away()
+    waited = 0
+    while drive.phase == "trickle":
+        drive.ack(25_000 if waited % 110 > 100 else 0)
+        waited += 1
+        assert waited < 3000
+    assert drive.phase == "comeback"
+    assert drive.controller.levels.suspicion > 1.4
+
+
+def test_a_small_queue_that_stays_is_our_own_kind_s() -> None:
+    """Begin beside it with an eighth of what we had."""
+    drive = away()
+    known = drive.controller.known_window
+    for number in range(5000):
+        drive.ack(6000 + number % 20 * 150)
+        if drive.phase != "trickle":
+            break
+    assert drive.phase == "steady"
+    assert drive.controller.cwnd == pytest.approx(known / 8, rel=0.1)
+
+
+# --- A guest --------------------------------------------------------------------------------------------------------
+
+
+def guest() -> Drive:
+    """On a link that somebody else leaves a part of."""
+    drive = begun()
+    drive.controller.is_guest = True
+    drive.rate = RATE / 2
+    drive.run(0.5, 500)
+    assert drive.controller.is_guest
+    return drive
+
+
+def test_a_guest_halves_at_the_first_queue() -> None:
+    """Long before a router drops anybody's packet; once a round trip."""
+    drive = guest()
+    before = drive.window
+    drive.run(0.02, 3500)
+    assert drive.window == pytest.approx(before / 2, rel=0.1)
+    drive.run(0.15, 3500)
+    assert drive.window < before / 6
+
+
+def test_a_guest_grows_slowly_and_faster_when_nobody_is_there() -> None:
+    """A quarter of a packet a round trip in the first half second, then a tenth of the window."""
+    drive = guest()
+    drive.run(0.02, 3500)
+    before = drive.window
+    drive.run(0.4, 500)
+    assert 0 < drive.window - before < 4
+    drive.run(0.8, 500)
+    assert drive.window > 1.5 * before
+
+
+def test_who_has_the_whole_link_is_no_guest() -> None:
+    """Two round trips with nine tenths of what it ever carried."""
+    drive = guest()
+    drive.rate = RATE
+    drive.run(0.2, 500)
+    assert not drive.controller.is_guest
+
+
+def test_a_guest_s_packet_takes_what_it_takes() -> None:
+    """What counts as an empty queue depends on the link's rate, not on how little of it we have."""
+    drive = guest()
+    before = drive.controller.levels.empty
+    drive.rate = RATE / 50
+    drive.run(1.0, 500)
+    assert drive.controller.levels.empty == pytest.approx(before, rel=0.1)
+
+
+def test_who_shares_with_its_own_kind_is_no_guest() -> None:
+    """A queue that is small and not once empty in four seconds."""
+    drive = guest()
+    drive.run(3.5, 3500)
+    assert drive.controller.is_guest
+    drive.run(1.0, 3500)
+    assert not drive.controller.is_guest
+
+
+# --- No queue at all ------------------------------------------------------------------------------------------------
+
+
+def test_a_longer_route_is_found_out() -> None:
+    """A queue that does not change, and does not grow when we add to it, is none: full rate within seconds."""
+    drive = away(30_000)
+    assert drive.until(Comeback, 30_000) < 1.5
+    assert drive.until(Steady, 30_000) < 0.5
+    assert drive.controller.witness.longer == pytest.approx(30_000, abs=1000)
+    assert drive.window >= RATE * PATH / MSS
+    drive.run(1.0, 34_000)
+    assert drive.phase == "steady"
+
+
+def test_a_flat_queue_that_grows_under_load_is_one() -> None:
+    """Out again, and nothing is believed of the route."""
+    drive = away(30_000)
+    drive.until(Comeback, 30_000)
+    drive.run(0.06, 30_000)
+    drive.until(Trickle, 45_000)
+    assert drive.controller.witness.longer == 0
+
+
+def test_where_delay_varies_by_itself_a_drain_tells() -> None:
+    """A radio that slows down: what we had queued is gone after it, so nothing else happens."""
+    drive = begun()
+    drive.controller.trips.variation = 8000
+    drive.controller.update_levels()
+    drive.until(Drain, 140_000)
+    drive.until(Steady, 0)
+    assert drive.controller.alarms == 0
+
+
+def test_where_delay_varies_a_queue_that_stays_is_another_s() -> None:
+    """It is still there after the drain."""
+    drive = begun()
+    drive.controller.trips.variation = 8000
+    drive.controller.update_levels()
+    drive.until(Drain, 140_000)
+    drive.until(Trickle, 140_000)
+
+
+# --- Losses ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_without_a_queue_is_the_radio_s() -> None:
+    """A fifth, and not below what comes through."""
+    drive = begun()
+    drive.run(0.3, 500)
+    before = drive.window
+    drive.lose()
+    assert 0.8 * before <= drive.window < before
+    drive.lose()
+    drive.lose()
+    assert drive.window >= RATE * PATH / MSS
+
+
+def test_a_loss_with_a_small_queue_and_the_whole_link() -> None:
+    """The buffer is shallow: a lower target, hardly less window."""
+    drive = begun()
+    before = drive.controller.levels.target
+    drive.lose()
+    assert drive.window == pytest.approx(0.95 * RATE * PATH / MSS, rel=0.05)
+    drive.run(0.2, 2000)
+    assert drive.controller.levels.target < 0.7 * before
+
+
+def test_a_loss_with_a_small_queue_and_a_part_of_the_link() -> None:
+    """Others have the rest: half; and as a guest, if we have just returned."""
+    drive = begun()
+    drive.rate = RATE / 2
+    drive.run(0.6, 4900)
+    before = drive.window
+    drive.lose()
+    assert drive.window == pytest.approx(before / 2)
+    assert not drive.controller.is_guest
+    drive.controller.returned_at = drive.now - SCAVENGER_SOON // 2
+    drive.lose()
+    assert drive.controller.is_guest
+
+
+def test_a_loss_in_startup_ends_it() -> None:
+    """With a queue: half."""
+    drive = Drive()
+    drive.run(0.1)
+    drive.run(0.003, 20_000, queuing_delay=0)
+    before = drive.window
+    drive.lose()
+    assert drive.phase == "steady"
+    assert drive.window == pytest.approx(before / 2)
+
+
+def test_a_loss_that_was_none_is_taken_back() -> None:
+    """As if it had not been, in startup as well."""
+    drive = Drive()
+    drive.run(0.1)
+    drive.run(0.003, 20_000, queuing_delay=0)
+    before = drive.window
+    drive.lose()
+    drive.controller.on_spurious_loss(now=drive.now)
+    assert isinstance(drive.controller.phase, Startup)
+    assert drive.window == before
+
+
+def test_losses_while_we_are_away_change_nothing() -> None:
+    """Neither does one in a drain."""
+    drive = away()
+    drive.lose()
+    assert (drive.phase, drive.window) == ("trickle", 2)
+    drive = begun()
+    drive.until(Drain, 5000)
+    before = drive.window
+    drive.lose()
+    assert drive.window == before
+
+
+# --- Interruptions --------------------------------------------------------------------------------------------------
+
+
+def test_a_timeout_returns_by_gears_to_what_was_known() -> None:
+    """Nothing is known in startup: from the beginning then."""
+    drive = begun()
+    drive.controller.on_timeout(now=drive.now, bytes_in_flight=0)
+    assert drive.phase == "comeback"
+    assert drive.until(Steady) < 0.3
+    drive = Drive()
+    drive.ack(0)
+    drive.controller.on_timeout(now=drive.now, bytes_in_flight=0)
+    assert (drive.phase, drive.window) == ("startup", 2)
+
+
+def test_idle_returns_by_gears() -> None:
+    """What the path carried a while ago says little about now; who is away stays away."""
+    drive = begun()
+    drive.controller.on_idle(now=drive.now + 1_000_000, timeouts=5)
+    assert drive.phase == "comeback"
+    drive = away()
+    drive.controller.on_idle(now=drive.now + 1_000_000, timeouts=5)
+    assert drive.phase == "trickle"
+
+
+def test_settings_that_change() -> None:
+    """Another bound of the target, other packets."""
+    drive = begun()
+    drive.controller.trips.noise = 30_000
+    drive.controller.on_target_delay(6000)
+    assert drive.controller.levels.target == 6000
+    drive.until(Trickle, 120_000)
+    drive.controller.on_mss(3000)
+    assert drive.controller.cwnd == 6000
+
+
+def test_a_liar_s_queue_counts() -> None:
+    """Echoes of an empty path, round trips that grow: the queue is seen all the same."""
+    drive = begun()
+    end = drive.now + 400_000
+    while drive.now < end and drive.phase == "steady":
+        drive.ack(40_000, raw_delay=0, queuing_delay=0)
+    assert drive.phase == "trickle"

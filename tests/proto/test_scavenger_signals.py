@@ -1,0 +1,262 @@
+"""
+What does the scavenger make of delays and of what comes through?
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.levels import Levels
+from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
+from twisted_utp.proto.congestion.scavenger.trips import Trips
+from twisted_utp.proto.congestion.scavenger.witness import Witness
+from twisted_utp.proto.constants import (
+    MAX_WAY_BACK,
+    SCAVENGER_EMPTY,
+    SCAVENGER_JUMP,
+    SCAVENGER_MAX_SUSPICION,
+    SCAVENGER_MAX_TARGET,
+    SCAVENGER_MIN_TARGET,
+    SCAVENGER_UNEXPLAINED,
+    SCAVENGER_WAY_BACK_MEMORY,
+)
+
+NOW = 5_000_000
+RTT = 50_000
+SPAN = 6_000
+
+
+def sample(claim: int | None, growth: int | None) -> AckSample:
+    """What the peer says, and what our clock says."""
+    return AckSample(1000, 1000, RTT, RTT, RTT, 0, False, False, raw_delay=claim, growth=growth)
+
+
+# --- Whose word counts ----------------------------------------------------------------------------------------------
+
+
+def told(witness: Witness, claim: int | None, growth: int | None, tolerance: int = 0) -> int | None:
+    """What two round trips of such samples end with."""
+    for _ in range(2):
+        witness.delay(sample(claim, growth))
+        witness.end_trip(tolerance)
+    return witness.delay(sample(claim, growth))
+
+
+def test_an_honest_peer_is_believed() -> None:
+    """Round trips have the same queue in them."""
+    assert told(Witness(), 7000, 8000) == 7000
+
+
+def test_without_echoes_the_round_trip_counts() -> None:
+    """No sample is no way to hide a queue."""
+    assert told(Witness(), None, 8000) == 8000
+    assert told(Witness(), None, None) is None
+
+
+def test_what_an_echo_hides_is_added() -> None:
+    """Whoever says that there is no queue hides no more than late timers could explain."""
+    assert told(Witness(), 0, 30_000) == 30_000 - SCAVENGER_UNEXPLAINED
+    assert told(Witness(), 0, 30_000, tolerance=5000) == 25_000
+    assert told(Witness(), 15_000, 30_000) == 30_000 - SCAVENGER_UNEXPLAINED, "half of it as well"
+
+
+def test_a_queue_on_the_way_back_is_what_is_left_when_we_are_away() -> None:
+    """With nothing of ours in the queue, round trips tell the way back's."""
+    witness = Witness()
+    witness.note_absence(sample(0, 45_000))
+    witness.note_absence(sample(0, 40_000))
+    assert told(witness, 5000, 45_000) == 45_000 - SCAVENGER_UNEXPLAINED, "once we are back"
+    witness.end_absence()
+    assert told(witness, 5000, 45_000) == 5000
+    witness.on_loss()
+    assert told(witness, 5000, 45_000) > 40_000, "after a loss it wants proof once more"
+
+
+def test_the_way_back_has_a_limit_and_is_forgotten() -> None:
+    """Who delays acknowledgements while we are away gains no more than that, for a few absences."""
+    witness = Witness()
+    witness.note_absence(sample(0, 10 * MAX_WAY_BACK))
+    witness.end_absence()
+    assert told(witness, 0, 10 * MAX_WAY_BACK) == 9 * MAX_WAY_BACK - SCAVENGER_UNEXPLAINED
+    for _ in range(SCAVENGER_WAY_BACK_MEMORY):
+        witness.note_absence(sample(0, 0))
+        witness.end_absence()
+    assert told(witness, 0, 10 * MAX_WAY_BACK) == 10 * MAX_WAY_BACK - SCAVENGER_UNEXPLAINED
+
+
+def test_a_longer_route_is_no_queue_until_it_is_short_again() -> None:
+    """What was found out is subtracted; a shorter delay than it shows that it is over."""
+    witness = Witness()
+    witness.longer = 30_000
+    assert witness.delay(sample(34_000, 34_000)) == 4000
+    assert witness.delay(sample(1000, 1000)) == 0
+    assert witness.longer == 1000
+
+
+# --- The queue that stands ------------------------------------------------------------------------------------------
+
+
+def standing(*delays: int, every: int = 1000) -> StandingQueue:
+    """Samples at regular times."""
+    queue = StandingQueue()
+    for number, delay in enumerate(delays):
+        queue.on_sample(NOW + number * every, delay, SPAN, 4)
+    return queue
+
+
+def test_the_least_of_the_last_moments() -> None:
+    """A single long one changes nothing; once all of them are long, so is the queue."""
+    assert standing(0, 0, 0, 9000, 9000).length == 0
+    queue = standing(0, 0, *[9000] * 8)
+    assert (queue.length, queue.highest, queue.is_known) == (9000, 9000, True)
+
+
+def test_a_burst_is_no_queue() -> None:
+    """Samples that came together span no time, however many they are."""
+    assert not standing(*[9000] * 20, every=1).is_known
+    assert standing(*[9000] * 20, every=300).is_known
+
+
+def test_rare_samples_are_waited_for() -> None:
+    """With one acknowledgement in many packets four of them count, however long that takes."""
+    queue = standing(0, 9000, 9000, 9000, every=8000)
+    assert queue.is_known
+    assert queue.length == 0
+    assert standing(0, 9000, 9000, 9000, 9000, every=8000).length == 9000
+
+
+def test_forgotten() -> None:
+    """Nothing is known after that."""
+    queue = standing(*[9000] * 8)
+    queue.forget()
+    assert not queue.is_known
+    queue.on_sample(NOW + 100_000, 3000, SPAN, 4)
+    assert queue.length == 3000
+
+
+# --- Levels ---------------------------------------------------------------------------------------------------------
+
+
+def levels(target: int = 100_000, packet: float = 600, noise: float = 0, variation: float = 0) -> Levels:
+    """Those of a path."""
+    made = Levels(target)
+    made.update(packet, noise, variation)
+    return made
+
+
+def test_a_quiet_fast_path() -> None:
+    """5 ms, and 4 ms more is an alarm."""
+    quiet = levels()
+    assert (quiet.target, quiet.jump) == (SCAVENGER_MIN_TARGET, SCAVENGER_JUMP)
+    assert SCAVENGER_EMPTY <= quiet.empty < quiet.target < quiet.level
+
+
+@pytest.mark.parametrize("uncertain", [{"packet": 6000}, {"noise": 9000}, {"variation": 9000}])
+def test_uncertain_paths(uncertain: dict[str, float]) -> None:
+    """Slow links, noise and variation raise all of them."""
+    quiet, other = levels(), levels(**uncertain)  # type: ignore[arg-type]
+    assert other.target > quiet.target
+    assert other.jump > quiet.jump
+    assert other.level - other.target > quiet.level - quiet.target
+
+
+def test_the_target_has_an_upper_bound() -> None:
+    """C{targetDelay} where it is given, LEDBAT++'s target else."""
+    assert levels(variation=1e6).target == SCAVENGER_MAX_TARGET
+    assert levels(target=20_000, variation=1e6).target == 20_000
+    changed = levels(variation=1e6)
+    changed.bound(7000)
+    changed.update(600, 0, 1e6)
+    assert changed.target == 7000
+
+
+def test_false_alarms_make_deaf_and_time_makes_keen() -> None:
+    """Up to eight times, and for some minutes."""
+    one = levels()
+    for _ in range(20):
+        one.suspect_less()
+    one.update(600, 0, 0)
+    assert one.jump == SCAVENGER_JUMP * SCAVENGER_MAX_SUSPICION
+    one.suspect_more()
+    assert one.suspicion == pytest.approx(SCAVENGER_MAX_SUSPICION / 1.5)
+    for _ in range(180):
+        one.pass_time(1_000_000)
+    assert one.suspicion < 1.1
+
+
+def test_a_shallow_buffer_lowers_the_target_for_half_a_minute() -> None:
+    """To a quarter at the least."""
+    one = levels(noise=40_000)
+    for _ in range(5):
+        one.on_shallow_buffer()
+    one.update(600, 40_000, 0)
+    assert one.target == 10_000
+    for _ in range(60):
+        one.pass_time(1_000_000)
+    one.update(600, 40_000, 0)
+    assert one.target == 40_000
+
+
+# --- Round trips ----------------------------------------------------------------------------------------------------
+
+
+def trip(trips: Trips, *delays: int, nbytes: int = 50_000, starved: bool = False, steady: bool = True) -> None:
+    """One round trip with these delays."""
+    begin = trips.since or NOW
+    trips.since = begin
+    duration = 0
+    for number, delay in enumerate(delays, 1):
+        at = begin + RTT * number // len(delays)
+        duration = trips.on_ack(at, nbytes // len(delays), delay, RTT, is_starved=starved)
+    assert duration == RTT
+    trips.end(begin + RTT, 1e5, 2000, holds_back=not steady, is_steady=steady)
+
+
+def test_rate_and_capacity() -> None:
+    """The last round trip's and the largest of eight; those in which we hold back measure nothing."""
+    trips = Trips()
+    trip(trips, 0, 0, nbytes=100_000)
+    trip(trips, 0, 0, nbytes=50_000)
+    assert (trips.rate, trips.capacity) == (1.0, 2.0)
+    trip(trips, 0, 0, nbytes=1000, steady=False)
+    assert trips.rate == 1.0
+    for _ in range(8):
+        trip(trips, 0, 0, nbytes=50_000)
+    assert trips.capacity == 1.0
+    assert 1.9 < trips.peak < 2.0
+
+
+def test_who_has_nothing_to_send_measures_nothing() -> None:
+    """Unless more came through than ever."""
+    trips = Trips()
+    trip(trips, 0, 0, nbytes=100_000)
+    trip(trips, 0, 0, nbytes=1000, starved=True)
+    assert trips.rate == 2.0
+    trip(trips, 0, 0, nbytes=200_000, starved=True)
+    assert trips.rate == 4.0
+
+
+def test_noise_and_variation() -> None:
+    """Scattering within a round trip is noise; the least ones' change is variation."""
+    trips = Trips()
+    for _ in range(30):
+        trip(trips, 1000, 9000, 9000, 9000)
+    assert trips.noise == pytest.approx(6000, rel=0.05)
+    assert trips.variation == 0
+    for _ in range(30):
+        trip(trips, 1000, 1000, 1000, 1000)
+        trip(trips, 9000, 9000, 9000, 9000)
+    assert trips.variation == pytest.approx(8000, rel=0.05)
+
+
+def test_empty_round_trips() -> None:
+    """In a row."""
+    trips = Trips()
+    trip(trips, 500, 8000)
+    trip(trips, 1000, 9000)
+    assert trips.empty == 2
+    trip(trips, 3000, 3000)
+    assert trips.empty == 0
+    assert trips.highest == 3000
+    assert trips.minima == [500, 1000, 3000]

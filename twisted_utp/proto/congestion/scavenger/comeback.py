@@ -1,0 +1,83 @@
+"""
+How does a flow return to a link that seems free?
+
+By rates, not by a burst: a part of what the link carried before, twice as much in each round trip, and back out as
+soon as a queue stands.  A window doubling from two packets would take as long and tell less.
+
+The same tells a longer route from a queue: a queue that does not grow while we add to it is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PATIENCE
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+
+
+class Comeback(Phase):
+    """
+    @ivar gear: the part of the known rate at which we send.
+    """
+
+    __slots__ = ("_base", "_is_trying", "_shift_at", "gear")
+
+    name = "comeback"
+    holds_back = True
+
+    def __init__(self, flow: Scavenger, now: int, gear: float, base: int, *, trying: bool) -> None:
+        """
+        @param base: a queue that is there before we return, µs.
+        """
+        super().__init__(flow, now)
+        self._base = base
+        self._is_trying = trying
+        self.gear = gear
+        flow.forget_queue()
+        self._set(now)
+
+    def _set(self, now: int) -> None:
+        flow = self.flow
+        least = 10 * flow.mss / flow.path
+        rate = self.gear * max(flow.known_rate, least)
+        flow.pacing_rate = rate
+        flow.cwnd = max(flow.least_window, 1.25 * rate * (flow.path + self._base + 2000))
+        self._shift_at = now + max(flow.path, flow.rtt)
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        The next gear, or out again.
+        """
+        flow = self.flow
+        queue = flow.queue
+        if queue.is_known and queue.length > self._base + flow.levels.empty + flow.levels.jump:
+            flow.on_failed_return(now, self.gear)
+            return
+        if now < self._shift_at:
+            return
+        if self.gear < SCAVENGER_FULL_GEAR:
+            self.gear = min(self.gear * 2, SCAVENGER_FULL_GEAR)
+            self._set(now)
+            return
+        self._arrive(now)
+
+    def _arrive(self, now: int) -> None:
+        flow = self.flow
+        if self._base:
+            flow.on_longer_route(self._base)
+        if self._is_trying:
+            flow.patience = SCAVENGER_PATIENCE
+            flow.levels.suspect_less()
+        flow.pacing_rate = 0.0
+        flow.cwnd = max(flow.known_rate * flow.path + 2 * flow.mss, flow.least_window)
+        flow.steady(now, drain_at=now + 40 * flow.path)
+
+    def on_loss(self, now: int) -> None:
+        """
+        What comes of it shows in the queue.
+        """
+        return

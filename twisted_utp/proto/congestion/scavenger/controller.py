@@ -1,0 +1,277 @@
+"""
+How does a background transfer fill a link that nobody else uses, and leave it to whoever comes?
+
+It keeps a queue of a few milliseconds, so that others' packets hardly wait, and steps aside altogether when a queue
+grows that is not its own.  docs/scavenger.rst explains it with pictures; the phases have a file each.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
+from twisted_utp.proto.congestion.scavenger.comeback import Comeback
+from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
+from twisted_utp.proto.congestion.scavenger.drain import Drain
+from twisted_utp.proto.congestion.scavenger.levels import Levels
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
+from twisted_utp.proto.congestion.scavenger.startup import Startup
+from twisted_utp.proto.congestion.scavenger.steady import Steady
+from twisted_utp.proto.congestion.scavenger.trickle import Trickle
+from twisted_utp.proto.congestion.scavenger.trips import Trips
+from twisted_utp.proto.congestion.scavenger.witness import Witness
+from twisted_utp.proto.constants import (
+    CUT_WITHOUT_QUEUE,
+    INITIAL_WINDOW_PACKETS,
+    MIN_WINDOW_PACKETS,
+    SCAVENGER_FIRST_GEAR,
+    SCAVENGER_GUEST_GEAR,
+    SCAVENGER_LONGEST_QUIET,
+    SCAVENGER_LOOK_BACK,
+    SCAVENGER_NOISY,
+    SCAVENGER_PATIENCE,
+    SCAVENGER_QUIET,
+    SCAVENGER_QUIET_TRIPS,
+    SCAVENGER_SAMPLES,
+    SCAVENGER_SOON,
+)
+
+
+class Scavenger(CongestionController):
+    """
+    The phases share what is here; each of them is in C{phase} at a time.
+
+    @ivar path: the round trip without any queue, µs.
+    @ivar rtt: the latest round trip, or the smoothed one if that is shorter, µs.
+    @ivar is_alone: nobody else's queue was seen in the last drain.
+    @ivar is_guest: others use the link as well, so no queue at all is ours to make.
+    @ivar known_rate: bytes per µs that the path carried when we last stepped aside.
+    @ivar known_window: cwnd at that time, bytes.
+    @ivar quiet: µs for which the queue must be empty before we return.
+    @ivar patience: µs after which the path is tried though it was not.
+    @ivar returned_at: when we last returned, µs.
+    @ivar alarms: how often we have stepped aside.
+    """
+
+    __slots__ = (
+        "_before_loss", "alarms", "is_alone", "is_guest", "known_rate", "known_window", "levels", "path", "patience",
+        "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
+    )  # fmt: skip
+
+    def __init__(self, *, mss: int, target_delay: int) -> None:
+        super().__init__(mss=mss, target_delay=target_delay)
+        self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
+        self.levels = Levels(target_delay)
+        self.queue = StandingQueue()
+        self.trips = Trips()
+        self.witness = Witness()
+        self.path = self.rtt = 1
+        self.is_alone = self.is_guest = False
+        self.known_rate = self.known_window = 0.0
+        self.quiet = SCAVENGER_QUIET
+        self.patience = SCAVENGER_PATIENCE
+        self.returned_at = 0
+        self.alarms = 0
+        self._before_loss: tuple[Phase, float] | None = None
+        self.phase: Phase = Startup(self, 0)
+
+    # --- What is heard -----------------------------------------------------------------------------------------
+
+    def on_ack(self, *, now: int, sample: AckSample) -> None:
+        """
+        Measure, then leave it to the phase.
+        """
+        at = sample.received_at or now
+        self.path = max(sample.min_rtt + self.witness.longer, 1)
+        self.rtt = min(sample.rtt, sample.latest_rtt or sample.rtt) or 1
+        delay = self.witness.delay(sample)
+        trips = self.trips
+        if delay is not None:
+            part = 3 if trips.noise > SCAVENGER_NOISY else 8
+            self.queue.on_sample(at, delay, max(self.path // part, SCAVENGER_LOOK_BACK), SCAVENGER_SAMPLES)
+        starved = sample.app_limited and not sample.has_more
+        duration = trips.on_ack(at, sample.bytes_acked, delay, self.rtt, is_starved=starved)
+        if duration:
+            self._end_trip(at, duration, sample)
+        self.phase.on_ack(at, sample, delay)
+        self.cwnd = max(self.cwnd, self.least_window)
+        self.ssthresh = float("inf") if self.phase.is_starting else self.cwnd
+
+    def _end_trip(self, now: int, duration: int, sample: AckSample) -> None:
+        phase, levels, trips = self.phase, self.levels, self.trips
+        trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=isinstance(phase, Steady))
+        self.witness.end_trip(round(levels.target / 2))
+        levels.pass_time(duration)
+        self.update_levels()
+        phase.on_trip(now, sample)
+
+    def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
+        """
+        See the phases.
+        """
+        self._before_loss = (self.phase, self.cwnd)
+        self.witness.on_loss()
+        self.phase.on_loss(now)
+        self.ssthresh = float("inf") if self.phase.is_starting else self.cwnd
+
+    def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:
+        """
+        Whatever the path is now, begin with two packets: up to the rate that it carried if one is known.
+        """
+        if not self.phase.holds_back:
+            self.known_rate, self.known_window = self.trips.capacity, self.cwnd
+        self.pacing_rate = 0.0
+        self.cwnd = self.least_window
+        if self.known_rate:
+            self.come_back(now)
+        else:
+            self.phase = Startup(self, now)
+        self.ssthresh = float("inf") if self.phase.is_starting else self.cwnd
+
+    def on_spurious_loss(self, *, now: int) -> None:
+        """
+        Take the cut back (RFC 4015), if nothing else has happened since.
+        """
+        if self._before_loss is not None:
+            phase, cwnd = self._before_loss
+            if isinstance(phase, Startup) and isinstance(self.phase, Steady):
+                self.phase = Startup(self, now)
+            if self.phase is phase or isinstance(self.phase, Startup):
+                self.cwnd = max(self.cwnd, cwnd)
+            self._before_loss = None
+
+    def on_idle(self, *, now: int, timeouts: int) -> None:
+        """
+        What the path carried a while ago says little about now (RFC 2861 (3.1)): return by gears.
+        """
+        if isinstance(self.phase, (Steady, Drain)):
+            self.known_rate, self.known_window = self.trips.capacity, self.cwnd
+            self.come_back(now)
+
+    def on_mss(self, mss: int) -> None:
+        """
+        The least window is counted in packets.
+        """
+        super().on_mss(mss)
+        self.cwnd = max(self.cwnd, self.least_window)
+
+    def on_target_delay(self, target_delay: int) -> None:
+        """
+        Another upper bound of what is aimed for, µs.
+        """
+        super().on_target_delay(target_delay)
+        self.levels.bound(target_delay)
+        self.update_levels()
+
+    # --- What the phases share ---------------------------------------------------------------------------------
+
+    @property
+    def least_window(self) -> float:
+        """
+        Bytes: RFC 6817 MIN_CWND.
+        """
+        return float(MIN_WINDOW_PACKETS * self.mss)
+
+    def update_levels(self) -> None:
+        """
+        Follow what was measured of the path.
+        """
+        trips = self.trips
+        # The link's rate, not our share of it: flows that share a link must aim for the same queue.
+        packet = self.mss / trips.peak if trips.peak else 1000.0
+        self.levels.update(packet, trips.noise, trips.variation)
+
+    def forget_queue(self) -> None:
+        """
+        What was seen of the queue was seen while we did something else.
+        """
+        self.queue.forget()
+        self.trips.minima.clear()
+        self.trips.windows.clear()
+        self.trips.empty = 0
+
+    def cut_without_queue(self) -> None:
+        """
+        A loss that no queue explains: a fifth, but never below what comes through.
+        """
+        carried = self.trips.capacity * self.path + 2 * self.mss
+        self.cwnd = max(CUT_WITHOUT_QUEUE * self.cwnd, min(self.cwnd, carried), self.least_window)
+
+    def steady(self, now: int, drain_at: int) -> None:
+        """
+        Fill the link.
+        """
+        self.phase = Steady(self, now, drain_at)
+
+    def drain(self, now: int, *, first: bool = False, gently: bool = False, back: float = 0.0) -> None:
+        """
+        Step back for a moment.
+        """
+        self.phase = Drain(self, now, back or self.cwnd, first=first, gently=gently or self.is_alone)
+        if not first:
+            self.queue.forget()
+
+    def step_aside(self, now: int, why: str) -> None:
+        """
+        Somebody else needs the link.
+        """
+        phase, trips = self.phase, self.trips
+        self.alarms += 1
+        if isinstance(phase, Steady):
+            self.known_rate, self.known_window = trips.capacity, self.cwnd
+            if trips.least is not None:
+                trips.note_change(max(self.queue.length - trips.least, 0))
+        elif isinstance(phase, Drain):
+            self.known_rate, self.known_window = trips.capacity, phase.back
+        if self.has_just_returned(now):
+            self.become_guest()
+            self.quiet = max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * self.path)
+        elif now - self.returned_at > 3 * SCAVENGER_SOON:
+            self.quiet = SCAVENGER_QUIET
+        self.phase = Trickle(self, now, why)
+
+    def has_just_returned(self, now: int) -> bool:
+        """
+        Did we think the link free a moment ago?
+        """
+        return bool(self.returned_at) and now - self.returned_at < SCAVENGER_SOON
+
+    def become_guest(self) -> None:
+        """
+        The link was not free though it seemed so: its queue is empty now and then with somebody on it.
+        """
+        self.is_guest = not varies_by_itself(self)
+
+    def come_back(self, now: int, *, trying: bool = False, from_queue: int = 0) -> None:
+        """
+        The link seems to be free.
+        """
+        phase, levels = self.phase, self.levels
+        if isinstance(phase, Trickle):
+            self.witness.end_absence()
+            if not trying and not from_queue:
+                self.patience = SCAVENGER_PATIENCE
+                if phase.is_confirmed:
+                    levels.suspect_more()
+                elif phase.why != "loss":
+                    levels.suspect_less()
+                    self.quiet = SCAVENGER_QUIET
+        self.returned_at = now
+        gear = SCAVENGER_GUEST_GEAR if self.is_guest else SCAVENGER_FIRST_GEAR
+        self.phase = Comeback(self, now, gear, from_queue, trying=trying)
+
+    def on_failed_return(self, now: int, gear: float) -> None:
+        """
+        There is a queue as soon as we send: half of what made it is all that seems to be free.
+        """
+        self.known_rate *= max(gear / 2, SCAVENGER_GUEST_GEAR)
+        self.step_aside(now, "return")
+
+    def on_longer_route(self, longer: int) -> None:
+        """
+        Adding load did not make the queue longer: there is none, and the path takes that much longer.
+        """
+        self.witness.longer += longer
+        self.forget_queue()
+
+
+register_congestion_controller("scavenger", Scavenger)

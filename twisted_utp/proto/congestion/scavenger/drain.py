@@ -1,0 +1,86 @@
+"""
+How do all who share a link see the path without a queue?
+
+Each steps back now and then, as in LEDBAT++: two packets for two round trips.  A flow that was alone the last time
+halves its window for one, which empties a queue of a few milliseconds as well and costs nobody anything.
+
+Where delay varies by itself an alarm may be the radio's.  A drain tells: our own queue goes when we step back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import (
+    SCAVENGER_DRAIN_INTERVAL,
+    SCAVENGER_FIRST_DRAIN_ROUNDS,
+    SLOWDOWN_INTERVAL,
+    SLOWDOWN_ROUNDS,
+)
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+
+
+class Drain(Phase):
+    """
+    @ivar back: the window to return to, bytes.
+    """
+
+    __slots__ = ("_is_first", "_least", "_until", "back")
+
+    name = "drain"
+    holds_back = True
+
+    def __init__(self, flow: Scavenger, now: int, back: float, *, first: bool, gently: bool) -> None:
+        super().__init__(flow, now)
+        self.back = back
+        self._is_first = first
+        self._least: int | None = None
+        half = max(flow.least_window, min(flow.trips.capacity * flow.path, flow.cwnd) / 2)
+        if first or gently:
+            flow.cwnd = half
+            self._until = now + max(flow.path, flow.rtt) + (0 if first else round(flow.levels.target))
+        else:
+            flow.cwnd = flow.least_window
+            self._until = now + SLOWDOWN_ROUNDS * max(flow.path, flow.rtt)
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        Note what is left of the queue, and go back in time.
+        """
+        flow = self.flow
+        if delay is not None and now > self.since + flow.rtt // 2:
+            self._least = delay if self._least is None else min(self._least, delay)
+            flow.witness.note_absence(sample)
+        if now < self._until:
+            return
+        if self._is_first:
+            # What came through while the overshoot drained is the rate of the link.
+            limit = SCAVENGER_FIRST_DRAIN_ROUNDS * sample.rtt
+            if delay is not None and delay > flow.levels.empty and now - self.since < limit:
+                return
+            flow.trips.note_present(now, flow.rtt)
+            self.back = max(self.back, flow.trips.capacity * (flow.path + 0.6 * flow.levels.target))
+            if delay is not None:
+                self._least = delay
+        self._end(now)
+
+    def _end(self, now: int) -> None:
+        flow, least = self.flow, self._least
+        flow.witness.end_absence()
+        flow.is_alone = least is not None and least <= flow.levels.empty + flow.trips.noise
+        if least is not None and least > flow.levels.level:
+            flow.step_aside(now, "drain")
+            return
+        flow.cwnd = self.back
+        wait = SLOWDOWN_INTERVAL * max(now - self.since, 4 * flow.rtt)
+        flow.steady(now, drain_at=now + (SCAVENGER_DRAIN_INTERVAL if flow.is_alone else wait))
+
+    def on_loss(self, now: int) -> None:
+        """
+        It was sent before.
+        """
+        return

@@ -1,0 +1,58 @@
+"""
+How long is the queue that stands, as soon as that can be told?
+
+A single sample may be a burst, a late packet or a radio's pause; the least of the last few milliseconds is none of
+these, if enough samples tell of enough time.  So a queue is noticed within an eighth of a round trip, not after a
+whole one.
+"""
+
+from __future__ import annotations
+
+BUCKETS = 8
+"""Parts of the time looked back on; more would notice the end of a queue by so much sooner, and cost more."""
+
+
+class StandingQueue:
+    """
+    The least delay of the last moments.
+
+    @ivar length: that, µs.
+    @ivar highest: the largest delay of the same time, µs.
+    @ivar is_known: the samples span enough time to tell a queue from a burst.
+    """
+
+    __slots__ = ("_buckets", "highest", "is_known", "length")
+
+    def __init__(self) -> None:
+        self._buckets: list[list[int]] = []  # [begin, least, largest, samples]
+        self.length = self.highest = 0
+        self.is_known = False
+
+    def on_sample(self, now: int, delay: int, span: int, least: int) -> None:
+        """
+        Take a delay, µs.
+
+        @param span: µs to look back on.
+        @param least: ... or further, until there are so many samples.
+        """
+        buckets = self._buckets
+        if buckets and now - buckets[-1][0] < span // BUCKETS:
+            last = buckets[-1]
+            last[1] = min(last[1], delay)
+            last[2] = max(last[2], delay)
+            last[3] += 1
+        else:
+            buckets.append([now, delay, delay, 1])
+        count = sum(bucket[3] for bucket in buckets)
+        while len(buckets) > 1 and buckets[0][0] < now - span and count - buckets[0][3] >= least:
+            count -= buckets.pop(0)[3]
+        self.length = min(bucket[1] for bucket in buckets)
+        self.highest = max(bucket[2] for bucket in buckets)
+        self.is_known = count >= least and now - buckets[0][0] >= span // 2
+
+    def forget(self) -> None:
+        """
+        What was seen says nothing about now.
+        """
+        self._buckets.clear()
+        self.is_known = False

@@ -1,0 +1,48 @@
+"""
+How does a flow begin that knows nothing of its path?
+
+It doubles until a queue stands, and then stops at once: the overshoot is all that others feel of it.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import SLOW_START_EXIT
+
+
+class Startup(Phase):
+    """
+    RFC 5681 (3.1), with the end that LEDBAT++ has: three quarters of the target stand.
+    """
+
+    __slots__ = ()
+
+    name = "startup"
+    is_starting = True
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        Twice as much, or enough.
+        """
+        flow = self.flow
+        queue = flow.queue
+        length = queue.length if queue.is_known else sample.queuing_delay
+        if length is not None and delay is not None and length > SLOW_START_EXIT * flow.levels.target:
+            flow.trips.note_present(now, flow.rtt)
+            carried = flow.trips.capacity * (flow.path + flow.levels.target * 0.6)
+            flow.drain(now, first=True, back=max(min(flow.cwnd, carried), flow.cwnd / 2))
+        elif not sample.app_limited:
+            flow.cwnd += sample.bytes_acked
+
+    def on_loss(self, now: int) -> None:
+        """
+        A buffer is shallower than what doubling put into it, or the path loses packets.
+        """
+        flow = self.flow
+        if flow.trips.highest <= flow.levels.empty:
+            flow.cut_without_queue()
+            return
+        flow.cwnd = max(flow.cwnd / 2, flow.least_window)
+        flow.levels.on_shallow_buffer()
+        flow.steady(now, drain_at=now + 2 * flow.path)

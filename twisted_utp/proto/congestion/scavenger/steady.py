@@ -1,0 +1,168 @@
+"""
+How is a link filled with a queue of a few milliseconds?
+
+Below the target the window grows by a little in each round trip, above it half of the excess goes.  The growth is a
+root of the window: a constant would take minutes on a fast link, a share of it would not make shares equal.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.detector import find_alarm, varies_by_itself
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import (
+    SCAVENGER_EXPLORING_ROUNDS,
+    SCAVENGER_GAIN_WINDOW,
+    SCAVENGER_GUEST_GROWTH,
+    SCAVENGER_HOST_SHARE,
+    SCAVENGER_LONGEST_QUIET,
+    SCAVENGER_LOSS_CUT,
+    SCAVENGER_LOSS_PATIENCE,
+    SCAVENGER_MIN_GAIN,
+    SCAVENGER_QUIET_TRIPS,
+    SCAVENGER_SHARED_TIME,
+    SCAVENGER_UNDIVIDED,
+)
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+
+
+class Steady(Phase):
+    """
+    @ivar drain_at: when the next drain is due, µs.
+    """
+
+    __slots__ = ("_cut_at", "_lost_at", "_never_empty_since", "_trips_with_all", "drain_at")
+
+    name = "steady"
+
+    def __init__(self, flow: Scavenger, now: int, drain_at: int) -> None:
+        super().__init__(flow, now)
+        self.drain_at = drain_at
+        self._lost_at = 0
+        self._cut_at = now  # as a guest
+        self._never_empty_since = now
+        self._trips_with_all = 0
+        flow.trips.empty = 0
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        An alarm, a drain, or this acknowledgement's share of the round trip's change.
+        """
+        flow = self.flow
+        queue = flow.queue
+        if delay is None or not queue.is_known:
+            return
+        if now - self.since > flow.rtt:
+            alarm = find_alarm(flow)
+            if alarm:
+                self._on_alarm(now, alarm)
+                return
+        if flow.is_guest:
+            self._change_as_guest(now, sample, queue.length)
+        elif now >= self.drain_at and not sample.app_limited:
+            flow.drain(now)
+        else:
+            self._change(sample, queue.length)
+
+    def on_trip(self, now: int, sample: AckSample) -> None:
+        """
+        Who has nearly all that the link ever carried has it to itself; and a queue that stays small and is never empty
+        is that of our own kind.
+        """
+        flow = self.flow
+        if not flow.is_guest:
+            return
+        if flow.trips.empty or (flow.trips.least or 0) > flow.levels.level:
+            self._never_empty_since = now
+        has_all = flow.trips.rate >= SCAVENGER_HOST_SHARE * flow.trips.peak
+        self._trips_with_all = self._trips_with_all + 1 if has_all else 0
+        shares = now - self._never_empty_since > SCAVENGER_SHARED_TIME
+        if self._trips_with_all >= 2 or shares or varies_by_itself(flow):
+            flow.is_guest = False
+            self.drain_at = now + 40 * flow.path
+
+    def _change_as_guest(self, now: int, sample: AckSample, length: int) -> None:
+        """
+        Others' drops are worth more than our share: at the first sign of a queue, long before a router drops a packet,
+        half of the window goes, and comes back slowly (as in TCP-LP).  When nobody makes a queue for long it comes
+        back by a part of itself.
+        """
+        flow = self.flow
+        if length > flow.levels.empty + flow.trips.noise:
+            if now - self._cut_at > flow.rtt:
+                self._cut_at = now
+                flow.cwnd = max(flow.cwnd / 2, flow.least_window)
+            return
+        if sample.app_limited or sample.in_recovery:
+            return
+        is_long = now - self._cut_at > max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * flow.path)
+        gain = flow.cwnd * SCAVENGER_GUEST_GROWTH if is_long else flow.mss * SCAVENGER_MIN_GAIN
+        flow.cwnd += gain * min(sample.bytes_acked / flow.cwnd, 1.0)
+
+    def _on_alarm(self, now: int, alarm: str) -> None:
+        """
+        Where delay varies by itself, a drain that is brought forward shows whose queue it is.
+        """
+        flow = self.flow
+        if varies_by_itself(flow):
+            flow.drain(now, gently=True)
+        else:
+            flow.step_aside(now, alarm)
+
+    def _change(self, sample: AckSample, length: int) -> None:
+        flow = self.flow
+        levels = flow.levels
+        gain = self._gain()
+        share = min(sample.bytes_acked / flow.cwnd, 1.0)
+        if length > levels.target:
+            excess = min((length - levels.target) / max(flow.rtt, flow.path + length), 1.0)
+            flow.cwnd += max(gain - flow.cwnd / 2 * excess, -flow.cwnd / 2) * share
+            return
+        if sample.app_limited or (sample.in_recovery and length > levels.empty):
+            return
+        if length <= levels.empty and flow.trips.empty >= self._patience(sample):
+            gain = max(gain, flow.cwnd / 4 * min(flow.trips.empty / 8, 1.0))
+        flow.cwnd += gain * share
+
+    def _patience(self, sample: AckSample) -> int:
+        """
+        Empty round trips after which the window grows exponentially.
+        """
+        recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_PATIENCE
+        return SCAVENGER_EXPLORING_ROUNDS * (3 if recently else 1)
+
+    def _gain(self) -> float:
+        """
+        Bytes a round trip.
+        """
+        flow = self.flow
+        return flow.mss * max(sqrt(flow.cwnd / flow.mss / SCAVENGER_GAIN_WINDOW), SCAVENGER_MIN_GAIN)
+
+    def on_loss(self, now: int) -> None:
+        """
+        A loss without a queue is the radio's.  One with a queue that is not ours is an alarm.  One with a small queue
+        says that the buffer is shallow; what comes through says whether we have it to ourselves.
+        """
+        flow = self.flow
+        levels, highest = flow.levels, flow.trips.highest
+        if min(highest, flow.queue.length) > levels.level:
+            flow.step_aside(now, "loss")
+            return
+        if highest <= max(levels.empty + flow.trips.noise, levels.target / 2):
+            flow.cut_without_queue()
+            return
+        if highest < 2 * levels.target:
+            levels.on_shallow_buffer()
+        if flow.trips.rate >= SCAVENGER_UNDIVIDED * flow.trips.peak:
+            floor = min(flow.cwnd, 0.95 * flow.trips.capacity * flow.path)
+            flow.cwnd = max(SCAVENGER_LOSS_CUT * flow.cwnd, floor)
+        else:
+            flow.cwnd = max(flow.cwnd / 2, flow.least_window)
+            self._lost_at = self._cut_at = now
+            if flow.has_just_returned(now):
+                flow.become_guest()

@@ -1,0 +1,150 @@
+"""
+How do we stay out of the way and yet notice when the link is free?
+
+A few packets a second measure the queue.  What they see tells whether the alarm was right: our own queue is gone as
+soon as what we had in flight has drained, another's is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import (
+    SCAVENGER_DEEP,
+    SCAVENGER_FLAT,
+    SCAVENGER_FLAT_TIME,
+    SCAVENGER_LONGEST_PATIENCE,
+    SCAVENGER_LONGEST_QUIET,
+    SCAVENGER_PATIENCE,
+    SCAVENGER_SHARED_WINDOW,
+    SCAVENGER_TRICKLE_INTERVAL,
+    SCAVENGER_TRICKLE_SHARE,
+    SCAVENGER_TRUSTED_SUSPICION,
+)
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+
+
+class Trickle(Phase):
+    """
+    @ivar is_confirmed: somebody else's queue was seen after ours had drained.
+    """
+
+    __slots__ = (
+        "_backlog", "_before", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest", "_low_since",
+        "_quiet_since", "_samples", "is_confirmed", "why",
+    )  # fmt: skip
+
+    name = "trickle"
+    holds_back = True
+
+    def __init__(self, flow: Scavenger, now: int, why: str) -> None:
+        super().__init__(flow, now)
+        self.why = why
+        self.is_confirmed = False
+        self._backlog = min(flow.queue.highest, SCAVENGER_DEEP // 2)
+        self._quiet_since = self._low_since = self._flat_since = 0
+        self._flat_least = self._flat_highest = 0
+        self._before = 1 << 40
+        self._samples = self._deep = self._highest = 0
+        flow.cwnd = flow.least_window
+        rate = max(SCAVENGER_TRICKLE_SHARE * flow.known_rate, flow.mss / SCAVENGER_TRICKLE_INTERVAL)
+        flow.pacing_rate = min(rate, flow.least_window / max(flow.path, 50_000))
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        Look, and decide whether to return.
+        """
+        flow = self.flow
+        if delay is None or now - self.since < flow.rtt:
+            return  # our own queue is still there
+        self._samples += 1
+        self._highest = max(self._highest, delay)
+        self._deep += delay > SCAVENGER_DEEP
+        # One late packet is no queue, where delays scatter.
+        scatters = flow.trips.noise > 1000 or flow.levels.suspicion > SCAVENGER_TRUSTED_SUSPICION
+        delay, self._before = (min(delay, self._before) if scatters else delay), delay
+        has_drained = now - self.since > flow.rtt + self._backlog
+        if has_drained:
+            flow.witness.note_absence(sample)
+        if delay > flow.levels.empty + flow.trips.noise:
+            self._quiet_since = 0
+            self.is_confirmed |= has_drained
+        elif not self._quiet_since:
+            self._quiet_since = now
+        if self._is_quiet(now):
+            flow.come_back(now)
+        elif has_drained and self._is_flat(now, delay):
+            flow.come_back(now, from_queue=self._flat_least)
+        elif now - self.since > flow.patience:
+            self._try(now)
+        else:
+            self._look_for_our_kind(now, delay)
+
+    @property
+    def _needed(self) -> float:
+        flow = self.flow
+        if self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION:
+            # Who fills a deep buffer leaves gaps when it has overflowed.
+            return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
+        return max(1.5 * flow.path, 50_000.0)
+
+    def _is_quiet(self, now: int) -> bool:
+        return bool(self._quiet_since) and now - self._quiet_since >= self._needed
+
+    def _is_flat(self, now: int, delay: int) -> bool:
+        """
+        Is there a queue that does not change at all?  Others' queues do; a route that has become longer looks so.
+        """
+        allowed = SCAVENGER_FLAT + 2 * self.flow.trips.noise
+        least, highest = min(self._flat_least, delay), max(self._flat_highest, delay)
+        if not self._flat_since or highest - least > allowed:
+            self._flat_since, self._flat_least, self._flat_highest = now, delay, delay
+            return False
+        self._flat_least, self._flat_highest = least, highest
+        needed = max(SCAVENGER_FLAT_TIME, 4 * self.flow.path)
+        return now - self._flat_since >= needed and least > self.flow.levels.empty + self.flow.trips.noise
+
+    def _try(self, now: int) -> None:
+        """
+        Nobody's queue was empty for long enough in all this time: load the path with a quarter, and see.
+        """
+        flow = self.flow
+        if self._deep * 2 >= self._samples:
+            flow.patience = min(flow.patience * 2, SCAVENGER_LONGEST_PATIENCE)
+            self.since = now  # a load would only make a deep queue deeper
+            self._samples = self._deep = 0
+            return
+        flow.levels.suspect_less()
+        flow.patience = SCAVENGER_PATIENCE // 2
+        flow.come_back(now, trying=True)
+
+    def _look_for_our_kind(self, now: int, delay: int) -> None:
+        """
+        A queue that stays small and is never empty is that of one of our kind: share it.
+        """
+        flow = self.flow
+        if delay > flow.levels.level:
+            self._low_since = 0
+        elif not self._low_since:
+            self._low_since = now
+        elif now - self._low_since >= 2 * self._needed:
+            flow.witness.end_absence()
+            flow.pacing_rate = 0.0
+            flow.forget_queue()
+            flow.is_alone = False
+            flow.returned_at = now
+            flow.cwnd = max(flow.least_window, flow.known_window * SCAVENGER_SHARED_WINDOW)
+            if not self.is_confirmed:
+                flow.levels.suspect_less(1.25)
+            flow.steady(now, drain_at=now + 40 * flow.path)
+
+    def on_loss(self, now: int) -> None:
+        """
+        Others fill the buffer still.
+        """
+        if self.flow.trips.highest > self.flow.levels.level:
+            self._quiet_since = 0

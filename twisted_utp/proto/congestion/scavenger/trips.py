@@ -1,0 +1,148 @@
+"""
+What did the last round trips look like: how much came through, which queue stood in all of each, how does it vary?
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from twisted_utp.proto.constants import (
+    SCAVENGER_MAX_VARIATION,
+    SCAVENGER_PEAK_MEMORY,
+)
+
+FAR = 1 << 60
+MEMORY = 8
+"""Round trips that are looked back on: a queue that others make comes within fewer."""
+
+WINDOWS = 4
+"""Round trips in which a growth of the window may still show as a growth of the queue."""
+
+NOISE_SAMPLES = 4
+"""Samples in a round trip from which its mean says something."""
+
+Number = TypeVar("Number", int, float)
+
+
+class Trips:
+    """
+    @ivar minima: the queue that stood in each of the last round trips in which we sent as usual, µs.
+    @ivar windows: cwnd at the end of the last round trips, bytes.
+    @ivar rate: bytes per µs that came through in the last round trip in which we did not hold back.
+    @ivar capacity: the largest of the last few of these.
+    @ivar peak: the largest for long, which fades.
+    @ivar noise: what a typical sample exceeds its round trip's least by, µs, smoothed.
+    @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.
+    @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
+    @ivar empty: round trips in a row in which the queue was empty.
+    @ivar since: when the present one began, µs.
+    """
+
+    __slots__ = (
+        "_acked", "_before", "_count", "_highest", "_highest_before", "_is_starved", "_least", "_rates", "_spreads",
+        "_sum", "capacity", "empty", "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.minima: list[int] = []  # empty deques take 600 bytes each
+        self.windows: list[float] = []
+        self._rates: list[float] = []
+        self._spreads: list[float] = []
+        self.rate = self.capacity = self.peak = self.noise = self.variation = 0.0
+        self._highest_before = self.empty = 0
+        self.least: int | None = None
+        self._before: int | None = None  # the least delay of the round trip before, while steady
+        self._begin(0)
+
+    def _begin(self, now: int) -> None:
+        self.since = now
+        self._acked = self._sum = self._count = self._highest = 0
+        self._least = FAR
+        self._is_starved = False
+
+    def on_ack(self, now: int, nbytes: int, delay: int | None, rtt: int, *, is_starved: bool) -> int:
+        """
+        Take an acknowledgement into account.
+
+        @param is_starved: there was nothing to send, so what came through says little about the path.
+        @return: the duration of the round trip that ended with it, µs; 0 when none has.
+        """
+        if delay is not None:
+            self._least = min(self._least, delay)
+            self._highest = max(self._highest, delay)
+            self._sum += delay
+            self._count += 1
+        if not self.since:
+            self.since = now
+            return 0
+        self._acked += nbytes
+        self._is_starved |= is_starved
+        return now - self.since if now - self.since >= rtt and now > self.since else 0
+
+    def end(self, now: int, cwnd: float, empty: float, *, holds_back: bool, is_steady: bool) -> None:
+        """
+        The round trip is over.
+
+        @param empty: a queue up to this counts as none, µs.
+        @param holds_back: we sent less than we could.
+        """
+        duration = now - self.since
+        _remember(self.windows, cwnd, WINDOWS)
+        if not holds_back:
+            self._note_rate(self._acked / duration)
+        self.peak *= 1 - min(duration / SCAVENGER_PEAK_MEMORY, 0.5)
+        self.peak = max(self.peak, self.capacity)
+        self._highest_before = self._highest
+        self.least = self._least if self._count else None
+        if self.least is not None:
+            if not holds_back:
+                _remember(self.minima, self.least, MEMORY)
+            if is_steady:
+                self._note_variation(self.least)
+            self.empty = self.empty + 1 if self.least <= empty else 0
+        if not is_steady:
+            self._before = None
+        self._begin(now)
+
+    @property
+    def highest(self) -> int:
+        """
+        The largest delay of the present round trip and the one before, µs.
+        """
+        return max(self._highest, self._highest_before)
+
+    def note_present(self, now: int, rtt: int) -> None:
+        """
+        Count the present round trip's rate as well, if half of it is over.
+        """
+        if now - self.since > rtt / 2:
+            self.rate = self._acked / (now - self.since)
+            _remember(self._rates, self.rate, MEMORY)
+            self.capacity = max(self._rates)
+
+    def _note_rate(self, rate: float) -> None:
+        if self._is_starved and rate < self.capacity:
+            return
+        self.rate = rate
+        _remember(self._rates, rate, MEMORY)
+        self.capacity = max(self._rates)
+
+    def _note_variation(self, least: int) -> None:
+        if self._before is not None:
+            self.note_change(least - self._before)
+        self._before = least
+        if self._count >= NOISE_SAMPLES:
+            _remember(self._spreads, self._sum / self._count - least, MEMORY)
+            if len(self._spreads) >= MEMORY // 2:
+                self.noise += (sorted(self._spreads)[len(self._spreads) // 2] - self.noise) / 4
+
+    def note_change(self, change: float) -> None:
+        """
+        The standing queue changed by so much, µs.
+        """
+        self.variation += (min(abs(change), SCAVENGER_MAX_VARIATION) - self.variation) / 16
+
+
+def _remember(values: list[Number], value: Number, most: int) -> None:
+    del values[: max(len(values) - most + 1, 0)]
+    values.append(value)
