@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.bottleneck import forwarding, narrow, sharing
+from benchmarks.bottleneck import forwarding, narrow, neighbours, sharing, uploads
 from benchmarks.bottleneck.claims import (
     Claim,
     figures,
@@ -32,6 +32,8 @@ from benchmarks.child import MeasurementFailed
 from twisted_utp.udp.offload import SWITCH
 
 EXPERIMENTS = ("sharing", "late", "narrow", "forward")
+MORE = ("neighbours", "uploads")
+"""Only when asked for."""
 
 # A transfer through a narrow link: a few of them show all there is to see.
 _NARROW_SECONDS = 5.0
@@ -79,7 +81,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=os.environ.get(SWITCH) == "0",
         help=f"uTP without the kernel's help for trains, as with {SWITCH}=0",
     )
-    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS, help="not all of them")
+    parser.add_argument("--only", nargs="+", choices=(*EXPERIMENTS, *MORE), default=EXPERIMENTS, help="these")
+    parser.add_argument("--parts", nargs="+", choices=tuple(neighbours.PARTS), help="of neighbours; all by default")
+    parser.add_argument("--who", nargs="+", choices=tuple(uploads.WAYS), help="of uploads; all by default")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the run there (needs matplotlib)")
     return parser.parse_args(arguments)
@@ -122,4 +126,20 @@ def _run(options: argparse.Namespace) -> tuple[list[Claim], dict[str, Any]]:
         uploads = forwarding.run(setting)
         claims += judge_forward(uploads)
         account["forward"] = forward_figures(uploads)
+    _run_more(options, setting, claims, account)
     return claims, account
+
+
+def _run_more(
+    options: argparse.Namespace, setting: sharing.Setting, claims: list[Claim], account: dict[str, Any]
+) -> None:
+    if "neighbours" in options.only:
+        names = options.parts or list(neighbours.PARTS)
+        account["neighbours"] = {"setting": asdict(setting)}
+        for name, (claim, seen) in zip(names, neighbours.run(setting, names), strict=True):
+            claims.append(claim)
+            account["neighbours"][name] = seen
+    if "uploads" in options.only:
+        heard = uploads.run(setting, options.who or list(uploads.WAYS))
+        claims += uploads.judge(heard)
+        account["uploads"] = [asdict(upload) for upload in heard]

@@ -1,10 +1,11 @@
 """
-One end of a transfer by the kernel's TCP, with CUBIC::
+One end of a transfer by the kernel's TCP, with CUBIC unless told otherwise::
 
     python -m benchmarks.bottleneck.tcp_flow serve HOST
-    python -m benchmarks.bottleneck.tcp_flow send HOST PORT
+    python -m benchmarks.bottleneck.tcp_flow send HOST PORT [CONGESTION]
 
-The sender obeys C{start BYTES}; each transfer is a connection.
+The sender obeys C{start BYTES}; each transfer is a connection.  The receiver answers C{series} with what had come by
+when.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks.bottleneck.series import Series
 from benchmarks.peers.account import Account, obey, report
 
 # What every system but this machine's may have as its default.
 CONGESTION = b"cubic"
+_AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 _CHUNK = bytes(64 * 1024)
 
 
@@ -39,7 +42,14 @@ def serve(host: str) -> None:
             report("received", last=series.last)
 
 
-def send(host: str, port: str) -> None:
+def available() -> list[str]:
+    """
+    The congestion controls of this kernel's TCP.
+    """
+    return _AVAILABLE.read_text("ascii").split() if _AVAILABLE.exists() else []
+
+
+def send(host: str, port: str, congestion: str = CONGESTION.decode()) -> None:
     """
     Send when told to.
     """
@@ -49,7 +59,7 @@ def send(host: str, port: str) -> None:
     while True:
         length = int(told.get().split()[1])
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
             started = time.monotonic()
             connection.connect((host, int(port)))
             while length:
