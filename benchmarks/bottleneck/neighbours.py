@@ -76,6 +76,19 @@ class Stage:
         echo = self.start("far", "ping", "echo", RECEIVER)
         return self.start("near", "ping", "ping", RECEIVER, echo.expect("listening")["port"])
 
+    def sleep(self, seconds: float) -> None:
+        """
+        For so long; less when the lab is told to be brief (C{--seconds} below its default).
+        """
+        time.sleep(seconds * self.scale)
+
+    @property
+    def scale(self) -> float:
+        """
+        Of all times.
+        """
+        return min(self.setting.seconds / Setting().seconds, 1.0)
+
     @property
     def full(self) -> float:
         """
@@ -115,13 +128,13 @@ def alone(stage: Stage) -> Figures:
     source, sink = stage.utp()
     ping = stage.ping()
     began = time.monotonic()
-    time.sleep(2.0)
+    stage.sleep(2.0)
     started = time.monotonic()
     source.tell(f"start {ENDLESS}")
-    time.sleep(15.0)
+    stage.sleep(15.0)
     ended = time.monotonic()
     base = quantile(trips_of(ping, (began, started)), 0.5)
-    trips = trips_of(ping, (started + 5, ended))
+    trips = trips_of(ping, (started + 5 * stage.scale, ended))
     return {
         "used": flow_of(sink).rate((started + 1, ended)) / stage.full,
         "p50": quantile(trips, 0.5) - base,
@@ -146,13 +159,13 @@ def page(stage: Stage) -> Figures:
     without = []
     for _ in range(PAGES):
         without.append(load())
-        time.sleep(1.0)
+        stage.sleep(1.0)
     source.tell(f"start {ENDLESS}")
-    time.sleep(HEAD_START)
+    stage.sleep(HEAD_START)
     beside = []
     for number in range(PAGES):
         beside.append(load())
-        time.sleep(4.0 + 0.37 * number)
+        stage.sleep(4.0 + 0.37 * number)
     usual = statistics.median(without)
     return {
         "ratio": statistics.fmean(beside) / usual,
@@ -169,7 +182,7 @@ def download(stage: Stage, congestion: str) -> Figures:
     """
     tcp, tcp_sink = stage.tcp(congestion)
     source, sink = stage.utp()
-    nbytes = round(stage.setting.rate / 8 * 0.95 * KEPT)
+    nbytes = round(stage.setting.rate / 8 * 0.95 * KEPT * stage.scale)
 
     def transfer() -> tuple[Flow, float, float]:
         tcp.tell(f"start {nbytes}")
@@ -183,12 +196,12 @@ def download(stage: Stage, congestion: str) -> Figures:
     alone_work = _when(flow, 0, work) - alone_start
     time.sleep(stage.setting.buffer + 1.0)
     source.tell(f"start {ENDLESS}")
-    time.sleep(HEAD_START)
+    stage.sleep(HEAD_START)
     flow, start, end = transfer()
-    time.sleep(BACK)
+    stage.sleep(BACK)
     ours = flow_of(sink)
     back = ours.reaches(0.9 * stage.full, end, time.monotonic())
-    over = min(KEPT, alone_end - alone_start)
+    over = min(KEPT * stage.scale, alone_end - alone_start)
     return {
         "ratio": (_when(flow, nbytes, work) - start) / alone_work,
         "kept": (flow.at(start + over) - nbytes) / (flow.at(alone_start + over) or 1),
@@ -211,11 +224,11 @@ def fairness(stage: Stage, starts: tuple[float, ...]) -> Figures:
     flows = [stage.utp() for _ in starts]
     began = time.monotonic()
     for (source, _), start in zip(flows, starts, strict=True):
-        time.sleep(max(began + start - time.monotonic(), 0))
+        time.sleep(max(began + start * stage.scale - time.monotonic(), 0))
         source.tell(f"start {ENDLESS}")
-    time.sleep(SETTLE + LAST)
+    stage.sleep(SETTLE + LAST)
     ended = time.monotonic()
-    rates = [flow_of(sink).rate((ended - LAST, ended - 0.2)) for _, sink in flows]
+    rates = [flow_of(sink).rate((ended - LAST * stage.scale, ended - 0.2)) for _, sink in flows]
     return {
         "jain": sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)),
         "first": rates[0] / sum(rates),

@@ -29,6 +29,7 @@ RUNS = {
     "plain": ["--only", "sharing", "--plain"],
     "narrow": ["--only", "narrow", "--seconds", "2"],
     "forward": ["--only", "forward"],
+    "page": ["--only", "neighbours", "--parts", "page", "--delay", "25"],
 }
 SHORT = ["--seconds", "2.5", "--rate", "10", "--buffer", "200"]
 NOT_POSSIBLE = 3
@@ -126,6 +127,15 @@ def test_forwarded_upload(lab):
     seen = lab["forward"]["forward"]
     assert seen["ping_utp_50"] < 0.75 * seen["ping_tcp_95"]
     assert seen["rate_utp"] > 0.5 * seen["rate_tcp"]
+
+
+def test_page(lab):
+    """
+    A page of 2 MB takes as long as the link needs, and longer beside uTP; how much, only a quiet machine can say.
+    """
+    seen = lab["page"]["neighbours"]["page"]
+    assert seen["without"] > 1.6
+    assert 0.9 * seen["without"] < seen["beside"] < 20
 
 
 def test_narrow_links(lab):

@@ -74,3 +74,12 @@ def test_fills_the_link(rate: int) -> None:
     tcp = dumbbell.add_tcp(RTT, window="linux-cubic")
     dumbbell.run_for(4)
     assert tcp.received * 8 / 4 / (rate * 1e6) > 0.8
+
+
+def test_five_percent() -> None:
+    """Before the first loss the window grows by that in a round trip, which the curve alone would not."""
+    cubic, tcp = left(100_000_000)
+    before, since = cubic.cwnd, tcp.simulator.now
+    tcp.simulator.run(lambda: cubic.cwnd >= 1.27 * before)  # 1.05 ** 5
+    assert (tcp.simulator.now - since) / (5.5 * RTT) == pytest.approx(1, rel=0.3)
+    assert not tcp.retransmissions

@@ -1,5 +1,5 @@
 """
-How does Linux' CUBIC leave slow start?
+How does Linux' CUBIC leave slow start, and what does it do then?
 
 RFC 9438's window with the HyStart of Linux (Ha and Rhee, 2011; C{net/ipv4/tcp_cubic.c}), which most servers of the
 internet run, in place of RFC 9406's.  Two tests, and whichever speaks first ends slow start at once:
@@ -7,6 +7,9 @@ internet run, in place of RFC 9406's.  Two tests, and whichever speaks first end
   - delay: the least of a round's first samples exceeds the least there ever was by an eighth of it (4 ms at least,
     16 ms at most).  A queue of others' that was there from the start does not show; one that grows does.
   - ack train: acknowledgements that follow each other within 2 ms go on for half of the least round trip.
+
+Until the first loss the window then grows by five percent of itself in a round trip at the least, since CUBIC's own
+curve starts flat where nobody knows yet what the path carries (C{bictcp_update}; not in RFC 9438).
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ ACK_SPACING = 2_000
 """µs between two acknowledgements of one train at the most (C{hystart_ack_delta_us})."""
 
 MIN_DELAY, MAX_DELAY = 4_000, 16_000
+LEAST_GROWTH = 1 / 20
+"""Of what is acknowledged, while no loss has shown the path's window."""
 
 
 class LinuxCubic(Cubic):
@@ -55,7 +60,10 @@ class LinuxCubic(Cubic):
                 self.left_by = self._test(now, rtt)
                 if self.left_by:
                     self.ssthresh = self.cwnd
+        before, grows = self.cwnd, not (self.in_slow_start or sample.app_limited or sample.in_recovery)
         super().on_ack(now=now, sample=sample)
+        if grows and not self._w_max:
+            self.cwnd = max(self.cwnd, before + sample.bytes_acked * LEAST_GROWTH)
 
     def _count_round(self, now: int, sample: AckSample) -> None:
         """
