@@ -18,6 +18,9 @@ if TYPE_CHECKING:
         UTPConnectionTimedOut,
         UTPHandshakeTimedOut,
         UTPPeerVanished,
+        UTPProxyError,
+        UTPProxyLost,
+        UTPProxyTimedOut,
     )
     from twisted_utp.interfaces import IUTPListeningPort, IUTPTransport
     from twisted_utp.port import UTPPort
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.congestion.base import register_congestion_controller
     from twisted_utp.proto.stats import ConnectionStats, PortStats
     from twisted_utp.protocol import UTPProtocol
+    from twisted_utp.socks import SOCKS5Proxy
     from twisted_utp.transport import UTPTransport
 
 __version__ = "0.1.0"
@@ -36,6 +40,7 @@ __all__ = [
     "IUTPTransport",
     "PortLoad",
     "PortStats",
+    "SOCKS5Proxy",
     "UTPClientEndpoint",
     "UTPConfig",
     "UTPConnectionDone",
@@ -45,6 +50,9 @@ __all__ = [
     "UTPPeerVanished",
     "UTPPort",
     "UTPProtocol",
+    "UTPProxyError",
+    "UTPProxyLost",
+    "UTPProxyTimedOut",
     "UTPServerEndpoint",
     "UTPTransport",
     "Verdict",
@@ -58,6 +66,7 @@ _HOMES = {
     "IUTPTransport": "interfaces",
     "PortLoad": "proto.acceptance",
     "PortStats": "proto.stats",
+    "SOCKS5Proxy": "socks",
     "UTPClientEndpoint": "endpoints",
     "UTPConfig": "proto.config",
     "UTPConnectionDone": "errors",
@@ -67,6 +76,9 @@ _HOMES = {
     "UTPPeerVanished": "errors",
     "UTPPort": "port",
     "UTPProtocol": "protocol",
+    "UTPProxyError": "errors",
+    "UTPProxyLost": "errors",
+    "UTPProxyTimedOut": "errors",
     "UTPServerEndpoint": "endpoints",
     "UTPTransport": "transport",
     "Verdict": "proto.acceptance",

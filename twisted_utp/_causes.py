@@ -14,7 +14,13 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from twisted.internet import error
 
-from twisted_utp.errors import UTPConnectionReset, UTPConnectionTimedOut, UTPHandshakeTimedOut
+from twisted_utp.errors import (
+    UTPConnectionReset,
+    UTPConnectionTimedOut,
+    UTPHandshakeTimedOut,
+    UTPProxyError,
+    UTPProxyLost,
+)
 
 
 class Kind(Enum):
@@ -30,6 +36,7 @@ class Kind(Enum):
     LISTEN = "cannot bind"
     UNREACHABLE = "unreachable"
     ABORTED = "broken off by us"
+    PROXY = "no way through the proxy"
     UNKNOWN = "unknown"
 
 
@@ -59,6 +66,8 @@ def cause_of(exception: BaseException | None) -> Cause:
         return Cause(Kind.UNKNOWN, "nobody knows why")
     if _is_from(exception, "OpenSSL", "service_identity"):
         return _tls_cause(exception)
+    if isinstance(exception, (UTPProxyError, UTPProxyLost)):
+        return Cause(Kind.PROXY, str(exception), "the proxy's administrator, or its log, can tell more")
     for types, kind, what, remedy in _CAUSES:
         if isinstance(exception, types):
             return Cause(kind, what, remedy)

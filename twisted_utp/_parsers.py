@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 SERVER_KEYS = ("port", "interface", "sharePort", "ipv6Only", "dscp", "device", "freeBind", "reusePort")
 """What a server string has beside the settings."""
 
-CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort", "dscp", "device")
-"""What a client string has."""
+PROXY_KEYS = ("socks", "socksPort", "socksUser", "socksPasswordFile")
+"""What a client string has to say about a SOCKS5 proxy."""
+
+CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort", "dscp", "device", *PROXY_KEYS)
+"""What a client string has beside the settings."""
 
 # What a string with fd= or systemd= does not take, and why.
 _NOT_FOR_ADOPTED = dict.fromkeys(
@@ -96,8 +99,8 @@ class UTPServerParser:
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class UTPClientParser:
     """
-    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:dscp=NAME][:device=NAME]
-    [:SETTING=VALUE...]}
+    C{utp:HOST:PORT[:timeout=SECONDS][:bindAddress=ADDRESS][:bindPort=PORT][:dscp=NAME][:device=NAME][:SETTING=VALUE...]},
+    and for a SOCKS5 proxy C{:socks=HOST[:socksPort=PORT][:socksUser=NAME:socksPasswordFile=FILE]}.
 
     @ivar prefix: what the string begins with.
     """
@@ -111,7 +114,7 @@ class UTPClientParser:
 
         @raise ValueError: naming the key, the value and what is allowed.
         """
-        from twisted_utp._settings import parse_port, parse_settings
+        from twisted_utp._settings import parse_port, parse_proxy, parse_settings
         from twisted_utp.endpoints import UTPClientEndpoint
         from twisted_utp.udp.addresses import is_numeric
 
@@ -126,9 +129,12 @@ class UTPClientParser:
             raise ValueError(f"bindAddress={address!r}: expected an IPv4 or IPv6 address of this machine")
         bind_port = parse_port(given.pop("bindPort", "0"), key="bindPort")
         dscp, device = given.pop("dscp", None), given.pop("device", "")
+        proxy = parse_proxy({key: given.pop(key) for key in PROXY_KEYS if key in given})
         config = parse_settings(given, "timeout", others=CLIENT_KEYS)
         bind = (address, bind_port) if address or bind_port else None
-        return UTPClientEndpoint(reactor, host, port, bindAddress=bind, config=config, dscp=dscp, device=device)
+        return UTPClientEndpoint(
+            reactor, host, port, bindAddress=bind, config=config, dscp=dscp, device=device, proxy=proxy
+        )
 
 
 def refuse(given: dict[str, str], why: dict[str, str]) -> None:

@@ -7,17 +7,24 @@ C{ValueError} that names the key as it was written, the value and what is allowe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from twisted_utp._rates import EXAMPLES, parse_rate
 from twisted_utp.proto.config import RANGES, RATE_UNIT, UTPConfig
+
+if TYPE_CHECKING:
+    from twisted_utp.socks import SOCKS5Proxy
 
 # Endpoints have arguments of their own for these.
 _ARGUMENTS = {"backlog": "backlog", "connect_timeout": "timeout"}
 
 _BOOLEANS = {"0": False, "1": True}
+
+# Characters of a password's line that are read; who gives another file by mistake, a device say, is told.
+_MAX_LINE = 4096
 
 
 def setting_keys(*arguments: str) -> dict[str, str]:
@@ -100,6 +107,44 @@ def parse_descriptor(key: str, text: str) -> int:
         return int(descriptors[number])
     there_are = ", ".join((*named, *map(str, range(len(descriptors))))) or "none: systemd has passed none"
     raise ValueError(f"systemd={text!r}: expected the name or index of a passed socket; there are {there_are}")
+
+
+def parse_proxy(given: Mapping[str, str]) -> SOCKS5Proxy | None:
+    """
+    The proxy that a client string names, if it does.  The password stands in a file: strings are shown by C{ps}, and
+    end up in logs.
+
+    @param given: those of its keys that begin with C{socks}.
+    @raise ValueError: when there is something wrong with them, or the file cannot be read.
+    """
+    from twisted_utp.socks import DEFAULT_PORT, SOCKS5Proxy
+
+    if not given:
+        return None
+    if not given.get("socks"):
+        key = next(iter(given))
+        raise ValueError(f"{key}={given[key]!r}: expected the proxy's name or address beside it, socks=HOST")
+    user, file = given.get("socksUser"), given.get("socksPasswordFile")
+    if (user is None) != (file is None):
+        raise ValueError("socksUser and socksPasswordFile: expected both, or neither")
+    password = None if file is None else _first_line("socksPasswordFile", file)
+    port = parse_port(given.get("socksPort", str(DEFAULT_PORT)), key="socksPort", lowest=1)
+    try:
+        return SOCKS5Proxy(given["socks"], port, user, password)
+    except ValueError as error:
+        text = re.sub("^(user|password):", lambda name: _CREDENTIALS[name[1]], str(error))
+        raise ValueError(re.sub("^host=", "socks=", text)) from None
+
+
+_CREDENTIALS = {"user": "socksUser:", "password": "socksPasswordFile: in its first line"}
+
+
+def _first_line(key: str, file: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+            return opened.readline(_MAX_LINE).rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{key}={file!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _inherited() -> Any:

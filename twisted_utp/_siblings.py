@@ -50,10 +50,6 @@ class _Round:
 class Siblings:
     """
     The other processes on one UDP port, see L{Elsewhere <twisted_utp.proto.elsewhere.Elsewhere>}.
-
-    @ivar handed_on: datagrams and trains that were given to another process.
-    @ivar taken: those that another gave us, and that were ours.
-    @ivar not_asked: strays that were dropped because there were too many.
     """
 
     def __init__(self, reactor: Any, protocol: UTPProtocol, name: str) -> None:
@@ -62,8 +58,8 @@ class Siblings:
         @param name: the same for all processes on that port, and no others.
         @raise OSError: when they cannot be reached.
         """
-        self.handed_on = self.taken = self.not_asked = 0
         self._protocol = protocol
+        self._stats = protocol.multiplexer.stats
         self._round: _Round | None = None  # of what is being served
         self._known: dict[tuple[Address, int], int] = {}
         self._tokens, self._stamp = float(ASK_BURST), protocol.clock()
@@ -105,7 +101,7 @@ class Siblings:
         """
         before = self._round
         if before is None and not self._may_ask():
-            self.not_asked += 1
+            self._stats.strays_dropped += 1
             return True
         seen = (before.seen if before is not None else 0) | 1 << self.number
         first = before.first if before is not None else self.number
@@ -118,7 +114,7 @@ class Siblings:
 
     def _hand_to(self, number: int, datagram: Datagram, how: _Round) -> bool:
         is_there = self._group.send(number, _encode(how, datagram))
-        self.handed_on += is_there
+        self._stats.handed_on += is_there
         return is_there
 
     def _may_ask(self) -> bool:
@@ -156,7 +152,7 @@ class Siblings:
             key = datagram.address, _ID.unpack_from(datagram.data, _ID.size)[0]
             if table.get(*key) is None:
                 continue
-            self.taken += 1
+            self._stats.taken_over += 1
             if how.kind == _ASKED and key not in told:
                 told.add(key)
                 mine = Datagram(_ID.pack(key[1]), datagram.address)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
 from twisted_utp import _ports
 from twisted_utp._sending import hand_over
@@ -102,7 +102,9 @@ class LastWords:
         if self._waiting:
             self._reactor.callLater(_INTERVAL, self._look)
         else:
-            self.spoken.callback(None)
+            # A proxy drops what it has not yet relayed when we hang up, so that comes last.
+            partings = [part() for port in self._began if (part := getattr(port.udp_port, "part", None)) is not None]
+            DeferredList(partings).addBoth(lambda _: self.spoken.callback(None))
 
     def _is_awaited(self, port: UTPProtocol, connection: Connection) -> bool:
         limit = int(connection.config.shutdown_timeout * 1_000_000)

@@ -28,6 +28,17 @@ class Way(NamedTuple):
     peer: IPv4Address | IPv6Address
 
 
+def found_peer(
+    udp_port: ITrainPort | None, address: Address, peer: IPv4Address | IPv6Address
+) -> IPv4Address | IPv6Address:
+    """
+    The peer that was dialled, as an application should know it now that it has answered: that of a name which only a
+    proxy knows has an address, if the proxy tells it.
+    """
+    reported = getattr(udp_port, "reported", None)
+    return peer if reported is None else udp_address(*reported(address))
+
+
 def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") -> Way | ConnectError:
     """
     The way to a peer, or why nothing can be sent there.

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from twisted_utp._addresses import peer_of
 from twisted_utp._isolation import guarded, name_of
+from twisted_utp._ways import found_peer
 from twisted_utp.errors import loss_exception
 from twisted_utp.proto.events import Connected, ConnectionLost, Event
 
@@ -111,6 +112,7 @@ class OutgoingConnection:
         assert connection is not None
         connection.user_data = None
         self._owner.attempt_ended(self)
+        self._peer = found_peer(self._owner.udp_port, connection.address, self._peer)
         try:
             protocol = self._factory.buildProtocol(self._peer)
             if protocol is None:

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from twisted_utp import _socks_sharing
 from twisted_utp._arguments import (
     check_config,
     check_device,
@@ -39,8 +40,10 @@ from twisted_utp.errors import UTPConnectBindError
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
 from twisted_utp.protocol import UTPProtocol
+from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_for_all, is_ipv4, is_numeric, without_brackets
 from twisted_utp.udp.settings import SocketSettings
+from twisted_utp.udp.socks_header import MAX_NAME, packed_address
 
 # RFC 8305 (5): the recommended Connection Attempt Delay, seconds; and more than anybody waits.
 ATTEMPT_DELAY = 0.25
@@ -202,6 +205,7 @@ class UTPClientEndpoint:
         config: UTPConfig | None = None,
         dscp: int | str | None = None,
         device: str = "",
+        proxy: SOCKS5Proxy | None = None,
     ) -> None:
         """
         @param host: a name, or a numeric IPv4 or IPv6 address, perhaps with a scope id.
@@ -213,6 +217,8 @@ class UTPClientEndpoint:
         @param dscp: the code point (RFC 2474) of all that is sent, 0 to 63 or a name: C{"le"}, C{"af11"}.  On a port
             that is open without it, C{connect} fails with C{ConnectBindError}.
         @param device: name of the only interface through which packets come and go; likewise.  Linux.
+        @param proxy: the way to the peer, and to its name, which is not looked up here; C{bindAddress} is then our
+            address toward it, and has no port, C{timeout} is for it and the peer together, and there is no C{device}.
         @raise ValueError: on a value out of range, naming the argument; and when C{bindAddress} is of the other family
             than the host.
         @raise TypeError: naming the argument that is of the wrong type.
@@ -232,7 +238,12 @@ class UTPClientEndpoint:
             check_number("attemptDelay", attemptDelay, "seconds", low=0, high=MAX_ATTEMPT_DELAY)
         self._reactor = reactor
         self._port = port
-        if self._bind is not None:
+        self._proxy = proxy
+        if proxy is not None:
+            self._host = _host_for(proxy, self._host, self._bind)
+            if device:
+                raise ValueError(f"device={device!r}: expected none beside a proxy; TCP goes to it by any interface")
+        elif self._bind is not None:
             _check_source(self._bind[0], self._host)
         self._attempt_delay = ATTEMPT_DELAY if attemptDelay is None else attemptDelay
         self._config = settings
@@ -271,14 +282,22 @@ class UTPClientEndpoint:
         Resolve the name, and connect to whichever of its addresses answers first.
 
         @return: fires with the protocol; fails with C{ConnectionRefusedError}, C{TimeoutError},
-            C{ConnectingCancelledError}, C{ConnectBindError}, C{DNSLookupError} or what the factory raised.
+            C{ConnectingCancelledError}, C{ConnectBindError}, C{DNSLookupError} or what the factory raised;
+            through a proxy also with L{UTPProxyError <twisted_utp.errors.UTPProxyError>}.
         """
         try:
             check_factory("protocolFactory", protocolFactory)
         except TypeError:
             return fail()
+        if self._proxy is not None:
+            source = self._bind[0] if self._bind is not None else ""
+            through = (self._proxy, source, self._config, self._socket)
+            return _socks_sharing.dial(self._reactor, through, protocolFactory, self._host, self._port)
         if is_numeric(self._host):
             return maybeDeferred(self._dial, protocolFactory, self._host)
+        if self._protocol is not None and hasattr(self._protocol.udp_port, "reported"):
+            reason = f"{self._host!r}: expected an address; to look it up here would tell what the proxy is to hide"
+            return fail(ValueError(reason))
         resolving = resolve(self._reactor, self._host, self._port)
         result: Deferred[IProtocol] = Deferred(partial(self._cancel, resolving))
         resolving.addCallback(self._race, protocolFactory)
@@ -320,6 +339,26 @@ class UTPClientEndpoint:
             # Nobody has asked for an address: the machine has no IPv6, say.
             reason = error.socketError
             raise (getConnectError(reason) if isinstance(reason, OSError) else error) from None
+
+
+def _host_for(proxy: object, host: str, bind: tuple[str, int] | None) -> str:
+    """
+    The host as a proxy can be told it: a name in ASCII (RFC 3490).
+    """
+    if not isinstance(proxy, SOCKS5Proxy):
+        raise TypeError(f"proxy={proxy!r}: expected a SOCKS5Proxy or None")
+    if bind is not None and bind[1]:
+        raise ValueError(f"bindAddress={bind!r}: expected no port beside a proxy; peers see one of the proxy's")
+    if is_numeric(host):
+        if "%" in host:
+            raise ValueError(f"host={host!r}: expected no scope beside a proxy, which has interfaces of its own")
+        return host
+    try:
+        name = host.encode("idna").decode("ascii")
+        packed_address(name, 0)
+    except ValueError:
+        raise ValueError(f"host={host!r}: expected an address, or a name of at most {MAX_NAME} characters") from None
+    return name
 
 
 def _check_source(source: str, host: str) -> None:

@@ -92,6 +92,46 @@ class UTPHandshakeTimedOut(error.ConnectionLost, error.TimeoutError):
         self.args = (f"no TLS handshake within {seconds:g} seconds",)
 
 
+class UTPProxyError(error.ConnectError):
+    """
+    There is no way through the SOCKS5 proxy: it cannot be reached, does not let us in, relays no UDP, or has ended.
+
+    @ivar proxy: which one, C{host:port}.
+    @ivar reason: why, in words.
+    @ivar code: its reply (RFC 1928 (6)); 0 when it gave none.
+    """
+
+    def __init__(self, proxy: str, reason: str, code: int = 0, osError: object = None) -> None:
+        super().__init__(osError=osError, string=f"SOCKS5 proxy {proxy}: {reason}")
+        self.proxy = proxy
+        self.reason = reason
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UTPProxyTimedOut(UTPProxyError, error.TimeoutError):
+    """
+    The SOCKS5 proxy did not answer in time.
+    """
+
+
+class UTPProxyLost(error.ConnectionLost):
+    """
+    The SOCKS5 proxy that carried the connection relays nothing any more.
+
+    @ivar cause: what happened to it.
+    """
+
+    def __init__(self, cause: UTPProxyError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 _LOSSES: Mapping[LossReason, Callable[[], Exception]] = {
     LossReason.DONE: error.ConnectionDone,
     LossReason.TIMED_OUT: UTPConnectionTimedOut,
@@ -116,3 +156,14 @@ def loss_exception(event: ConnectionLost) -> BaseException:
     if event.reason is LossReason.DONE and event.close_code:
         return UTPConnectionDone(event.close_code)
     return _LOSSES[event.reason]()
+
+
+def port_end(why: Exception | None) -> tuple[Exception, Exception]:
+    """
+    What connections, and attempts to connect, are told when their UDP port is closed under them.
+
+    @param why: what a proxy that carried the port has come to; L{None} when there is none, or all is well with it.
+    """
+    if isinstance(why, UTPProxyError):
+        return UTPProxyLost(why), why
+    return error.ConnectionLost(), error.ConnectError(string="the UDP port was closed")

@@ -39,6 +39,7 @@ _COUNTERS = {
     "malformed": "Datagrams that looked like uTP and were not well-formed",
     "not_utp": "Datagrams of other protocols",
     "truncated": "Datagrams and ICMP messages that arrived incomplete, and were dropped",
+    "proxy_dropped": "Datagrams that did not come from the SOCKS5 proxy's relay, or had no proper header",
     "read_calls": "System calls that received something",
     "write_calls": "System calls that sent something",
 }

@@ -9,13 +9,14 @@ in one flush, so that acknowledgements ride on data and small writes share packe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from errno import EADDRNOTAVAIL, EHOSTUNREACH, ENETUNREACH
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
-from twisted.internet.error import CannotListenError, ConnectError, ConnectionLost, getConnectError
+from twisted.internet.error import CannotListenError, ConnectError, getConnectError
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -41,6 +42,7 @@ from twisted_utp._stopping import note_closed, note_open, say_goodbye
 from twisted_utp._tracing import PortTracing
 from twisted_utp._ways import Way, way_to
 from twisted_utp.connecting import OutgoingConnection
+from twisted_utp.errors import port_end
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected
@@ -202,6 +204,12 @@ class UTPProtocol(Settable, DatagramProtocol):
         if isinstance(way, ConnectError):
             self.request_flush()  # the port may have been opened for this
             return fail(way)
+        return self.connect_by(way, factory, config)
+
+    def connect_by(self, way: Way, factory: IProtocolFactory, config: UTPConfig | None) -> Deferred[IProtocol]:
+        """
+        Connect by a way that L{way_to <twisted_utp._ways.way_to>} has found; see L{connect}.
+        """
         return self._dial(factory, way, config).result
 
     def _dial(
@@ -291,11 +299,12 @@ class UTPProtocol(Settable, DatagramProtocol):
         See L{IUTPListeningPort.stats <twisted_utp.interfaces.IUTPListeningPort.stats>}.
         """
         port = self._port
-        return self.multiplexer.snapshot(
+        stats = self.multiplexer.snapshot(
             reads=getattr(port, "reads", None),
             writes=getattr(port, "writes", None),
             truncated=getattr(port, "truncated", 0),
         )
+        return replace(stats, proxy_dropped=getattr(port, "dropped", 0))
 
     def change_settings(self, **changes: Any) -> None:
         """
@@ -396,13 +405,14 @@ class UTPProtocol(Settable, DatagramProtocol):
         if read is not None:
             guarded("reading what came before the end", read)
         guarded("closing the UDP port", say_goodbye, self.multiplexer, self._port, self._send_failed, self.clock())
+        lost, failed = port_end(getattr(self._port, "ended", None))
         self._port = None
         note_closed(self)
-        reason = Failure(ConnectionLost())
+        reason = Failure(lost)
         for transport in list(self._transports):
             guarded(f"the end of {transport!r}", transport.port_lost, reason)
         for attempt in list(self._attempts):
-            attempt.fail(Failure(ConnectError(string="the UDP port was closed")))
+            attempt.fail(Failure(failed))
         for port in list(self._ports):
             port.port_closed()
         self._ports.clear()

@@ -26,6 +26,9 @@ from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort, ISSLTransport
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate, optionsForClientTLS
+from twisted.names import dns
+from twisted.names.hosts import Resolver as HostsResolver
+from twisted.names.server import DNSServerFactory
 from twisted.protocols import amp
 from twisted.protocols.basic import LineReceiver
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -308,6 +311,39 @@ async def test_perspective_broker(ports: Ports) -> None:
     root.broker.notifyOnDisconnect(lambda: lost.callback(None))
     factory.disconnect()
     await lost
+
+
+@pytest_twisted.ensureDeferred
+async def test_names(ports: Ports, tmp_path: Path) -> None:
+    """DNS messages over a stream (RFC 1035 (4.2.2)): a server of twisted.names answers many questions at once."""
+    hosts = {f"host{number}.test": f"192.0.2.{number}" for number in range(100)}
+    table = tmp_path / "hosts"
+    table.write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))
+    port = await listen(ports, DNSServerFactory(clients=[HostsResolver(str(table))]))
+    opened: Deferred[None] = Deferred()
+    controller = Controller(opened)
+    client = await client_of(port).connect(Factory.forProtocol(lambda: dns.DNSProtocol(controller)))
+    await opened
+    asked = [client.query([dns.Query(name.encode(), dns.A, dns.IN)]) for name in hosts]
+    answers = [(await message).answers[0].payload.dottedQuad() for message in asked]
+    assert answers == list(hosts.values())
+    await _closed(client)
+
+
+class Controller:
+    """
+    What a C{DNSProtocol} reports to.
+    """
+
+    def __init__(self, opened: Deferred[None]) -> None:
+        self.opened = opened
+
+    def connectionMade(self, protocol: Any) -> None:
+        """It is open."""
+        self.opened.callback(None)
+
+    def connectionLost(self, protocol: Any) -> None:
+        """It is over."""
 
 
 async def _closed(client: Any) -> None:

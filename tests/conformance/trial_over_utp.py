@@ -9,6 +9,7 @@ goes over uTP.
 
 from __future__ import annotations
 
+import fnmatch
 import socket
 import sys
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from twisted.internet.endpoints import clientFromString, quoteStringArgument, se
 from twisted.internet.error import ConnectionDone, ServiceNameUnknownError
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import Factory
+from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
 from twisted.scripts import trial
@@ -30,18 +32,50 @@ from twisted.trial import util
 from twisted_utp import UTPPort, UTPProtocol, UTPTransport
 
 # Tests that cannot hold for what is not TCP, by what they ask for.  docs/conformance.rst has the same table.
+_TCP = "twisted.internet.test.test_tcp."
+
 LEFT_OUT = {
     "a socket of the connection's own, to look at": [
+        _TCP + "AdoptStreamConnectionTestsBuilder",
+        _TCP + "ExhaustsFileDescriptorsTests",
+        _TCP + "TCPPortTestsBuilder.test_closePeerOnEMFILE",
+        _TCP + "TCPFDPortTestsBuilder.test_closePeerOnEMFILE",
+        _TCP + "TCPConnectionTestsBuilder.test_resumeProducing",
+        _TCP + "TestBindAddressBuilder",
         "twisted.test.test_tcp.ProperlyCloseFilesTests.test_properlyCloseFiles",
         "twisted.test.test_tcp.PauseProducingTests.test_pauseProducingInConnectionMade",
         "twisted.test.test_ssl.StolenTCPTests.test_properlyCloseFiles",
     ],
+    "a peer that speaks TCP": [
+        _TCP + "TCPPortTestsBuilder.test_buildProtocolIPv*",
+        _TCP + "TCPPortTestsBuilder.test_serverGet*",
+    ],
     "private attributes of tcp.Connection": [
+        _TCP + "TCP4ClientTestsBuilder.test_addresses",
+        _TCP + "TCP6ClientTestsBuilder.test_addresses",
+        _TCP + "TCPTransportTestsBuilder.test_serverAddressTCP*",
+        _TCP + "TCPConnectionTestsBuilder.test_resumeProducingWhileDisconnected",
         "twisted.test.test_tcp.HalfCloseTests.testCloseWriteCloser",
         "twisted.test.test_tcp.LogTests.test_logstrClientSetup",
     ],
     "that who closes is told before the peer, also while something is on its way": [
         "twisted.web.test.test_distrib.DistribTests.test_requestHeaders",
+    ],
+    "the words of the socket module about ports that are none; strings are refused when they are parsed": [
+        _TCP + "TCP4ClientTestsBuilder.test_connectPort*",
+        _TCP + "TCP6ClientTestsBuilder.test_connectPort*",
+    ],
+    "the name of an interface behind a link-local address, where ours have its number": [
+        _TCP + "TCPPortTestsBuilder.test_portGetHostOnIPv6ScopeID",
+    ],
+    "the word TCP in the log": [
+        _TCP + "TCPPortTestsBuilder.test_connectionLostLogMsg",
+    ],
+    "a server that hears of a client which has closed before it said anything": [
+        _TCP + "TCP4ClientTestsBuilder.test_buildProtocolReturnsNone",
+        _TCP + "TCP6ClientTestsBuilder.test_buildProtocolReturnsNone",
+        _TCP + "TCPConnectionTestsBuilder.test_doubleHalfClose",
+        _TCP + "AbortConnectionTests.test_fullWriteBuffer",
     ],
     "the repr of tcp.Server": [
         "twisted.test.test_tcp.ListeningTests.test_serverRepr",
@@ -111,7 +145,7 @@ class Connector(BaseConnector):
         """
         Where it connects to.
         """
-        return (IPv6Address if ":" in self.host else IPv4Address)("UDP", self.host, self.port)
+        return (IPv6Address if ":" in self.host else IPv4Address)("TCP", self.host, self.port)
 
     def _makeTransport(self) -> Any:
         return Attempt(self, self.endpoint)
@@ -124,8 +158,9 @@ class Attempt:
 
     def __init__(self, connector: Connector, endpoint: Any) -> None:
         self.connector = connector
+        self.is_over = False
         # Not from within connectTCP.
-        self.connecting: Deferred[Any] = Deferred()
+        self.connecting: Deferred[Any] | None = None
         self.call = connector.reactor.callLater(0, self.connect, endpoint)
 
     def connect(self, endpoint: Any) -> None:
@@ -139,12 +174,14 @@ class Attempt:
         """
         It has failed, or is to.
         """
-        if self.connector.state != "connecting":
+        if self.is_over or self.connector.state == "connected":
             return
+        self.is_over = True
         if self.call.active():
             self.call.cancel()
         self.connector.connectionFailed(reason if isinstance(reason, Failure) else Failure(reason))
-        self.connecting.cancel()
+        if self.connecting is not None:
+            self.connecting.cancel()
 
     def getPeer(self) -> Any:
         """
@@ -227,21 +264,26 @@ def leave_out(reason: str, names: Iterable[str]) -> None:
     """
     Let trial skip some classes, or methods of classes.
     """
-    for name in names:
-        owner, _, attribute = name.rpartition(".")
+    for pattern in names:
+        owner, _, attributes = pattern.rpartition(".")
         try:
             thing = namedAny(owner)
         except ImportError:  # of an optional package
             continue
-        if isinstance(getattr(thing, attribute), type):
-            getattr(thing, attribute).skip = reason
-            continue
+        for attribute in fnmatch.filter(dir(thing), attributes):
+            _skip(thing, attribute, reason)
 
-        def skipped(self: Any) -> None:
-            raise AssertionError("not to be called")
 
-        skipped.skip = reason  # type: ignore[attr-defined]
-        setattr(thing, attribute, skipped)
+def _skip(thing: Any, attribute: str, reason: str) -> None:
+    if isinstance(getattr(thing, attribute), type):
+        getattr(thing, attribute).skip = reason
+        return
+
+    def skipped(self: Any) -> None:
+        raise AssertionError("not to be called")
+
+    skipped.skip = reason  # type: ignore[attr-defined]
+    setattr(thing, attribute, skipped)
 
 
 def main() -> None:
@@ -250,6 +292,8 @@ def main() -> None:
     """
     global PEM
     PEM = sys.argv.pop(1).removeprefix("-")
+    # test_transport_mixins.py has the other reactors.
+    ReactorBuilder._reactors = ["twisted.internet.epollreactor.EPollReactor"]
     for reason, names in LEFT_OUT.items():
         leave_out(reason, names)
     PosixReactorBase.listenTCP = listen_tcp

@@ -19,13 +19,14 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.protocols.wire import Echo
 
-from tests.glue.test_real_sockets import ask, asynchronous, hang_up, listen, until
+from tests.glue.test_real_sockets import Asking, ask, asynchronous, hang_up, listen, until
 from twisted_utp import UTPProtocol
 from twisted_utp import _siblings as module
 from twisted_utp._siblings import Siblings, _decode, _encode, _Round
 from twisted_utp.proto.values import Address, Datagram
 from twisted_utp.udp import listen_udp
 from twisted_utp.udp.addresses import unmapped
+from twisted_utp.udp.process_group import _Reader
 from twisted_utp.udp.settings import SocketSettings
 
 reactor: Any = _reactor
@@ -47,6 +48,11 @@ class Process:
         self.protocol.multiplexer.elsewhere = self.siblings
         self.port = self.protocol.listen(Factory.forProtocol(Echo))
 
+    @property
+    def handed_on(self) -> int:
+        """Packets that others have now."""
+        return self.protocol.stats().handed_on
+
     def connections(self) -> set[tuple[str, int]]:
         """Whom it serves."""
         addresses = [connection.address for connection in self.protocol.multiplexer.table.all()]
@@ -60,6 +66,11 @@ class Process:
         self.protocol.multiplexer.poll_transmits(now=self.protocol.clock(), max_transmits=1000)
         port.stopListening()
         self.siblings.leave()
+
+
+def nothing_is_left() -> bool:
+    """Of any group, in the reactor."""
+    return not any(isinstance(reader, _Reader) for reader in reactor.getReaders())
 
 
 async def said_by_all(asking: list[Any], number: int) -> None:
@@ -85,7 +96,8 @@ async def test_coming_and_going(interface: str) -> None:
     processes.append(Process(number, interface))
     await said_by_all(asking, 40_000)
     assert [process.connections() for process in processes[:3]] == before
-    assert sum(process.siblings.handed_on for process in processes) > 0
+    assert sum(process.handed_on for process in processes) > 0
+    assert sum(process.protocol.stats().taken_over for process in processes) > 0
     new = [await ask(f"utp:127.0.0.1:{number}:mtu={1400 - at}") for at in range(48)]
     assert len(processes[3].connections()) > 0
     lost = processes[1].connections()
@@ -122,7 +134,7 @@ async def test_one_reset() -> None:
         await until(lambda: answer or received(stranger, answer))
         assert answer[0][0] >> 4 == 3
     assert sum(process.protocol.stats().resets_sent for process in processes) == 1
-    assert sum(process.siblings.handed_on for process in processes) == 2
+    assert sum(process.handed_on for process in processes) == 2
     for process in processes:
         process.end()
 
@@ -147,9 +159,28 @@ async def test_who_has_stopped_listening() -> None:
     assert served and second.connections()
     await first.port.stopListening()
     new = [await ask(f"{where}:mtu={1200 - at}") for at in range(24)]
-    assert first.connections() == served and first.siblings.handed_on
+    assert first.connections() == served and first.handed_on
     await said_by_all(asking + new, 50_000)
     await hang_up(*asking, *new)
+    first.end()
+    second.end()
+
+
+@asynchronous
+async def test_dialling_from_there() -> None:
+    """The answers come to whichever process the kernel likes, and from there to the one that has dialled."""
+    first = Process()
+    second = Process(first.number)
+    servers = [await listen() for _ in range(16)]
+    dialled = [
+        await first.protocol.connect(Factory.forProtocol(Asking), "127.0.0.1", server.getHost().port)
+        for server in servers
+    ]
+    assert len(first.connections()) == 16 and second.handed_on
+    await said_by_all(dialled, 20_000)
+    await hang_up(*dialled)
+    for server in servers:
+        await server.stopListening()
     first.end()
     second.end()
 
@@ -162,10 +193,11 @@ def test_a_flood_of_strays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siblings._group, "send", lambda number, message: True)
     stray = Datagram(b"stray", ("192.0.2.1", 4000))
     assert all(siblings.ask(stray, True) for _ in range(module.ASK_BURST + 500))
-    assert (siblings.handed_on, siblings.not_asked) == (module.ASK_BURST, 500)
+    stats = protocol.multiplexer.stats
+    assert (stats.handed_on, stats.strays_dropped) == (module.ASK_BURST, 500)
     now[0] += 1_000_000
     assert all(siblings.ask(stray, True) for _ in range(10))
-    assert siblings.handed_on == module.ASK_BURST + 10
+    assert stats.handed_on == module.ASK_BURST + 10
     siblings.leave()
 
 
@@ -210,7 +242,6 @@ def test_clients(prefix: str) -> None:
 @asynchronous
 async def test_strings() -> None:
     """The socket can be shared with other processes, and only with those that ask for it; nothing is left behind."""
-    readers = set(reactor.getReaders())
     process = Process()
     with pytest.raises(CannotListenError):
         await listen(f"utp:{process.number}:interface=127.0.0.1")
@@ -223,13 +254,12 @@ async def test_strings() -> None:
     assert port.protocol.multiplexer.elsewhere is not None
     await port.stopListening()
     process.end()
-    assert set(reactor.getReaders()) == readers
+    assert nothing_is_left()
 
 
 @asynchronous
 async def test_no_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox may have none: then it cannot listen, and leaves nothing behind."""
-    readers = set(reactor.getReaders())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         number = probe.getsockname()[1]
@@ -240,4 +270,4 @@ async def test_no_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ProcessGroup", refuse)
     with pytest.raises(CannotListenError, match="Address family not supported"):
         await listen(f"utp:{number}:interface=127.0.0.1:reusePort=1")
-    assert set(reactor.getReaders()) == readers
+    assert nothing_is_left()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.dante import PROGRAM
+
 HERE = Path(__file__).resolve().parent
 LIBUTP_PEER = HERE / "libutp_peer"
 
@@ -52,3 +54,14 @@ def libtorrent() -> None:
     """
     if importlib.util.find_spec("libtorrent") is None:
         peer_is_missing('libtorrent is not installed: pip install "twisted-utp[interop]"')
+
+
+@pytest.fixture(scope="session")
+def danted() -> None:
+    """
+    Dante, a SOCKS5 proxy that relays UDP; as root, because it gets accounts and networks of its own.
+    """
+    if PROGRAM is None:
+        peer_is_missing("danted is not installed: apt-get install dante-server")
+    if os.geteuid() != 0:
+        peer_is_missing("danted gets accounts and networks of its own, which takes root")

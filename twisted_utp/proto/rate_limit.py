@@ -122,6 +122,9 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, taker: object) -> bool:
+        return taker in self._waiting
+
     def take(self, taker: T, least: float, most: float, now: int) -> float:
         """
         Bytes for it, at once if nobody waits; else it waits, and L{serve} names it when its turn comes.
@@ -148,15 +151,16 @@ class Turns(Generic[T]):
         share = 0.0
         while waiting:
             taker = next(iter(waiting))
-            credit = bucket.credit(now, taker.least)
-            if credit < taker.least:
+            least = max(taker.least, WHOLE_PACKET)
+            credit = bucket.credit(now, least)
+            # The same for those whose packets are small.
+            share = share or credit / min(len(waiting), RATE_TURNS)
+            turn = min(taker.most, max(share, least))
+            if credit < turn:
                 return
-            # No less for those whose packets are small, so that turns are about equal.
-            share = share or max(credit / min(len(waiting), RATE_TURNS), WHOLE_PACKET)
             del waiting[taker]
-            amount = min(credit, taker.most, max(share, taker.least))
-            bucket.spend(amount)
-            yield taker, amount
+            bucket.spend(turn)
+            yield taker, turn
 
     def next_at(self) -> int:
         """

@@ -99,13 +99,18 @@ class ReceiveLimit(Taker):
         open = int(self._edge) - in_order
         return open if open >= WHOLE_PACKET else 0
 
+    def is_closed(self, in_order: int) -> bool:
+        """
+        Does the peer know of no room for another packet?
+        """
+        return self._told - in_order < WHOLE_PACKET
+
     def on_told(self, edge: int, in_order: int) -> None:
         """
         The peer is being told.
         """
-        if edge - in_order < WHOLE_PACKET:
-            self._was_closed = True
         self._told = edge
+        self._was_closed = self._was_closed or self.is_closed(in_order)
 
     def grant(self, amount: float) -> None:
         """
@@ -173,7 +178,7 @@ class ReceiveLimit(Taker):
 
     def _is_update_due(self, in_order: int, window: int) -> bool:
         opened = in_order + window - self._told
-        if self._told - in_order < WHOLE_PACKET:
+        if self.is_closed(in_order):
             return opened > 0
         return opened >= self._quantum() and self._updates < MAX_WINDOW_UPDATES
 
@@ -230,7 +235,7 @@ def on_timer(connection: Connection, now: int) -> None:
         return
     advance(connection, now)
     in_order = connection.receiver.in_order_bytes
-    if limit._was_closed and not connection.ack_pending and limit._told - in_order >= WHOLE_PACKET:
+    if limit._was_closed and not connection.ack_pending and not limit.is_closed(in_order):
         limit._reminders += 1
         connection.ack_pending = True
         _tell(connection, limit, now)

@@ -150,6 +150,9 @@ class PortCounters:
     peers_cut_off: int = 0
     answers_dropped: int = 0
     rebindings: int = 0
+    handed_on: int = 0
+    taken_over: int = 0
+    strays_dropped: int = 0
     icmp_too_big: int = 0
     icmp_unreachable: int = 0
     icmp_ignored: int = 0
@@ -185,6 +188,8 @@ class PortStats:
     @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
         be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
     @ivar rebindings: peers whose NAT gave them another port in the middle of a connection.
+    @ivar handed_on: datagrams and trains that were given to another process on the port, and C{taken_over} from
+        another; C{strays_dropped} because there were too many to ask others about.
     @ivar max_send_rate: its limit in bytes a second, 0 for none; C{waiting_to_send} connections wait for their turn.
     @ivar max_receive_rate: the same for what it receives; C{waiting_to_receive} keep their peers waiting.
     @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before;
@@ -195,6 +200,8 @@ class PortStats:
     @ivar read_calls: system calls that received something; C{write_calls} that sent something.
     @ivar truncated: datagrams, and ICMP messages, that the system handed over incomplete: dropped, and not counted
         as received.
+    @ivar proxy_dropped: datagrams on a port behind a SOCKS5 proxy that did not come from its relay, or that had no
+        proper header.
     """
 
     connections: int
@@ -222,6 +229,9 @@ class PortStats:
     peers_cut_off: int
     answers_dropped: int
     rebindings: int
+    handed_on: int
+    taken_over: int
+    strays_dropped: int
     icmp_too_big: int
     icmp_unreachable: int
     icmp_ignored: int
@@ -245,6 +255,7 @@ class PortStats:
     read_calls: int
     write_calls: int
     truncated: int
+    proxy_dropped: int = 0
 
     @property
     def calls_per_datagram(self) -> float:

@@ -8,8 +8,11 @@ hears of it.  L{unguarded} may be asked of any connection, between any two turns
 from __future__ import annotations
 
 from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.constants import WHOLE_PACKET
 from twisted_utp.proto.states import GUARDS, State
 from twisted_utp.proto.timers import NEVER, Timer
+
+_RECEIVING = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
 
 def unguarded(connection: Connection) -> str | None:
@@ -31,7 +34,18 @@ def unguarded(connection: Connection) -> str | None:
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
     if connection._asked and connection not in connection._mux.questions:
         return f"{state.name}: nobody looks whether it answers"
-    return _unguarded_bytes(connection)
+    return _unguarded_window(connection) or _unguarded_bytes(connection)
+
+
+def _unguarded_window(connection: Connection) -> str | None:
+    limit, receiver = connection.receiver.limit, connection.receiver
+    if limit is None or connection.state not in _RECEIVING or not connection.sender.is_confirmed:
+        return None
+    is_full = receiver.capacity - receiver.unread_bytes < WHOLE_PACKET
+    if is_full or receiver.is_complete or not limit.is_closed(receiver.in_order_bytes):
+        return None  # opened by the reader, not needed any more, or open
+    is_waiting = connection.timers.is_armed(Timer.WINDOW) or (limit.turns is not None and limit in limit.turns)
+    return None if is_waiting else f"{connection.state.name}: nobody opens the window"
 
 
 def _is_excused(connection: Connection) -> bool:
@@ -40,6 +54,8 @@ def _is_excused(connection: Connection) -> bool:
     """
     if connection.state is State.LINGERING:
         return not connection.is_done  # a reader that is paused
+    if Timer.RETRANSMISSION in GUARDS[connection.state] and _waits_for_a_limit(connection):
+        return True
     return Timer.KEEPALIVE in GUARDS[connection.state] and not connection._keepalive
 
 
@@ -48,12 +64,21 @@ def _unguarded_bytes(connection: Connection) -> str | None:
     if connection.state in (State.SYN_SENT, State.LINGERING) or not sender.is_confirmed:
         return None  # nothing leaves yet, or any more
     if sender.board.flights:
-        is_waiting = timers.is_armed(Timer.RETRANSMISSION)
+        is_lost = sender.board.departures.first is None
+        is_waiting = timers.is_armed(Timer.RETRANSMISSION) or (is_lost and _waits_for_a_limit(connection))
         return None if is_waiting else f"{connection.state.name}: what is in flight has no timer"
     if not sender.buffer.nbytes and (not sender.eof_queued or sender.fin_seq is not None):
         return None
     is_waiting = timers.is_armed(Timer.RETRANSMISSION) or timers.is_armed(Timer.PACING)
+    is_waiting = is_waiting or _waits_for_a_limit(connection)
     return None if is_waiting else f"{connection.state.name}: what waits to be sent has no timer"
+
+
+def _waits_for_a_limit(connection: Connection) -> bool:
+    limit = connection.sender.limit
+    if limit is None:
+        return False
+    return connection.timers.is_armed(Timer.PACING) or (limit.turns is not None and limit in limit.turns)
 
 
 def _is_scheduled(connection: Connection) -> bool:

@@ -51,6 +51,9 @@ class Exit(IntEnum):
     COMMAND = 11
     """The command of --exec failed, or cannot be run."""
 
+    PROXY = 12
+    """The SOCKS5 proxy cannot be reached, refuses us, or has ended."""
+
     BROKEN_PIPE = 141
     """Whoever read our standard output has gone: 128 and SIGPIPE, as for other programs in a pipeline."""
 
@@ -64,6 +67,7 @@ _BY_KIND = {
     Kind.LISTEN: Exit.LISTEN,
     Kind.UNREACHABLE: Exit.UNREACHABLE,
     Kind.ABORTED: Exit.RESET,
+    Kind.PROXY: Exit.PROXY,
 }
 
 

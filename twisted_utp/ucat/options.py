@@ -43,7 +43,8 @@ examples:
 When both directions have ended, so does ucat.  Exit codes: 0 all done, 2 wrong
 usage, 3 name not found, 4 refused, 5 timed out, 6 broken off by the peer, 7 TLS,
 8 cannot listen, 9 unreachable, 10 standard input or output, 11 --exec failed,
-128 + N ended by signal N.  The documentation is in docs/ucat.rst.
+12 no way through the proxy, 128 + N ended by signal N.  The documentation is in
+docs/ucat.rst.
 """
 
 _OURS = ("utp", "utp6", "utps")

@@ -70,6 +70,7 @@ class ProcessGroup:
         self._others: dict[int, socket.socket] = {}
         self._absent: dict[int, float] = {}  # until when
         self._heard: set[_Heard] = set()
+        self._turn = 0
         self.unsent = 0
         self.number, listening = self._join()
         self._listening = _Listening(listening, self._take_in)
@@ -104,13 +105,19 @@ class ProcessGroup:
 
     def others(self, seen: int) -> Iterator[int]:
         """
-        Those that may be there.
+        Those that may be there: first those that were, beginning with another one each time, so that one that is stuck
+        does not stand in the way to those behind it for ever.
 
         @param seen: a mask of those that are not asked for.
         """
+        present = [number for number in self._others if not seen >> number & 1]
+        if present:
+            self._turn = (self._turn + 1) % len(present)
+            yield from present[self._turn :] + present[: self._turn]
         now = monotonic()
+        seen |= 1 << self.number | sum(1 << number for number in present)
         for number in range(MAX_MEMBERS):
-            if not seen >> number & 1 and number != self.number and self._absent.get(number, 0.0) <= now:
+            if not seen >> number & 1 and self._absent.get(number, 0.0) <= now:
                 yield number
 
     def send(self, number: int, message: bytes) -> bool:
