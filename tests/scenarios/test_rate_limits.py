@@ -276,6 +276,42 @@ def test_both_directions() -> None:
         assert 0.95 * 100_000 * 10 <= transfer.received <= 1.02 * 100_000 * 11 + 30_000
 
 
+@pytest.mark.parametrize("controller", ["ledbat", "ledbat++", "cubic"])
+def test_below_the_path(controller: str) -> None:
+    """With a limit below what the path carries nothing queues, so nothing is stepped back from, and nothing grows."""
+    link = {"rate": 8_000_000}  # bits: 1 MB/s
+    pair, wire, ends, _ = limited("send", 0.05, max_rate=300_000, congestion=controller, link=link)
+    pair.run_for(3)
+    start = pair.now
+    sizes = []
+    for _ in range(8):
+        pair.run_for(0.5)
+        sizes.append(ends[0].client.connection.stats().cwnd)
+    assert wire.mean(start, pair.now) >= 0.95 * 300_000
+    assert max(sizes) == min(sizes) <= 3 * 300_000 * 0.05 + 30_000
+    assert ends[0].client.connection.stats().queuing_delay < 10 * MILLISECOND
+    assert getattr(ends[0].client.connection.sender.congestion, "slowdowns", 0) <= 1
+
+
+def test_above_the_path() -> None:
+    """A limit that the path does not reach changes nothing."""
+    rates = []
+    for limit in (0, 2_000_000):
+        pair, _, _, transfers = limited("send", 0.02, max_rate=limit, link={"rate": 4_000_000})
+        pair.run_for(5)
+        rates.append(transfers[0].received)
+    assert 0.97 < rates[1] / rates[0] < 1.03
+
+
+def test_keepalives_under_a_limit() -> None:
+    """Nobody is taken for gone, and nothing is repeated, while a packet waits for longer than keepalives do."""
+    pair, _, ends, transfers = limited("send", 0.05, max_rate=20, keepalive=5, user_timeout=10)
+    pair.run_for(150)
+    assert ends[0].client.lost is None and ends[0].server.lost is None
+    assert transfers[0].received >= 2000
+    assert not ends[0].client.connection.stats().packets_retransmitted
+
+
 def test_questions_under_a_limit() -> None:
     """Small packets go at once where the limit is not reached."""
     pair, _, _, _ = limited("send", 0.05, 0, max_rate=50_000, no_delay=True)
