@@ -117,8 +117,6 @@ class Session:
     def _add_end(self, name: str, dice: Dice, *, mutated: bool = False) -> End:
         gentle = self.gentle and not mutated
         config = gentle_config(dice, crowded=self.mode.strangers) if gentle else any_config(dice)
-        if not gentle:
-            config = config.but(**any_limits(self.plan.dice(f"limits of {name}")))
         address = self._address(1 + len(self.ends), 9000)
         end = End(self.world, name, address, config, new_application=self._accepted)
         if not gentle and dice.chance(0.1):
@@ -361,17 +359,6 @@ def any_config(dice: Dice) -> UTPConfig:
         "linger": dice.pick((0, 0, 0.5, 10)),
     }
     return UTPConfig(**settings)
-
-
-def any_limits(dice: Dice) -> dict[str, int]:
-    """
-    Limits of rates, as often as not.
-    """
-    names = ["max_rate", "max_send_rate", "max_receive_rate"]
-    names += ["max_port_rate", "max_port_send_rate", "max_port_receive_rate"]
-    if dice.chance(0.5):
-        return {}
-    return {name: dice.pick((0, 0, 0, 0, 2_000, 50_000, 2_000_000)) for name in names}
 
 
 def gentle_config(dice: Dice, *, crowded: bool) -> UTPConfig:
