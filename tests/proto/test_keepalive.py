@@ -5,6 +5,7 @@ Does a silent connection stay alive as long as its peer does, and no longer?
 from __future__ import annotations
 
 from random import Random
+from struct import pack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ from twisted_utp.proto.events import ConnectionLost, LossReason
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.states import State
-from twisted_utp.proto.values import Address, Datagram
+from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
 from twisted_utp.testing.guards import unguarded
 from twisted_utp.testing.loss import RandomLoss
 from twisted_utp.testing.pair import Pair
@@ -386,3 +387,65 @@ def test_a_connection_that_is_not_idle_takes_the_general_road(busy: str) -> None
     theirs._echoes = 0 if busy == "unproven" else ECHOES_TO_PROVE
     theirs.ack_pending = busy == "unsaid"
     assert keepalive.take(theirs, encode_packet(packet), SECOND, SECOND) is None
+
+
+# --- A question that comes back -------------------------------------------------------------------------------
+
+
+def question(peer: Exchange) -> Packet:
+    """Wait for the next one."""
+    while not (sent := peer.wait(SECOND // 20)):
+        assert not peer.lost
+    return sent[0]
+
+
+def bring_back(peer: Exchange, packet: Packet, *, timestamp: int = 0, seq_nr: int = 0) -> None:
+    """The peer's host says that nobody listens there; or somebody who guesses does."""
+    header = (0x01, 0, packet.connection_id, packet.timestamp + timestamp, 0, 0, packet.seq_nr + seq_nr, 0)
+    quoted = ReturnedDatagram(peer.address, pack(">BBHIIIHH", *header), Obstacle.PORT_CLOSED, 0)
+    peer.mux.receive_returned([quoted], now=peer.now)
+    peer.collect()
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(KEEPALIVE, 4), (1, 11)])
+def test_killed(exchange: type[Exchange], interval: int, seconds: int) -> None:
+    """
+    Four questions that come back, a second apart, are enough, or a third of those that are not answered; silence takes
+    half a minute.
+    """
+    peer = exchange(UTPConfig(keepalive=interval))
+    peer.dial()
+    asked = question(peer)
+    begin = peer.now
+    while not peer.lost:
+        for _ in range(5):  # the same one again makes no difference
+            bring_back(peer, asked)
+        asked = next(iter(peer.wait(SECOND // 20)), asked)
+    assert peer.lost == [ConnectionLost(LossReason.VANISHED)]
+    assert seconds - 1.5 < (peer.now - begin) / SECOND < seconds + 0.5
+
+
+def test_an_answer_undoes_it(exchange: type[Exchange]) -> None:
+    """However often questions come back: who answers is there, and the next question comes when it is due."""
+    peer = exchange()
+    peer.dial()
+    for _ in range(10):
+        bring_back(peer, question(peer))
+        question(peer)
+        peer.state()
+    begin = peer.now
+    question(peer)
+    assert not peer.lost and peer.now - begin > 28 * SECOND - SECOND // 20
+
+
+@pytest.mark.parametrize("guess", [{"timestamp": 1}, {"timestamp": -1}, {"seq_nr": 1}])
+def test_forged_returns(exchange: type[Exchange], guess: dict[str, int]) -> None:
+    """A packet that is not the question changes nothing."""
+    peer = exchange()
+    peer.dial()
+    asked = question(peer)
+    begin = peer.now
+    bring_back(peer, asked, **guess)
+    question(peer)
+    assert peer.now - begin > 2 * SECOND
+    assert peer.mux.stats.icmp_ignored == 1

@@ -178,6 +178,12 @@ ACCEPTOR_PATIENCE = 2
 # longer, and more often where its interval is shorter than these.  Fewer let bursts of loss pass for a dead peer: with
 # 30 % lost each way, ten fail once in a thousand times.
 KEEPALIVES_UNANSWERED = 10
+# One that came back, because the peer's port is closed, counts as so many that were not answered, and the next one
+# follows after this time.  So four of them end a connection, which is MIN_TRANSMISSIONS_BEFORE_GIVING_UP: fewer would
+# believe a host that is only starting its program again.  Faster ones are not answered: hosts send one such message a
+# second (RFC 4443 (2.4) (f), Linux's icmp_ratelimit).
+KEEPALIVE_RETURNED_COUNTS = 3
+KEEPALIVE_RETURNED_WAIT = 1_000_000
 
 # --- Congestion control ---------------------------------------------------------------------------------------
 

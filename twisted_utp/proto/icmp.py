@@ -12,7 +12,8 @@ what TCP does not have, and makes 64 bits to be guessed, as it has a random offs
     (L{twisted_utp.proto.echo}): its host has nothing to do with it;
   - otherwise "unreachable" is no news to a connection that is established.  Routes flap, peers restart their network,
     and on-path boxes err: if the peer is really gone the retransmission timeout says so (RFC 1122 (4.2.3.9), RFC 5927
-    (5.2): hard errors are treated as soft ones).  libutp ends the connection.
+    (5.2): hard errors are treated as soft ones).  libutp ends the connection.  Only who is asked whether he is there is
+    asked again sooner (L{twisted_utp.proto.keepalive.came_back}).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto import keepalive
 from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, TIMESTAMP_MASK
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.packet import HEADER, TYPES, PacketType, is_utp
@@ -75,7 +77,7 @@ class Quote:
             flight = self._find(connection)
             return flight is not None and connection.sender.on_too_big(flight, self.size, now)
         if self._find(connection) is None and not self._is_latest_state(connection):
-            return False
+            return self._is_question(connection, now)
         if self.obstacle is Obstacle.PORT_CLOSED and connection.incoming and not connection.is_proven:
             # Somebody confirmed the connection who may have read nothing; its host knows nothing of it.
             connection.cut_off(now)
@@ -104,6 +106,11 @@ class Quote:
             return None
         sent_at = flight.sent_at + connection.writer.clock_offset & TIMESTAMP_MASK
         return flight if sent_at == self.timestamp else None
+
+    def _is_question(self, connection: Connection, now: int) -> bool:
+        if self.obstacle is not Obstacle.PORT_CLOSED or self.type is not PacketType.DATA:
+            return False
+        return keepalive.came_back(connection, self.seq_nr, self.timestamp, now)
 
     def _is_latest_state(self, connection: Connection) -> bool:
         return self.type is PacketType.STATE and self.seq_nr == connection.sender.next_seq & SEQ_MASK

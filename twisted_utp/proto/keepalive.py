@@ -19,6 +19,8 @@ from twisted_utp.proto.config import microseconds
 from twisted_utp.proto.constants import (
     ACCEPTOR_PATIENCE,
     HEADER_SIZE,
+    KEEPALIVE_RETURNED_COUNTS,
+    KEEPALIVE_RETURNED_WAIT,
     KEEPALIVE_SHARE,
     KEEPALIVES_UNANSWERED,
     MIN_TRANSMISSIONS_BEFORE_GIVING_UP,
@@ -130,6 +132,28 @@ def on_timer(connection: Connection, now: int) -> bool:
     connection._mux.ask(connection, question, now + interval, now)
     connection.last_sent_at = now
     connection.timers[Timer.KEEPALIVE] = max(_due(connection, now), now + interval)
+    return True
+
+
+def came_back(connection: Connection, seq_nr: int, timestamp: int, now: int) -> bool:
+    """
+    The peer's port is closed, says its host about a packet: if that is our latest question, ask again soon.
+
+    This believes nobody.  An answer undoes it, and without one at least as many questions are asked as otherwise; but
+    who has been killed is not waited for as long as somebody who may be out of reach.
+
+    @param seq_nr: of the packet that is quoted, and C{timestamp} when it left.
+    @return: it is our question.
+    """
+    asked_at, sender = connection.last_sent_at, connection.sender
+    if not connection._asked or sender.board.flights or seq_nr != sender.acknowledged_seq & SEQ_MASK:
+        return False
+    if timestamp != asked_at + connection.writer.clock_offset & TIMESTAMP_MASK:
+        return False
+    connection.last_sent_at += 1  # so that the same question does not come back twice
+    connection._asked += KEEPALIVE_RETURNED_COUNTS - 1
+    again = max(asked_at + max(KEEPALIVE_RETURNED_WAIT, sender.rtt.rto), now)
+    connection.timers[Timer.KEEPALIVE] = min(connection.timers[Timer.KEEPALIVE], again)
     return True
 
 
