@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from twisted_utp import _ports
 from twisted_utp._sending import hand_over
-from twisted_utp.proto.endings import has_parted, is_delivering
 
 if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
@@ -65,7 +64,7 @@ def say_goodbye(multiplexer: Multiplexer, port: ITrainPort, failed: SendFailed, 
     @param now: µs.
     """
     for connection in multiplexer.table.all():
-        if not has_parted(connection):
+        if not connection.has_parted():
             connection.abort(now=now)
     while trains := multiplexer.poll_transmits(now=now):
         hand_over(port, trains, failed)
@@ -110,4 +109,4 @@ class LastWords:
         limit = int(connection.config.shutdown_timeout * 1_000_000)
         if not port.is_open or port.clock() - self._began[port] >= limit:
             return False
-        return is_delivering(connection) or getattr(connection.user_data, "is_closing", False)
+        return connection.is_delivering() or getattr(connection.user_data, "is_closing", False)

@@ -698,10 +698,13 @@ class UTPProtocol(Settable, DatagramProtocol):
             for connection, event in events:
                 receiver = connection.user_data
                 try:
-                    if receiver is not None:
+                    if receiver is None:
+                        if type(event) is Connected and event.incoming:
+                            self._accept(connection)
+                    elif type(event) is bytes:
+                        receiver.data_received(event)
+                    else:
                         receiver.event_received(event)
-                    elif type(event) is Connected and event.incoming:
-                        self._accept(connection)
                 except BaseException:
                     self._connection_failed(connection)
 

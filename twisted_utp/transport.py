@@ -26,14 +26,12 @@ from zope.interface import implementer
 from twisted_utp._addresses import udp_address
 from twisted_utp._arguments import check_integer, check_no_socket_settings
 from twisted_utp._isolation import guarded, log_prefix
-from twisted_utp._log_context import contexts
 from twisted_utp._settable import Settable
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
-from twisted_utp.proto.endings import has_all_arrived
-from twisted_utp.proto.events import ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.events import ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import ConnectionStats
@@ -146,15 +144,15 @@ class UTPTransport(Settable):
         The next bytes of the stream are there.
         """
         if self._reading_paused or self._held:
-            self._held.append(DataReceived(data))
+            self._held.append(data)
         elif not (self.disconnected or self._aborting or self.disconnecting):  # TCP does not read on either
             self._tell_data(data)
 
     def _tell_data(self, data: bytes) -> None:
         """
-        L{_call}, by a shorter way, for what is called most.
+        L{_call}, for what is called most: the log's context is put where C{context.call} would put it.
         """
-        stack = contexts()
+        stack: list[Any] = context.theContextTracker.currentContext().contexts
         stack.append({_LOG_CONTEXT: {"system": self._log_prefix}})
         try:
             self.protocol.dataReceived(data)  # type: ignore[union-attr]
@@ -167,12 +165,9 @@ class UTPTransport(Settable):
         """
         Something happened to the connection.
         """
-        kind = type(event)
-        if kind is DataReceived:
-            self.data_received(event.data)  # type: ignore[union-attr]
-        elif kind is ConnectionLost:
+        if isinstance(event, ConnectionLost):
             self._core_lost(event)
-        elif kind is Writable:
+        elif isinstance(event, Writable):
             self._call(self._buffer_drained)
         elif self._reading_paused or self._held:
             self._held.append(event)
@@ -248,8 +243,8 @@ class UTPTransport(Settable):
             return
         elif isinstance(event, EndOfStream):
             self._end_of_stream()
-        elif isinstance(event, DataReceived) and not self.disconnecting:  # TCP does not read on either
-            self._tell_data(event.data)
+        elif isinstance(event, bytes) and not self.disconnecting:  # TCP does not read on either
+            self._tell_data(event)
 
     def _end_of_stream(self) -> None:
         """
@@ -319,7 +314,7 @@ class UTPTransport(Settable):
         has arrived: to look at each round would let peers that take nothing cost time at each.
         """
         if self.disconnecting:
-            if has_all_arrived(self._connection):
+            if self._connection.has_all_arrived():
                 self._lose_cleanly()
         elif self._awaits_fin() and self._has_fin_left():
             self._write_closed = True
@@ -663,7 +658,7 @@ class UTPTransport(Settable):
         """
         if not self.connected or self.disconnecting or self._aborting:
             return
-        if has_all_arrived(self._connection):
+        if self._connection.has_all_arrived():
             self._lose_cleanly()  # from within, as TCP does after a half close
             return
         self.disconnecting = True

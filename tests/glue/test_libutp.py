@@ -99,5 +99,6 @@ def test_randomness(machines: Any) -> None:
     ids = []
     for _ in range(2):
         protocol = UTPProtocol(machines.server, rng=Random(5))
-        ids.append(protocol.multiplexer.connect(("192.0.2.1", 1), now=1).syn_key)
+        connection = protocol.multiplexer.connect(("192.0.2.1", 1), now=1)
+        ids.append((connection.handshake.syn_seq, connection.recv_id))
     assert ids[0] == ids[1]

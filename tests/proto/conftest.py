@@ -16,7 +16,7 @@ import pytest
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.events import ConnectionLost, DataReceived, Event
+from twisted_utp.proto.events import ConnectionLost, Event
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_packet
 from twisted_utp.proto.values import Address, Datagram
@@ -211,7 +211,7 @@ class Exchange:
     @property
     def received(self) -> bytes:
         """The stream so far."""
-        return b"".join(event.data for event in self.events if isinstance(event, DataReceived))
+        return b"".join(event for event in self.events if isinstance(event, bytes))
 
     @property
     def lost(self) -> list[ConnectionLost]:
@@ -267,7 +267,7 @@ class Wire:
 
     def received(self, side: int) -> bytes:
         """The stream that arrived at that side."""
-        return b"".join(event.data for _, event in self.events[side] if isinstance(event, DataReceived))
+        return b"".join(event for _, event in self.events[side] if isinstance(event, bytes))
 
     def of_type(self, side: int, wanted: type) -> list[Any]:
         """The events of one type."""

@@ -72,7 +72,7 @@ def test_syn_flood_lets_real_peers_in(kind: str) -> None:
         peer.expect(STATE)
         assert bytes(pair.server.records[-1].data) == b"hello"
     assert mux.gate.census.half_open <= 100 and len(mux) <= 1
-    assert len(mux._deadlines) <= 64 + 3 * len(mux) and len(mux._outbox) <= 10
+    assert len(mux.desk.deadlines.heap) <= 64 + 3 * len(mux) and len(mux.desk.outbox) <= 10
 
 
 def test_syn_flood_leaves_nothing() -> None:
@@ -91,7 +91,7 @@ def test_syn_flood_leaves_nothing() -> None:
     mux.handle_timeout(now=now)
     mux.poll_transmits(now=now)
     mux.poll_events()
-    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux.ready
+    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux.desk.ready
     census = mux.gate.census
     assert (census.connections, census.half_open, census._by_host) == (0, 0, {})
 
@@ -105,7 +105,7 @@ def test_answers_wait_in_a_bounded_queue() -> None:
         mux.receive_datagrams([Datagram(syn(rng), anyone(rng)) for _ in range(100)], now=SECOND)
     repeated = Datagram(syn(rng), anyone(rng))
     mux.receive_datagrams([repeated] * 1000, now=SECOND)
-    assert len(mux._outbox) <= MAX_WAITING_ANSWERS
+    assert len(mux.desk.outbox) <= MAX_WAITING_ANSWERS
     assert mux.stats.answers_dropped >= 10_000 - MAX_WAITING_ANSWERS
 
 

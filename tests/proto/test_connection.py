@@ -26,7 +26,7 @@ from twisted_utp.proto.constants import (
     REFUSAL_PATIENCE,
     UNCONFIRMED_TIMEOUT,
 )
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, LossReason, Writable
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, LossReason, Writable
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Datagram
@@ -480,7 +480,7 @@ def test_one_ack_for_a_batch(exchange: type[Exchange]) -> None:
     assert (ack.type, ack.ack_nr, ack.sack) == (STATE, peer.seq + 4, None)
     assert ack.seq_nr == peer.ack + 1 & 0xFFFF
     assert ack.payload == b""
-    assert sum(isinstance(event, DataReceived) for event in peer.events) == 1
+    assert sum(isinstance(event, bytes) for event in peer.events) == 1
     assert connection.stats().acks_sent == 1
 
 
@@ -781,7 +781,7 @@ def test_end_of_stream_waits_for_the_paused_reader(exchange: type[Exchange]) -> 
     assert state_of(connection) is State.CLOSE_WAIT
     connection.resume_reading(now=peer.now)
     peer.flush()
-    assert peer.events[1:] == [DataReceived(b"last"), EndOfStream()]
+    assert peer.events[1:] == [b"last", EndOfStream()]
 
 
 def lingering_with_paused_reader(peer: Exchange) -> Connection:
@@ -812,7 +812,7 @@ def test_paused_reader_past_the_linger_time(exchange: type[Exchange], wait: int,
     else:
         connection.close(now=peer.now)
     peer.flush()
-    told = [DataReceived(b"last"), EndOfStream()] if how == "resume" else []
+    told = [b"last", EndOfStream()] if how == "resume" else []
     assert peer.events[1:] == [*told, ConnectionLost(LossReason.DONE)]
     peer.wait(MAX_LINGER + SECOND)
     assert len(peer.mux) == 0
@@ -853,7 +853,7 @@ def test_half_close(exchange: type[Exchange]) -> None:
     (ack,) = peer.data(b"response")
     assert ack.seq_nr == fin.seq_nr + 1 & 0xFFFF
     peer.fin()
-    assert peer.events[1:] == [DataReceived(b"response"), EndOfStream(), ConnectionLost(LossReason.DONE)]
+    assert peer.events[1:] == [b"response", EndOfStream(), ConnectionLost(LossReason.DONE)]
     assert state_of(connection) is State.LINGERING
 
 
@@ -1311,7 +1311,7 @@ def test_reset_behind_the_end_of_the_stream(exchange: type[Exchange]) -> None:
     peer.ack = fin.seq_nr
     peer.state()
     peer.feed(peer.packet(DATA, b"last"), peer.packet(FIN, seq=peer.seq + 1), peer.packet(RESET))
-    assert peer.events[1:] == [DataReceived(b"last"), EndOfStream(), ConnectionLost(LossReason.DONE)]
+    assert peer.events[1:] == [b"last", EndOfStream(), ConnectionLost(LossReason.DONE)]
 
 
 def test_reset_of_data_half_sent_is_no_clean_end(exchange: type[Exchange]) -> None:
@@ -1423,7 +1423,7 @@ def test_paused_reader_is_told_last(exchange: type[Exchange]) -> None:
     assert not peer.lost
     connection.resume_reading(now=peer.now)
     peer.flush()
-    assert peer.events[-3:] == [DataReceived(b"reply"), EndOfStream(), ConnectionLost(LossReason.DONE)]
+    assert peer.events[-3:] == [b"reply", EndOfStream(), ConnectionLost(LossReason.DONE)]
 
 
 def test_reorder_timer_fires(exchange: type[Exchange]) -> None:

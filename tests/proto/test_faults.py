@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.events import ConnectionLost, DataReceived, LossReason
+from twisted_utp.proto.events import ConnectionLost, LossReason
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import PacketType, decode_packet
 from twisted_utp.proto.states import State
@@ -206,4 +206,4 @@ def test_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     (theirs,) = [one for one in port.table.all() if one.incoming]
     ports.connections[0].write(b"still there", now=ports.now)
     ports.carry()
-    assert DataReceived(b"still there") in [event for connection, event in port.poll_events() if connection is theirs]
+    assert b"still there" in [event for connection, event in port.poll_events() if connection is theirs]

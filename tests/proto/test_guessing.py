@@ -63,7 +63,7 @@ def sending(peer: Exchange, packets: int, bits: int | None) -> Connection:
 
 def is_due(connection: Connection, ack_nr: int) -> bool:
     """Does a RESET with this ack_nr need no more proof?"""
-    return expand_seq(ack_nr, connection.sender.board.una) in connection.due_reset_numbers()
+    return expand_seq(ack_nr, connection.sender.board.una) in connection.proof.due_reset_numbers()
 
 
 # --- Odds ---------------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_odds_of_a_reset(exchange: type[Exchange], packets: int) -> None:
     connection = sending(exchange(), packets, FLIGHTS[packets])
     una = connection.sender.board.una
     due = sum(is_due(connection, ack) for ack in range(1 << 16))
-    valid = sum(connection.is_valid_ack(expand_seq(ack, una) + 1) for ack in range(1 << 16))
+    valid = sum(connection.proof.is_valid_ack(expand_seq(ack, una) + 1) for ack in range(1 << 16))
     ids = 2 / (1 << 16)
     by_number = ids * due / (1 << 16)
     by_echo = ids * valid / (1 << 16) * (MAX_RESET_ECHO_AGE + MAX_ECHO_EARLY + 1) / RANGE
@@ -88,12 +88,14 @@ def test_odds_of_data_and_fin(exchange: type[Exchange], packets: int) -> None:
     """The same for all else that has effects: DATA, FIN, acknowledgements.  The echo or the numbers must be right."""
     connection = sending(exchange(), packets, FLIGHTS[packets])
     una, next_seq = connection.sender.board.una, connection.receiver.next_seq
-    acks = sum(connection.is_valid_ack(expand_seq(ack, una) + 1) for ack in range(1 << 16)) / (1 << 16)
+    acks = sum(connection.proof.is_valid_ack(expand_seq(ack, una) + 1) for ack in range(1 << 16)) / (1 << 16)
     odds = {}
     for has_echo in (True, False):
         now = 10 * SECOND
         timestamp = now + connection.writer.clock_offset + (0 if has_echo else RANGE // 2)
-        seqs = sum(connection.is_plausible(timestamp, 0, expand_seq(seq, next_seq), una, now) for seq in range(1 << 16))
+        seqs = sum(
+            connection.proof.is_plausible(timestamp, 0, expand_seq(seq, next_seq), una, now) for seq in range(1 << 16)
+        )
         share = (MAX_ECHO_AGE + MAX_ECHO_EARLY + 1) / RANGE if has_echo else 1
         odds[has_echo] = acks * seqs / (1 << 16) * share / (1 << 16)
     assert odds[True] <= 1 / (1 << 28)
@@ -182,7 +184,7 @@ def test_a_blind_flood_of_resets(exchange: type[Exchange]) -> None:
     """Half a million, with the right id and random numbers: nothing ends, and challenges are few."""
     peer = exchange()
     connection = sending(peer, 15_900, OURS)
-    rng, due = Random(3), connection.due_reset_numbers()
+    rng, due = Random(3), connection.proof.due_reset_numbers()
     una = connection.sender.board.una
     for _ in range(5000):
         packets = []
@@ -240,7 +242,7 @@ def test_a_clock_that_is_set_stops_nobody() -> None:
     for _ in range(5):
         peer.data(b"x")
         peer.drain()
-    assert peer.record.connection.is_proven
+    assert peer.record.connection.proof.is_given
     for jump in (3_000_000_000, 11):
         peer.timestamp_difference = jump
         peer.data(b"y", timestamp=77, timestamp_difference=jump)
@@ -357,7 +359,7 @@ def test_trying_all_echoes_proves_nothing(seed: int) -> None:
         for _ in range(ECHOES_TO_PROVE):
             peer.state(timestamp=guess & RANGE - 1, timestamp_difference=0)
         peer.run_for(0.001)
-    assert not connection.is_proven and connection.sender.withholding is not None
+    assert not connection.proof.is_given and connection.sender.withholding is not None
 
 
 def test_few_packets_without_an_echo_harm_nobody(exchange: type[Exchange]) -> None:
@@ -368,7 +370,7 @@ def test_few_packets_without_an_echo_harm_nobody(exchange: type[Exchange]) -> No
         one.data(b"x", timestamp_difference=0)
     for _ in range(ECHOES_TO_PROVE):
         one.data(b"x")
-    assert connection.is_proven
+    assert connection.proof.is_given
 
 
 def test_a_peer_with_echoes_gets_all_at_once() -> None:
@@ -378,7 +380,7 @@ def test_a_peer_with_echoes_gets_all_at_once() -> None:
     for _ in range(2):
         peer.data(b"x")
         peer.drain()
-    assert peer.record.connection.is_proven and peer.record.connection.sender.withholding is None
+    assert peer.record.connection.proof.is_given and peer.record.connection.sender.withholding is None
     peer.acknowledges = True
     peer.node.write(peer.record, bytes(2_000_000))
     peer.run_for(20)
@@ -393,12 +395,12 @@ def test_echoes_must_be_in_a_row(exchange: type[Exchange]) -> None:
     for _ in range(4):
         for difference in (peer.difference, peer.difference, 0):
             peer.data(b"x", timestamp_difference=difference)
-    assert not connection.is_proven
+    assert not connection.proof.is_given
     for _ in range(3):
         peer.data(b"x")
-    assert connection.is_proven
+    assert connection.proof.is_given
     peer.data(b"x", timestamp_difference=0)
-    assert connection.is_proven
+    assert connection.proof.is_given
 
 
 def test_span_of_foreign_peers_stays_within_the_odds() -> None:

@@ -338,7 +338,7 @@ def test_both_roads_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_unusual_takes_the_general_road(unusual: dict[str, object]) -> None:
     """A packet that is not quite a keepalive is left untouched."""
     _, _, ours, theirs = established(SECOND)
-    theirs._echoes = ECHOES_TO_PROVE
+    theirs.proof.echoes = ECHOES_TO_PROVE
     fields: dict[str, object] = {
         "type": DATA,
         "connection_id": theirs.recv_id,
@@ -384,7 +384,7 @@ def test_a_connection_that_is_not_idle_takes_the_general_road(busy: str) -> None
         theirs.receiver.on_fin(theirs.receiver.next_seq)
     if busy == "paused":
         theirs.pause_reading()
-    theirs._echoes = 0 if busy == "unproven" else ECHOES_TO_PROVE
+    theirs.proof.echoes = 0 if busy == "unproven" else ECHOES_TO_PROVE
     theirs.ack_pending = busy == "unsaid"
     assert keepalive.take(theirs, encode_packet(packet), SECOND, SECOND) is None
 

@@ -18,7 +18,7 @@ from twisted_utp.proto.constants import (
     RESET_BURST,
     RESETS_PER_SOURCE,
 )
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, LossReason
+from twisted_utp.proto.events import Connected, ConnectionLost, LossReason
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.packet import Packet, PacketType, decode_packet, encode_packet
 from twisted_utp.proto.states import State
@@ -157,7 +157,7 @@ def test_nothing_that_arrives_raises_or_stays(seed: int) -> None:
         mux.poll_events()
         mux.poll_transmits(now=NOW, max_transmits=1000)
     assert len(mux) <= 1 + 5
-    assert len(mux._deadlines) < 200
+    assert len(mux.desk.deadlines.heap) < 200
 
 
 # --- Accepting ------------------------------------------------------------------------------------------------
@@ -557,7 +557,7 @@ def test_events_are_in_order_and_drain(exchange: type[Exchange]) -> None:
     connection.abort(now=peer.now)
     assert mux.poll_events() == [
         (connection, Connected(incoming=False)),
-        (connection, DataReceived(b"x")),
+        (connection, b"x"),
         (connection, ConnectionLost(LossReason.ABORTED)),
     ]
     assert mux.poll_events() == []
@@ -569,7 +569,7 @@ def test_batch_for_a_connection_that_ends_within_it(exchange: type[Exchange]) ->
     peer.dial()
     answers = peer.feed(peer.packet(DATA, b"x"), peer.packet(RESET), peer.packet(DATA, b"y", seq=peer.seq + 1))
     assert [packet.type for packet in answers] == [RESET]
-    assert [type(event) for event in peer.events] == [Connected, DataReceived, ConnectionLost]
+    assert [type(event) for event in peer.events] == [Connected, bytes, ConnectionLost]
     assert len(peer.mux) == 0
 
 
@@ -602,7 +602,7 @@ def test_deadlines_stay_bounded(exchange: type[Exchange]) -> None:
         seconds = 3600 - turn if turn < 3000 else random.randrange(1, 3600)
         connection.set_keepalive(seconds, now=peer.now)
         peer.now += 10
-        assert len(peer.mux._deadlines) <= 64 + 2 * 3 + 1
+        assert len(peer.mux.desk.deadlines.heap) <= 64 + 2 * 3 + 1
         at = peer.mux.poll_timeout()
         assert at is not None
         assert at <= min(connection.timers.next() for connection in connections)
@@ -696,7 +696,7 @@ def test_len_counts_connections_not_ids(exchange: type[Exchange]) -> None:
     assert len(peer.mux._connections) > 1
     assert len(peer.mux) == 1
     peer.only().abort(now=peer.now)
-    assert peer.mux._connections == {}
+    assert len(peer.mux) == 0 and peer.mux._connections == {}
 
 
 def test_everything_is_forgotten(wire: type[Wire]) -> None:
@@ -717,8 +717,8 @@ def test_everything_is_forgotten(wire: type[Wire]) -> None:
     for mux in link.muxes:
         assert len(mux) == 0
         assert mux.poll_timeout() is None
-        assert not mux.ready
-        assert not mux._outbox
+        assert not mux.desk.ready
+        assert not mux.desk.outbox
         assert not mux.table._other_ids and not mux.table.dialling
         census = mux.gate.census
         assert (census.half_open, census.connections, census._by_host) == (0, 0, {})

@@ -49,8 +49,8 @@ def assert_bounded(multiplexer: Multiplexer) -> None:
     config = multiplexer.config
     assert len(multiplexer) <= config.max_connections
     assert len(multiplexer.acceptor._reset_limiter._sources) <= RESET_SOURCES_REMEMBERED
-    assert len(multiplexer._deadlines) <= 64 + 3 * config.max_connections
-    assert len(multiplexer._outbox) <= 4096
+    assert len(multiplexer.desk.deadlines.heap) <= 64 + 3 * config.max_connections
+    assert len(multiplexer.desk.outbox) <= 4096
     for connection in set(multiplexer._connections.values()):
         receiver = connection.receiver
         assert receiver.unread_bytes + receiver._ahead_bytes <= 2 * connection.config.receive_buffer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, LossReason
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, LossReason
 from twisted_utp.testing.raw_peer import RawPeer
 from twisted_utp.testing.wire import DATA, FIN, RESET, STATE, SYN, Header, encode
 
@@ -40,7 +40,7 @@ def test_fin_is_acked_at_once_and_ends_the_stream() -> None:
     peer.data(b"last words")
     fin = peer.fin()
     assert peer.expect(STATE, within=0.03).ack_nr == fin.seq_nr
-    assert peer.record.events == [CONNECTED, DataReceived(b"last words"), EndOfStream()]
+    assert peer.record.events == [CONNECTED, b"last words", EndOfStream()]
     peer.node.write(peer.record, b"still here")
     assert peer.expect(DATA).payload == b"still here"
     assert peer.record.lost is None
@@ -68,7 +68,7 @@ def test_data_past_the_fin_is_dropped() -> None:
     peer.data(b"yes", seq_nr=first)
     peer.data(b"no", seq_nr=first + 2)
     assert peer.drain()[-1].ack_nr == first + 1
-    assert peer.record.events == [CONNECTED, DataReceived(b"yes"), EndOfStream()]
+    assert peer.record.events == [CONNECTED, b"yes", EndOfStream()]
 
 
 def test_fin_below_data_that_waits_is_refused() -> None:
@@ -476,7 +476,7 @@ def test_reset_of_a_half_closed_connection_is_no_end_of_stream() -> None:
     peer.run_for(0.1)
     peer.reset()
     peer.run_for(0.1)
-    assert peer.record.events == [CONNECTED, DataReceived(b"half of the ans"), ConnectionLost(LossReason.RESET)]
+    assert peer.record.events == [CONNECTED, b"half of the ans", ConnectionLost(LossReason.RESET)]
 
 
 def test_reset_is_not_answered() -> None:
@@ -502,7 +502,7 @@ def test_data_before_a_reset_in_the_same_batch_is_delivered() -> None:
     peer.data(b"answer")
     peer.reset()
     peer.run_for(0.1)
-    assert peer.record.events == [CONNECTED, DataReceived(b"answer"), ConnectionLost(LossReason.RESET)]
+    assert peer.record.events == [CONNECTED, b"answer", ConnectionLost(LossReason.RESET)]
 
 
 def test_our_reset_bears_the_peers_receive_id() -> None:

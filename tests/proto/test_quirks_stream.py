@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected, DataReceived
+from twisted_utp.proto.events import Connected
 from twisted_utp.testing.link import Link
 from twisted_utp.testing.network import Network
 from twisted_utp.testing.node import Node
@@ -273,7 +273,7 @@ def test_empty_data_consumes_its_seq_nr() -> None:
     assert peer.expect(STATE).ack_nr == peer.seq_nr - 1
     peer.data(b"next")
     peer.drain()
-    assert peer.record.events == [Connected(incoming=True), DataReceived(b"next")]
+    assert peer.record.events == [Connected(incoming=True), b"next"]
 
 
 def test_empty_data_ahead_of_a_gap() -> None:

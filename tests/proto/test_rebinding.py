@@ -184,7 +184,7 @@ def test_guesses_without_an_echo_are_no_guesses() -> None:
         peer.data(b"x")
         peer.drain()
     connection = peer.record.connection
-    assert connection.is_proven
+    assert connection.proof.is_given
     for number in range(100):
         packet = Packet(PacketType.DATA, connection.recv_id, 1, 1, 1, number, number, b"x")
         peer.node.inject(encode_packet(packet), (peer.address[0], 8000 + number))

@@ -11,7 +11,7 @@ import pytest
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import SAMPLE_INTERVAL
-from twisted_utp.proto.events import Connected, DataReceived
+from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Datagram
 
@@ -75,8 +75,8 @@ class Ends:
         else:
             mux.receive_datagrams(datagrams, now=self.now)
         for connection, event in mux.poll_events():
-            if isinstance(event, DataReceived):
-                self.received[mux] = self.received.get(mux, b"") + event.data
+            if isinstance(event, bytes):
+                self.received[mux] = self.received.get(mux, b"") + event
             elif isinstance(event, Connected) and event.incoming:
                 self.accepted = connection
 

@@ -16,6 +16,7 @@ from twisted_utp.proto.census import Census
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.multiplexer import Multiplexer
+from twisted_utp.proto.outbox import Outbox
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
 from twisted_utp.proto.sender import Sender
 from twisted_utp.testing.fuzz import MODES, reduced, run_session, session
@@ -88,10 +89,9 @@ def forgets_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
 def remembers_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each packet leaves something behind."""
     on_packet, kept = Connection.on_packet, "_kept"
-    monkeypatch.setattr(Multiplexer, kept, [], raising=False)
 
     def keeping(self: Connection, packet: Any, received_at: int, now: int) -> None:
-        self._mux.__dict__.setdefault(kept, []).append(bytes(2000))
+        self.desk.outbox.__dict__.setdefault(kept, []).append(bytes(2000))
         on_packet(self, packet, received_at, now)
 
     monkeypatch.setattr(Connection, "on_packet", keeping)
@@ -113,13 +113,13 @@ def raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has proved nothing gets two packets for one."""
-    answer = Multiplexer.answer
+    answer = Outbox.answer
 
-    def answering(self: Multiplexer, *arguments: Any, **keywords: Any) -> None:
+    def answering(self: Outbox, *arguments: Any, **keywords: Any) -> None:
         answer(self, *arguments, **keywords)
         answer(self, *arguments, **keywords)
 
-    monkeypatch.setattr(Multiplexer, "answer", answering)
+    monkeypatch.setattr(Outbox, "answer", answering)
 
 
 def believes_strangers(monkeypatch: pytest.MonkeyPatch) -> None:

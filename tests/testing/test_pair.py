@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, LossReason, Writable
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, LossReason, Writable
 from twisted_utp.proto.values import Datagram
 from twisted_utp.testing.jitter import UniformJitter
 from twisted_utp.testing.node import Record
@@ -230,7 +230,7 @@ def test_record_refuses_events_out_of_order() -> None:
         return record
 
     connected, lost = Connected(incoming=True), ConnectionLost(LossReason.DONE)
-    record = events(connected, DataReceived(b"x"), Writable(), EndOfStream(), lost)
+    record = events(connected, b"x", Writable(), EndOfStream(), lost)
     assert (bytes(record.data), record.nbytes, record.eof, record.writable, record.reason) == (
         b"x",
         1,
@@ -239,12 +239,12 @@ def test_record_refuses_events_out_of_order() -> None:
         LossReason.DONE,
     )
     for wrong in (
-        (DataReceived(b"x"),),
+        (b"x",),
         (connected, connected),
-        (connected, EndOfStream(), DataReceived(b"x")),
+        (connected, EndOfStream(), b"x"),
         (connected, EndOfStream(), EndOfStream()),
         (connected, lost, lost),
-        (connected, DataReceived(b"")),
+        (connected, b""),
     ):
         with pytest.raises(AssertionError):
             events(*wrong)

@@ -73,7 +73,7 @@ class Acceptor:
                 self._answer(half, syn, address, received_at, now)
             return None
         for ours in port.table.dialling.get(address, ()):
-            if ours.is_punching or not port.accepting:
+            if ours.handshake.is_punching or not port.accepting:
                 self._on_crossing_syn(ours, syn, received_at, now)
                 return None
         if not port.accepting and address[0] not in self.punching:
@@ -136,7 +136,7 @@ class Acceptor:
                 with_bits=is_from_ours(syn),
             )
         )
-        return self._port.answer(address, payload, is_syn_ack=True)
+        return self._port.desk.outbox.answer(address, payload, is_syn_ack=True)
 
     def _open_early(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         """
@@ -164,7 +164,7 @@ class Acceptor:
         Anybody can send such a SYN in the peer's name, so our own dial goes on until somebody proves that he got the
         answer.
         """
-        if ours.syn_key < (syn.seq_nr, syn.connection_id):
+        if (ours.handshake.syn_seq, ours.recv_id) < (syn.seq_nr, syn.connection_id):
             return  # the peer will answer ours
         if self.gate.census.half_open >= self._port.config.backlog:
             return
@@ -330,7 +330,7 @@ class Acceptor:
             seq_nr=self._rng.getrandbits(16),
             ack_nr=packet.seq_nr,
         )
-        self._port.answer(address, encode_packet(reset))
+        self._port.desk.outbox.answer(address, encode_packet(reset))
 
     # --- Peers whose port changes ------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Acceptor:
         for connection in candidates:
             if rebinding.is_continued_by(connection, packet, now):
                 port.table.move(connection, address)
-                rebinding.move(connection, address)
+                connection.move_to(address)
                 port.stats.rebindings += 1
                 return True, connection
         if any(rebinding.is_meant(connection, packet, now) for connection in candidates):

@@ -15,20 +15,12 @@ from twisted_utp.proto import gap_reminder, keepalive, receive_limit
 from twisted_utp.proto.config import MICROSECONDS, UTPConfig, microseconds
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
-    ACK_NR_ALLOWED_LAG,
-    BLIND_LAG,
-    CHALLENGE_INTERVAL,
-    ECHOES_TO_PROVE,
+    FIN_TRANSMISSIONS_BEFORE_DONE,
     FIN_WAIT_TIMEOUT,
     HALF_OPEN_GUESSES,
     HEADER_SIZE,
     LINGER_RTOS,
-    MAX_BLIND_PAIRS,
-    MAX_ECHO_MISSES,
     MAX_LINGER,
-    MAX_REORDER,
-    MAX_RESET_ECHO_AGE,
-    MAX_RESET_NUMBERS,
     MAX_SACK_BYTES,
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
@@ -37,13 +29,14 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
-from twisted_utp.proto.echo import echo_age, is_fresh
-from twisted_utp.proto.endings import finish_early, give_up, is_reset_clean, on_linger_timer
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.desk import Notice
+from twisted_utp.proto.echo import echo_age
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.packet_writer import PacketWriter
+from twisted_utp.proto.proof import PeerProof
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.runs import Run
 from twisted_utp.proto.scoreboard import Flight
@@ -56,7 +49,7 @@ from twisted_utp.proto.timers import NEVER, Timer, TimerTable
 from twisted_utp.proto.values import Address, Transmit
 
 if TYPE_CHECKING:
-    from twisted_utp.proto.multiplexer import Multiplexer
+    from twisted_utp.proto.desk import Desk
     from twisted_utp.proto.trace import ConnectionTrace
 
 # Before the peer's SYN-ACK there is no right value; ack_nr is 0 on the wire then.
@@ -80,41 +73,47 @@ class Connection:
         0 for none.
     @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
+    @ivar is_done: its user has heard the last of it.  What remains is politeness toward the peer.
     @ivar ack_pending: something arrived that has not been acknowledged.
     @ivar writer: writes its packets.
+    @ivar proof: what shows that packets are the peer's.
+    @ivar handshake: its opening.
+    @ivar desk: what it leaves for its port; C{notices} are those of L{Notice} that have not been read.
+    @ivar keepalive_interval: µs, 0 for never.
+    @ivar questions_asked: keepalives in a row without an answer; C{heard_before} what had been heard before them.
+    @ivar gap_reminders: acknowledgements repeated since something came that takes a seq_nr.
+    @ivar acks_sent: STATEs; C{packets_invalid} of those received.
     """
 
     __slots__ = (
-        "_acks_sent",
-        "_asked",
-        "_challenge",
         "_discards",
-        "_echo_misses",
-        "_echoes",
         "_eof_announced",
-        "_gap_reminders",
-        "_handshake",
-        "_heard",
-        "_is_done",
-        "_keepalive",
-        "_mux",
-        "_packets_invalid",
         "_peer_repeats",
         "_reading_paused",
-        "_ready",
         "_threw_away",
         "_was_full",
         "ack_pending",
+        "acks_sent",
         "address",
         "bytes_received",
         "close_code",
         "config",
+        "desk",
+        "gap_reminders",
+        "handshake",
+        "heard_before",
         "incoming",
+        "is_done",
+        "keepalive_interval",
         "last_sent_at",
+        "notices",
+        "packets_invalid",
         "packets_received",
         "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
+        "proof",
+        "questions_asked",
         "receiver",
         "recv_id",
         "scheduled_at",
@@ -128,7 +127,7 @@ class Connection:
 
     def __init__(
         self,
-        mux: Multiplexer,
+        desk: Desk,
         address: Address,
         config: UTPConfig,
         *,
@@ -138,8 +137,8 @@ class Connection:
         clock_offset: int,
         mtu: MtuDiscovery,
     ) -> None:
-        self._mux = mux
-        self._ready = mux.ready
+        self.desk = desk
+        self.notices = 0
         self.address = address
         self.config = config
         self.incoming = incoming
@@ -169,22 +168,20 @@ class Connection:
         )
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
         self.writer = PacketWriter(address, self.receiver, clock_offset)
+        self.proof = PeerProof(self.sender, self.receiver, clock_offset)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
-        self._keepalive = microseconds(config.keepalive)
-        self._asked = self._heard = 0  # keepalives in a row without an answer, and what had been heard before them
-        self._handshake = Handshake(seq, is_acceptor=incoming)
+        self.keepalive_interval = microseconds(config.keepalive)
+        self.questions_asked = self.heard_before = 0
+        self.handshake = Handshake(seq, is_acceptor=incoming)
         self.ack_pending = False
         self._peer_repeats = False
-        self._gap_reminders = 0  # since something came that takes a seq_nr
+        self.gap_reminders = 0
         self._reading_paused = False
         self._discards = self._threw_away = False
-        self._eof_announced = self._was_full = self._is_done = False
+        self._eof_announced = self._was_full = self.is_done = False
         self.peer_close_code = self.close_code = self.last_sent_at = 0
-        self._acks_sent = self.bytes_received = self.packets_received = self._packets_invalid = 0
-        # Fresh ones in a row, until they prove that the peer reads us, and packets without one, but with right numbers.
-        self._echoes = self._echo_misses = 0
-        self._challenge: tuple[int, int] | None = None  # when the last one was sent, and its seq_nr
-        mux.rates.attach(self)
+        self.acks_sent = self.bytes_received = self.packets_received = self.packets_invalid = 0
+        desk.rates.attach(self)
 
     # --- What its user asks of it ------------------------------------------------------------------------------
 
@@ -198,34 +195,6 @@ class Connection:
     @send_id.setter
     def send_id(self, send_id: int) -> None:
         self.writer.send_id = send_id
-
-    @property
-    def syn_key(self) -> tuple[int, int]:
-        """
-        seq_nr and connection id of our SYN: what two peers that dial each other compare.
-        """
-        return self._handshake.syn_seq, self.recv_id
-
-    @property
-    def syn_timestamps(self) -> tuple[int, ...]:
-        """
-        C{timestamp} of our latest SYNs, 32 bits.
-        """
-        return self._handshake.syn_timestamps
-
-    @property
-    def is_punching(self) -> bool:
-        """
-        Does the peer dial us at the same time (BEP 55)?
-        """
-        return self._handshake.is_punching
-
-    @property
-    def is_proven(self) -> bool:
-        """
-        Has the peer shown by its echoes that it reads our packets (L{twisted_utp.proto.echo})?
-        """
-        return self._echoes >= ECHOES_TO_PROVE
 
     @property
     def unsent_bytes(self) -> int:
@@ -243,6 +212,8 @@ class Connection:
     def write(self, data: bytes, *, now: int = 0) -> None:
         """
         Append to the stream.  Ignored once our FIN has left, as in Twisted.
+
+        @param now: as for all that users ask; it makes no difference here.
         """
         sender = self.sender
         if sender.fin_seq is not None or self.state is State.CLOSED:
@@ -251,7 +222,7 @@ class Connection:
         buffer.write(data)
         if buffer.nbytes > self.config.send_buffer:
             self._was_full = True
-        self._ready[self] = None
+        self.desk.ready[self] = None
 
     def write_eof(self, *, now: int, is_due: bool = True) -> None:
         """
@@ -259,7 +230,7 @@ class Connection:
         """
         if self.state is not State.CLOSED:
             self.sender.eof_queued = is_due or self.sender.fin_seq is not None
-            self._ready[self] = None
+            self.desk.ready[self] = None
 
     def close(self, *, now: int) -> None:
         """
@@ -279,7 +250,7 @@ class Connection:
             linger = FIN_WAIT_TIMEOUT
         if linger and self.state not in (State.LINGERING, State.CLOSED):
             self.timers[Timer.LINGER] = now + linger
-            self._mux.reschedule(self)
+            self.desk.deadlines.note(self)
 
     def abort(self, *, now: int) -> None:
         """
@@ -310,7 +281,7 @@ class Connection:
 
     def pause_reading(self) -> None:
         """
-        Hold what arrives: no L{DataReceived} and no L{EndOfStream} until L{resume_reading}; the window that the
+        Hold what arrives: no bytes and no L{EndOfStream} until L{resume_reading}; the window that the
         peer sees closes as the buffer fills.
         """
         self._reading_paused = not self._discards
@@ -333,14 +304,14 @@ class Connection:
         is_there = self.state is not State.CLOSED and self.sender.is_confirmed
         if is_there and self.receiver.is_window_update_due(self.sender.mss):
             self.ack_pending = True
-        self._ready[self] = None
+        self.desk.ready[self] = None
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
         """
         Switch the coalescing of small writes off (True) or on.
         """
         self.sender.no_delay = enabled
-        self._ready[self] = None
+        self.desk.ready[self] = None
 
     def set_keepalive(self, seconds: float, *, now: int) -> None:
         """
@@ -348,11 +319,7 @@ class Connection:
 
         @raise ValueError: when it is out of range.
         """
-        self._keepalive = microseconds(self.config.but(keepalive=seconds).keepalive)
-        self._asked = 0
-        if self.sender.is_confirmed and self.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
-            keepalive.arm(self, now)
-            self._mux.reschedule(self)
+        keepalive.change(self, seconds, now)
 
     def stats(self) -> ConnectionStats:
         """
@@ -366,20 +333,20 @@ class Connection:
         """
         Send the first SYN.
         """
-        self._handshake.is_punching = is_punching
-        self._handshake.deadline = now + int(self.config.connect_timeout * MICROSECONDS)
-        self._send_syn(now)
+        self.handshake.is_punching = is_punching
+        self.handshake.deadline = now + int(self.config.connect_timeout * MICROSECONDS)
+        self.send_syn(self.recv_id, now)
 
-    def _send_syn(self, now: int) -> None:
-        handshake = self._handshake
-        if handshake.needs_another_id:
-            self.recv_id = self._mux.another_id(self)
-            self.send_id = self.recv_id + 1 & SEQ_MASK
-        syn = handshake.syn(self.recv_id, self.receiver.advertise(), now + self.writer.clock_offset)
-        self._mux.send_control(self, syn, now)
+    def send_syn(self, recv_id: int, now: int) -> None:
+        """
+        Send a SYN, the first or one more.
+        """
+        self.recv_id = recv_id
+        self.send_id = recv_id + 1 & SEQ_MASK
+        self._send_control(self.handshake.syn(recv_id, self.receiver.advertise(), now + self.writer.clock_offset), now)
         self.last_sent_at = now
-        self.timers[Timer.CONNECT] = handshake.next_syn_at(now)
-        self._mux.reschedule(self)
+        self.timers[Timer.CONNECT] = self.handshake.next_syn_at(now)
+        self.desk.deadlines.note(self)
 
     def accept_proven(self, syn: Packet, nbytes: int, now: int) -> None:
         """
@@ -388,8 +355,8 @@ class Connection:
         @param nbytes: bytes of the SYN-ACKs that it was sent.
         """
         self._take_syn(syn)
-        self._handshake.nbytes += nbytes
-        self._handshake.syn_timestamps = ()
+        self.handshake.nbytes += nbytes
+        self.handshake.syn_timestamps = ()
         self.timers[Timer.CONNECT] = NEVER
         if self.incoming:  # nobody could make us dial his victim
             self.sender.withhold(self.writer.clock_offset)
@@ -398,7 +365,7 @@ class Connection:
         self._emit(Connected(incoming=self.incoming))
 
     def _take_syn(self, syn: Packet) -> None:
-        self._handshake.on_syn(syn)
+        self.handshake.on_syn(syn)
         self.state = State.SYN_RECEIVED
         self.recv_id = syn.connection_id + 1 & SEQ_MASK
         self.send_id = syn.connection_id
@@ -420,7 +387,7 @@ class Connection:
         """
         Our SYN-ACK was lost, or the network doubled the SYN: the same answer again, nothing else.
         """
-        if self._handshake.is_repeated(syn):
+        if self.handshake.is_repeated(syn):
             self._send_syn_ack(syn, received_at, now)
         else:
             self.count_invalid(now, "SYN of another connection")
@@ -435,8 +402,10 @@ class Connection:
         # Never longer than the SYN: late ones of ours lack the bits, too.
         window, bits = self.receiver.advertise(), self.peer_is_ours and syn.extension_bits is not None
         timestamp = now + writer.clock_offset
-        payload = self._handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, timestamp=timestamp)
-        self._mux.send_answer(self, payload, now)
+        payload = self.handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, timestamp=timestamp)
+        if self.trace is not None:
+            self.trace.control_sent(now, payload)
+        self.desk.outbox.answer(self.address, payload, is_syn_ack=True)
         self.last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -450,38 +419,38 @@ class Connection:
             self.sender.on_peer_is_ours()
 
     def _on_syn_sent(self, packet: Packet, received_at: int, now: int) -> None:
-        if self._handshake.is_refusal(packet):
-            again = self._handshake.on_refusal(now)
+        if self.handshake.is_refusal(packet):
+            again = self.handshake.on_refusal(now)
             if again is not None:
                 self.timers[Timer.CONNECT] = again
             return
-        if not self._handshake.is_answer(packet):
+        if not self.handshake.is_answer(packet):
             self.count_invalid(now, "no answer to our SYN")
             return
         self.receiver.next_seq = packet.seq_nr
         self._note_extension_bits(packet)
-        if self._handshake.attempts == 1:
+        if self.handshake.attempts == 1:
             self.sender.on_handshake_rtt(received_at - self.last_sent_at, now)
         self.timers[Timer.CONNECT] = NEVER
-        self._handshake.syn_timestamps = ()
+        self.handshake.syn_timestamps = ()
         self._move(Input.PEER_CONFIRMED, now)
         self._emit(Connected(incoming=False))
         if self.peer_is_ours:
             self._confirm(now)
         keepalive.arm(self, now)
-        self._mux.forget_other_ids(self)
+        self._notify(Notice.OPENED)
 
     def _confirm(self, now: int) -> None:
         """
         Acceptors of our kind say nothing before they know that we are there (Sender.is_confirmed).
         """
         self.ack_pending = True
-        again = self._handshake.confirm(self.sender.rtt.rto, now)
+        again = self.handshake.confirm(self.sender.rtt.rto, now)
         if again is not None:
             self.timers[Timer.CONNECT] = again
 
     def _on_acceptor_heard(self) -> None:
-        self._handshake.confirmations = 0
+        self.handshake.confirmations = 0
         self.timers[Timer.CONNECT] = NEVER
 
     def is_disturbed(self) -> bool:
@@ -489,12 +458,12 @@ class Connection:
         Is this an unusual moment: somebody traces, pauses or closes it, or it has not been confirmed?
         """
         is_held = self._reading_paused or self._discards or self._was_full
-        return is_held or self.trace is not None or self._handshake.confirmations > 0
+        return is_held or self.trace is not None or self.handshake.confirmations > 0
 
     def _on_confirmed(self, now: int) -> None:
         self.sender.is_confirmed = True
         self.timers[Timer.CONNECT] = NEVER
-        self._mux.on_confirmed(self)
+        self._notify(Notice.CONFIRMED)
         keepalive.arm(self, now)
         if self.state is State.SYN_RECEIVED:
             self._move(Input.PEER_CONFIRMED, now)
@@ -514,13 +483,13 @@ class Connection:
             return False
         una = expand_seq(run.ack_nr, sender.board.una) + 1
         seq = expand_seq(run.first_seq, self.receiver.next_seq)
-        if not self.is_valid_ack(una):
+        if not self.proof.is_valid_ack(una):
             return False
-        if not self.is_plausible(run.timestamp, run.timestamp_difference, seq, una, now):
+        if not self.proof.is_plausible(run.timestamp, run.timestamp_difference, seq, una, now):
             return False
         if not self.receiver.on_run(seq, run.payloads, run.nbytes):
             return False
-        if self._handshake.confirmations:
+        if self.handshake.confirmations:
             self._on_acceptor_heard()
         if self.trace is not None:
             self.trace.run_received(now, run)
@@ -539,15 +508,15 @@ class Connection:
             self._on_syn_sent(packet, received_at, now)
             if self.state is State.SYN_SENT:
                 return
-        elif self._handshake.confirmations:
+        elif self.handshake.confirmations:
             self._on_acceptor_heard()
         una = expand_seq(packet.ack_nr, self.sender.board.una) + 1
-        if not self.is_valid_ack(una):
+        if not self.proof.is_valid_ack(una):
             self.count_invalid(now, "ack_nr out of range")
             self._on_false_proof(now)
             return
         seq = expand_seq(packet.seq_nr, self.receiver.next_seq)
-        if not self.is_plausible(packet.timestamp, packet.timestamp_difference, seq, una, now):
+        if not self.proof.is_plausible(packet.timestamp, packet.timestamp_difference, seq, una, now):
             self.count_invalid(now, "neither an echo nor the next number")
             self._send_challenge(now)
             return
@@ -572,44 +541,14 @@ class Connection:
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
             self._on_sequenced(packet, now)
 
-    def is_plausible(self, timestamp: int, timestamp_difference: int, seq: int, una: int, now: int) -> bool:
-        """
-        Was the packet sent by somebody who knows the connection's packets (RFC 5961 asks it of TCP's)?
-
-        An echo of our timestamp shows it.  Without one (peers that have none, a clock that was set, a path longer than
-        L{MAX_ECHO_AGE}) the numbers have to be close to what is due, so that the packet is no likelier to be a guess:
-        the more is in flight, the more ack_nrs are valid, and the fewer seq_nrs are taken.
-
-        @param seq: its seq_nr, unwrapped; C{una} its ack_nr + 1.
-        """
-        ahead = seq - self.receiver.next_seq
-        if is_fresh(timestamp, timestamp_difference, self.writer.clock_offset, now):
-            if self._echoes < ECHOES_TO_PROVE and self._echo_misses <= MAX_ECHO_MISSES:
-                self._echoes += 1
-                if self._echoes == ECHOES_TO_PROVE:
-                    self.sender.stop_withholding()
-            return -MAX_REORDER <= ahead < MAX_REORDER
-        ack_nrs = self.sender.next_seq - self.sender.board.una + ACK_NR_ALLOWED_LAG + 1
-        is_close = -BLIND_LAG <= ahead < MAX_BLIND_PAIRS // ack_nrs - BLIND_LAG
-        if self._echoes < ECHOES_TO_PROVE:
-            self._echoes = 0
-            self._echo_misses += is_close
-        return is_close
-
     def _send_challenge(self, now: int) -> None:
-        """
-        Ask the peer to show that a packet was its own (RFC 5961 (3.2)): a peer that knows the connection echoes the
-        timestamp of this STATE from now on; one that does not answers RESET, with this very seq_nr.
-        """
         if self.state in (State.SYN_SENT, State.CLOSED) or not self.sender.is_confirmed:
             return
-        if self._challenge is not None and now - self._challenge[0] < CHALLENGE_INTERVAL:
-            return
-        seq = self.sender.next_seq
-        self._challenge = (now, seq)
-        self._mux.send_control(self, self.writer.packet(PacketType.STATE, seq, now).payload, now)
-        self._mux.stats.challenges_sent += 1
-        self.last_sent_at = now
+        seq = self.proof.challenge(now)
+        if seq is not None:
+            self._send_control(self.writer.packet(PacketType.STATE, seq, now).payload, now)
+            self.desk.counters.challenges_sent += 1
+            self.last_sent_at = now
 
     def _on_proof(self, packet: Packet, una: int, now: int) -> bool:
         """
@@ -633,54 +572,17 @@ class Connection:
         """
         if self.sender.is_confirmed or self.state is State.SYN_SENT:
             return
-        self._mux.stats.proofs_failed += 1
-        self._handshake.guesses += 1
-        if self._handshake.guesses >= HALF_OPEN_GUESSES:
+        self.desk.counters.proofs_failed += 1
+        self.handshake.guesses += 1
+        if self.handshake.guesses >= HALF_OPEN_GUESSES:
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
 
     def cut_off(self, now: int) -> None:
         """
         End a connection whose peer cannot be who it pretends to be.  Nobody is told: its host did not ask for it.
         """
-        self._mux.stats.peers_cut_off += 1
+        self.desk.counters.peers_cut_off += 1
         self._end(Input.GIVE_UP, LossReason.FORGED, now)
-
-    def is_valid_ack(self, una: int) -> bool:
-        """
-        Neither of what was never sent, nor older than a keepalive's.
-        """
-        board = self.sender.board
-        return board.una - 1 - ACK_NR_ALLOWED_LAG < una <= self.sender.next_seq
-
-    def due_reset_numbers(self) -> set[int]:
-        """
-        The ack_nrs (unwrapped) of a RESET that needs no more proof.
-
-        What the peer has last received, the oldest and the newest packet in flight, and what a STATE of ours has.  All
-        that is in flight, while that is little.  There are never more than L{MAX_RESET_NUMBERS}.
-        """
-        una, next_seq = self.sender.board.una, self.sender.next_seq
-        due = {self.sender.acknowledged_seq, una - 1, una, next_seq - 1, next_seq}  # the first is a keepalive's
-        if next_seq - una <= MAX_RESET_NUMBERS - 4:
-            due.update(range(una, next_seq))
-        if self._challenge is not None:
-            due.add(self._challenge[1])
-        return due
-
-    def _is_believable(self, reset: Packet, now: int) -> bool:
-        """
-        Is the RESET the peer's?  If it may be, but a guess might be as well, the peer is asked again.
-        """
-        seq = expand_seq(reset.ack_nr, self.sender.board.una)
-        if seq in self.due_reset_numbers():
-            return True
-        if not self.is_valid_ack(seq + 1):
-            return False
-        offset = self.writer.clock_offset
-        if is_fresh(reset.timestamp, reset.timestamp_difference, offset, now, MAX_RESET_ECHO_AGE):
-            return True
-        self._send_challenge(now)
-        return False
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
         self.writer.reply_micro = timestamp_diff(received_at + self.writer.clock_offset, timestamp)
@@ -693,7 +595,7 @@ class Connection:
             return True
         progressed = sender.on_ack(info, now)
         if progressed or sender.buffer.nbytes or sender.board.lost_packets:
-            self._ready[self] = None
+            self.desk.ready[self] = None
         fin_seq = sender.fin_seq
         if progressed and fin_seq is not None and sender.board.una > fin_seq:
             self._on_fin_acked(now)
@@ -704,7 +606,7 @@ class Connection:
         DATA or FIN: what consumes a seq_nr.  All of them are acknowledged with the batch.
         """
         receiver = self.receiver
-        self._gap_reminders = 0
+        self.gap_reminders = 0
         seq = expand_seq(packet.seq_nr, receiver.next_seq)
         arrival = receiver.on_fin(seq) if packet.type is PacketType.FIN else receiver.on_data(seq, packet.payload)
         if arrival is Arrival.OLD:
@@ -724,7 +626,7 @@ class Connection:
         if self.receiver.is_complete:
             self._on_peer_fin(now)
         receive_limit.advance(self, now)
-        self._ready[self] = None
+        self.desk.ready[self] = None
 
     def _deliver(self) -> None:
         receiver = self.receiver
@@ -737,16 +639,16 @@ class Connection:
             if self._discards:
                 self._threw_away = True
             else:
-                self._emit(DataReceived(data))
+                self.desk.events.append((self, data))
         if receiver.is_complete and not self._eof_announced:
             self._eof_announced = True
             if not self._discards:
                 self._emit(EndOfStream())
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
-                self._ready[self] = None  # the linger time may be over already
+                self.desk.ready[self] = None  # the linger time may be over already
             else:
-                finish_early(self)
+                self._finish_early()
 
     # --- Closing -----------------------------------------------------------------------------------------------
 
@@ -757,7 +659,7 @@ class Connection:
         if self.state is State.LINGERING:
             self._linger(now)
         else:
-            finish_early(self)
+            self._finish_early()
 
     def _on_fin_acked(self, now: int) -> None:
         if Input.FIN_ACKED not in TRANSITIONS[self.state]:
@@ -786,15 +688,19 @@ class Connection:
         @return: it was believed: its ack_nr is one that only somebody who saw our packets would know.
         """
         if self.state is State.SYN_SENT:
-            if packet.ack_nr != self._handshake.syn_seq or self._handshake.is_punching:
+            if packet.ack_nr != self.handshake.syn_seq or self.handshake.is_punching:
                 return False
-        elif not self._is_believable(packet, now):
-            return False
+        else:
+            is_believable = self.proof.is_reset_believable(packet, now)
+            if not is_believable:
+                if is_believable is None:
+                    self._send_challenge(now)
+                return False
         self.peer_close_code = packet.close_reason or self.peer_close_code
         self._deliver()
-        if self.state is State.LINGERING and not self._is_done:
+        if self.state is State.LINGERING and not self.is_done:
             return True  # nothing is missing any more, but a paused reader has yet to take the last of it
-        clean = LossReason.DONE if is_reset_clean(self) else LossReason.RESET
+        clean = LossReason.DONE if self._is_reset_clean() else LossReason.RESET
         reason = LossReason.REFUSED if self.state is State.SYN_SENT else clean
         self._end(Input.RESET, reason, now)
         return True
@@ -803,41 +709,114 @@ class Connection:
         """
         Our SYN was turned down, by the peer or by the network on the way.
         """
-        if not self._handshake.is_punching:
+        if not self.handshake.is_punching:
             self._end(Input.RESET, reason, now)
 
     def _send_reset(self, now: int) -> None:
         is_confirmed = self.sender.is_confirmed
-        if not is_confirmed and not self._mux.withdraw_syn_ack(self):
+        if not is_confirmed and not self.desk.outbox.withdraw_syn_ack(self.address, self.send_id):
             return  # a second answer to one question; the next one will be answered
         close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
-        self._mux.send_control(self, self.writer.reset(self.sender.next_seq, close_code, now), now)
+        self._send_control(self.writer.reset(self.sender.next_seq, close_code, now), now)
 
     def _finish(self, reason: LossReason, fault: BaseException | None = None) -> None:
-        if not self._is_done:  # the user is told once
-            self._is_done = True
-            self._mux.on_done(self)
+        if not self.is_done:  # the user is told once
+            self.is_done = True
+            self._notify(Notice.DONE)
             self._emit(ConnectionLost(reason, self.peer_close_code, fault))
 
     def _end(self, why: Input, reason: LossReason, now: int, fault: BaseException | None = None) -> None:
         self._finish(reason, fault)
-        old, self.state = self.state, TRANSITIONS[self.state][why]
         self.timers.clear_all()
         self.sender.buffer.clear()
         self.sender.board.clear()
         self.receiver.clear()
         self.ack_pending = False
-        self._mux.remove(self)
+        self._notify(Notice.CLOSED)
+        self._move(why, now)
         if self.trace is not None:
-            self._trace_move(old, now)
             self.trace.closed(now, reason)
 
-    @property
-    def is_done(self) -> bool:
+    def has_all_arrived(self) -> bool:
         """
-        Has its user heard the last of it?  What remains is politeness toward the peer.
+        Our FIN has left, and all that was written before it is acknowledged.
         """
-        return self._is_done
+        fin_seq = self.sender.fin_seq
+        return fin_seq is not None and self.sender.board.una >= fin_seq
+
+    def is_delivering(self) -> bool:
+        """
+        The user has closed, or half closed, and not everything has arrived.
+        """
+        if not self.sender.eof_queued or self.is_done:
+            return False
+        return self.state not in (State.FIN_WAIT_2, State.LINGERING, State.CLOSED)
+
+    def has_parted(self) -> bool:
+        """
+        The user has closed, and our FIN has left: the peer knows.
+
+        Not if it goes on sending what nobody hears: without a RESET it would repeat that until it gives up.
+        """
+        if self.state is State.FIN_WAIT_2 and self._threw_away:
+            return False
+        return self.is_done or (self._discards and self.sender.fin_seq is not None)
+
+    def _is_only_fin_missing(self) -> bool:
+        """
+        The peer has finished, and has acknowledged everything of ours but the FIN.
+        """
+        return self.state is State.CLOSING and self.sender.board.una == self.sender.fin_seq
+
+    def _is_reset_clean(self) -> bool:
+        """
+        Is the peer's RESET as good as what it has left out?
+
+        Yes once both have finished; and when our FIN is acknowledged, and nobody wants to hear what the peer still has
+        to say.  To a user who only half closed, it would pass a truncated stream off as a whole one.
+        """
+        if self.state is State.FIN_WAIT_2:
+            return self._discards or self.receiver.is_complete
+        return self.state is State.LINGERING or self._is_only_fin_missing()
+
+    def _finish_early(self) -> None:
+        """
+        Tell the user when nothing can be lost any more, although our FIN has been repeated without an acknowledgement.
+        It goes on being repeated until L{_give_up}.
+
+        All that was written has arrived, and there is nothing more to hear: the peer's FIN was delivered, or its user
+        does not care.  A peer that is merely slow had its chance to acknowledge the FIN; KTorrent never does.
+        """
+        board = self.sender.board
+        has_heard_all = self._discards or (self.receiver.is_complete and self._eof_announced)
+        if (
+            has_heard_all
+            and board.una == self.sender.fin_seq
+            and board.flights[0].transmissions >= FIN_TRANSMISSIONS_BEFORE_DONE
+        ):
+            self._finish(LossReason.DONE)
+
+    def _give_up(self, now: int) -> None:
+        """
+        Nobody answers.  When only our FIN lacks its acknowledgement and the peer had finished, it has just left.
+        """
+        self._end(Input.GIVE_UP, LossReason.DONE if self._is_only_fin_missing() else LossReason.TIMED_OUT, now)
+
+    def _on_linger_timer(self, now: int) -> None:
+        """
+        The time is over that what was written has to arrive, or that a connection answers after its end.
+        """
+        if self.state is State.LINGERING:
+            if self.is_done:  # otherwise the last bytes wait for a paused reader
+                self._end(Input.EXPIRED, LossReason.DONE, now)
+            return
+        if self.is_done and self.state is not State.FIN_WAIT_2:
+            return  # all that was written has arrived, and the FIN is repeated for no longer than anything else
+        self._send_reset(now)
+        if self.is_done:  # the peer still has something to say that nobody wants to hear
+            self._end(Input.EXPIRED, LossReason.DONE, now)
+        else:  # what was written did not arrive within the setting's time
+            self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
 
     # --- Sending -----------------------------------------------------------------------------------------------
 
@@ -849,7 +828,7 @@ class Connection:
         @param segments: datagrams in a train, at the most; C{nbytes} its bytes.
         @return: there may be more.
         """
-        if self.state is State.LINGERING and self._is_done and not self.timers.is_armed(Timer.LINGER):
+        if self.state is State.LINGERING and self.is_done and not self.timers.is_armed(Timer.LINGER):
             self._end(Input.EXPIRED, LossReason.DONE, now)  # a paused reader outlasted the linger time
         if self.state is State.CLOSED:
             return False
@@ -912,7 +891,7 @@ class Connection:
             transmits.append(self.writer.packet(PacketType.STATE, seq, now))
             if self.trace is not None:
                 self.trace.state_sent(now, seq)
-        self._acks_sent += len(seqs)
+        self.acks_sent += len(seqs)
         self.ack_pending = self._peer_repeats = False
         self.last_sent_at = now
         if self.receiver.has_gap:
@@ -940,7 +919,7 @@ class Connection:
         if timers.expire(Timer.CONNECT, now):
             self._on_connect_timer(now)
         if timers.expire(Timer.LINGER, now):
-            on_linger_timer(self, now)
+            self._on_linger_timer(now)
         if timers.expire(Timer.REORDER, now):
             self.sender.find_losses(now)
         if timers.expire(Timer.GAP, now):
@@ -952,30 +931,27 @@ class Connection:
                 self._send_reset(now)
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
             elif not self.sender.on_retransmission_timer(now, microseconds(self.config.user_timeout)):
-                give_up(self, now)
+                self._give_up(now)
             else:
-                finish_early(self)
-                self._ask_for_window(now)
+                self._finish_early()
+                if self.sender.is_question_due:
+                    self.sender.is_question_due = False
+                    self._send_control(self.writer.question(self.sender.acknowledged_seq, now), now)
         timers.expire(Timer.PACING, now)
         if self.state is not State.CLOSED:
-            self._ready[self] = None
-
-    def _ask_for_window(self, now: int) -> None:
-        if self.sender.is_question_due:
-            self.sender.is_question_due = False
-            self._mux.send_control(self, self.writer.question(self.sender.acknowledged_seq, now), now)
+            self.desk.ready[self] = None
 
     def _on_connect_timer(self, now: int) -> None:
-        if self._handshake.confirmations:
+        if self.handshake.confirmations:
             self._confirm(now)
         elif self.state is not State.SYN_SENT:
             # An acceptor's peer was never heard of again: forged, or gone.
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
-        elif now >= self._handshake.deadline:
-            is_refused = self._handshake.is_refused
+        elif now >= self.handshake.deadline:
+            is_refused = self.handshake.is_refused
             self._end(Input.GIVE_UP, LossReason.REFUSED if is_refused else LossReason.CONNECT_TIMED_OUT, now)
         else:
-            self._send_syn(now)
+            self._notify(Notice.SYN_DUE)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 
@@ -983,18 +959,41 @@ class Connection:
         """
         A packet was of no use; say so to whoever traces.
         """
-        self._packets_invalid += 1
+        self.packets_invalid += 1
         if self.trace is not None:
             self.trace.emit(now, "packet_dropped", reason=why)
 
     def _move(self, what: Input, now: int) -> None:
         old, self.state = self.state, TRANSITIONS[self.state][what]
         if self.trace is not None:
-            self._trace_move(old, now)
-
-    def _trace_move(self, old: State, now: int) -> None:
-        assert self.trace is not None
-        self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
+            self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
 
     def _emit(self, event: Event) -> None:
-        self._mux.emit(self, event)
+        self.desk.events.append((self, event))
+
+    def _notify(self, notice: int) -> None:
+        if not self.notices:
+            self.desk.noticed.append(self)
+        self.notices |= notice
+
+    def _send_control(self, payload: bytes, now: int) -> None:
+        """
+        Send a packet that belongs to no window.
+        """
+        if self.trace is not None:
+            self.trace.control_sent(now, payload)
+        self.desk.outbox.send(self.address, payload)
+
+    def ask(self, due: int, now: int) -> None:
+        """
+        Send a keepalive, whose answer should be there at C{due}, µs.
+        """
+        self._send_control(self.writer.question(self.sender.acknowledged_seq, now), now)
+        self.desk.questions.add(self, due)
+        self.last_sent_at = now
+
+    def move_to(self, address: Address) -> None:
+        """
+        The peer's NAT has given it another port: send there from now on.
+        """
+        self.address = self.writer.address = address

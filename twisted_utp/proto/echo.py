@@ -12,8 +12,7 @@ packets can produce a small age: who guesses is right once in some 520 packets, 
 guess.  libutp, libtorrent and their descendants give the echo without knowing it.
 
 Peers that send no difference, or a clock of another unit, fail this without being at fault.  To them, stricter limits
-apply: see L{Connection.is_plausible <twisted_utp.proto.connection.Connection.is_plausible>} and
-L{twisted_utp.proto.withholding}.
+apply: see L{twisted_utp.proto.proof} and L{twisted_utp.proto.withholding}.
 """
 
 from __future__ import annotations

@@ -39,15 +39,6 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class DataReceived:
-    """
-    The next bytes of the stream, in order: everything that one batch of datagrams made available.
-    """
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class EndOfStream:
     """
     The peer's FIN, and everything before it, has arrived (BEP-29, ST_FIN).
@@ -76,4 +67,8 @@ class ConnectionLost:
     fault: BaseException | None = None
 
 
-Event = Connected | DataReceived | EndOfStream | Writable | ConnectionLost
+Event = Connected | bytes | EndOfStream | Writable | ConnectionLost
+"""
+What is told.  Bytes are the next ones of the stream, in order, everything that one batch of datagrams made available:
+an object around them would be taken apart at once.
+"""

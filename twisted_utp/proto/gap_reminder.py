@@ -22,8 +22,8 @@ def arm(connection: Connection, now: int) -> None:
     """
     An acknowledgement has told of a gap: say it again unless something comes.
     """
-    if connection.sender.is_confirmed and connection._gap_reminders < MAX_GAP_REMINDERS:
-        connection.timers[Timer.GAP] = now + (GAP_REMINDER << connection._gap_reminders)
+    if connection.sender.is_confirmed and connection.gap_reminders < MAX_GAP_REMINDERS:
+        connection.timers[Timer.GAP] = now + (GAP_REMINDER << connection.gap_reminders)
 
 
 def on_timer(connection: Connection) -> None:
@@ -31,5 +31,5 @@ def on_timer(connection: Connection) -> None:
     Nothing has come.
     """
     if connection.receiver.has_gap:
-        connection._gap_reminders += 1
+        connection.gap_reminders += 1
         connection.ack_pending = True

@@ -78,7 +78,7 @@ class Quote:
             return flight is not None and connection.sender.on_too_big(flight, self.size, now)
         if self._find(connection) is None and not self._is_latest_state(connection):
             return self._is_question(connection, now)
-        if self.obstacle is Obstacle.PORT_CLOSED and connection.incoming and not connection.is_proven:
+        if self.obstacle is Obstacle.PORT_CLOSED and connection.incoming and not connection.proof.is_given:
             # Somebody confirmed the connection who may have read nothing; its host knows nothing of it.
             connection.cut_off(now)
         return True
@@ -91,9 +91,9 @@ class Quote:
         return True
 
     def _is_syn_of(self, connection: Connection) -> bool:
-        if connection.state is not State.SYN_SENT or self.seq_nr != connection.syn_key[0]:
+        if connection.state is not State.SYN_SENT or self.seq_nr != connection.handshake.syn_seq:
             return False
-        return self.timestamp in connection.syn_timestamps
+        return self.timestamp in connection.handshake.syn_timestamps
 
     def _find(self, connection: Connection) -> Flight | None:
         """

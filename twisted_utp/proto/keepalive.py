@@ -46,13 +46,25 @@ def arm(connection: Connection, last_sent: int) -> None:
 
     @param last_sent: when something last left, µs.
     """
-    connection.timers[Timer.KEEPALIVE] = _due(connection, last_sent) if connection._keepalive else NEVER
+    connection.timers[Timer.KEEPALIVE] = _due(connection, last_sent) if connection.keepalive_interval else NEVER
+
+
+def change(connection: Connection, seconds: float, now: int) -> None:
+    """
+    Ask after another silence from now on; see L{Connection.set_keepalive
+    <twisted_utp.proto.connection.Connection.set_keepalive>}.
+    """
+    connection.keepalive_interval = microseconds(connection.config.but(keepalive=seconds).keepalive)
+    connection.questions_asked = 0
+    if connection.sender.is_confirmed and connection.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
+        arm(connection, now)
+        connection.desk.deadlines.note(connection)
 
 
 def _due(connection: Connection, last_sent: int) -> int:
-    interval = connection._keepalive
+    interval = connection.keepalive_interval
     share = interval // KEEPALIVE_SHARE or 1
-    at = last_sent + interval + (ACCEPTOR_PATIENCE * share if connection._handshake.is_acceptor else 0)
+    at = last_sent + interval + (ACCEPTOR_PATIENCE * share if connection.handshake.is_acceptor else 0)
     return at - at % share
 
 
@@ -96,9 +108,9 @@ class Questions:
         silent: list[Connection] = []
         while self._times and self._times[0] <= now:
             for connection in self._asked.pop(heappop(self._times)):
-                if connection.packets_received - connection._packets_invalid != connection._heard:
-                    connection._asked = 0
-                elif connection._asked and connection.timers.is_armed(Timer.KEEPALIVE):
+                if connection.packets_received - connection.packets_invalid != connection.heard_before:
+                    connection.questions_asked = 0
+                elif connection.questions_asked and connection.timers.is_armed(Timer.KEEPALIVE):
                     silent.append(connection)
         return silent
 
@@ -112,25 +124,26 @@ def on_timer(connection: Connection, now: int) -> bool:
 
     @return: False when the peer is gone.
     """
-    heard = connection.packets_received - connection._packets_invalid
+    heard = connection.packets_received - connection.packets_invalid
     has_flights = bool(connection.sender.board.flights)
-    if heard != connection._heard or has_flights:
-        connection._asked = 0
-    if not connection._asked:
+    if heard != connection.heard_before or has_flights:
+        connection.questions_asked = 0
+    if not connection.questions_asked:
         due = _due(connection, now if has_flights else connection.last_sent_at)
         if due > now:
             connection.timers[Timer.KEEPALIVE] = due
             return True
     wait = microseconds(connection.config.user_timeout)
-    interval = max(min(wait // KEEPALIVES_UNANSWERED, connection._keepalive), connection.sender.rtt.rto)
-    if connection._asked >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP and connection._asked * interval >= wait:
+    interval = max(min(wait // KEEPALIVES_UNANSWERED, connection.keepalive_interval), connection.sender.rtt.rto)
+    if (
+        connection.questions_asked >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP
+        and connection.questions_asked * interval >= wait
+    ):
         return False
-    connection._asked += 1
-    connection._heard = heard
+    connection.questions_asked += 1
+    connection.heard_before = heard
     connection.writer.keepalives += 1
-    question = connection.writer.question(connection.sender.acknowledged_seq, now)
-    connection._mux.ask(connection, question, now + interval, now)
-    connection.last_sent_at = now
+    connection.ask(now + interval, now)
     connection.timers[Timer.KEEPALIVE] = max(_due(connection, now), now + interval)
     return True
 
@@ -146,12 +159,12 @@ def came_back(connection: Connection, seq_nr: int, timestamp: int, now: int) -> 
     @return: it is our question.
     """
     asked_at, sender = connection.last_sent_at, connection.sender
-    if not connection._asked or sender.board.flights or seq_nr != sender.acknowledged_seq & SEQ_MASK:
+    if not connection.questions_asked or sender.board.flights or seq_nr != sender.acknowledged_seq & SEQ_MASK:
         return False
     if timestamp != asked_at + connection.writer.clock_offset & TIMESTAMP_MASK:
         return False
     connection.last_sent_at += 1  # so that the same question does not come back twice
-    connection._asked += KEEPALIVE_RETURNED_COUNTS - 1
+    connection.questions_asked += KEEPALIVE_RETURNED_COUNTS - 1
     again = max(asked_at + max(KEEPALIVE_RETURNED_WAIT, sender.rtt.rto), now)
     connection.timers[Timer.KEEPALIVE] = min(connection.timers[Timer.KEEPALIVE], again)
     return True
@@ -187,7 +200,7 @@ def take(connection: Connection, data: bytes, received_at: int, now: int) -> byt
     if not is_question:
         return b""
     receiver.duplicates += 1
-    connection._acks_sent += 1
+    connection.acks_sent += 1
     connection.last_sent_at = now
     return writer.answer(sender.next_seq, now)
 
@@ -205,5 +218,5 @@ def _is_idle(connection: Connection) -> bool:
         or receiver.has_gap
         or receiver.fin_seq is not None
         or connection.is_disturbed()
-        or not connection.is_proven
+        or not connection.proof.is_given
     )

@@ -18,9 +18,7 @@ What is not ours, congestion controllers and tracers, may raise: that ends the c
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -33,13 +31,13 @@ from twisted_utp.proto.constants import (
     HEADER_SIZE,
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
-    MAX_WAITING_ANSWERS,
     SEQ_MASK,
 )
+from twisted_utp.proto.desk import Desk, Notice
 from twisted_utp.proto.elsewhere import Elsewhere
 from twisted_utp.proto.events import Event
 from twisted_utp.proto.icmp import Quote
-from twisted_utp.proto.keepalive import KEEPALIVE_SIZE, Questions
+from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.known_paths import KnownPaths
 from twisted_utp.proto.packet import (
     Packet,
@@ -49,12 +47,11 @@ from twisted_utp.proto.packet import (
     is_stun,
     is_utp,
 )
-from twisted_utp.proto.port_rates import PortRates
 from twisted_utp.proto.runs import Run, runs_of
 from twisted_utp.proto.single import next_single, take_single
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
-from twisted_utp.proto.stats import PortCounters, PortStats
+from twisted_utp.proto.stats import PortStats
 from twisted_utp.proto.timers import NEVER, Timer
 from twisted_utp.proto.trace import ConnectionTrace, Tracer
 from twisted_utp.proto.train import DATA_TYPE
@@ -68,10 +65,6 @@ if TYPE_CHECKING:
 # What was raised and belongs to no connection: enough to know what is wrong.
 _MAX_FAULTS = 16
 
-# The deadline heap may hold this many outdated entries for each connection before it is rebuilt.
-_STALE_FACTOR = 2
-_STALE_FREE = 64
-
 
 class Multiplexer:
     """
@@ -82,10 +75,8 @@ class Multiplexer:
         belong to none.
     @ivar stats: what the port counts.
     @ivar table: the connections by their ids.
-    @ivar rates: limits that all its connections share.
-    @ivar questions: idle connections whose peers were asked whether they are there.
+    @ivar desk: what the connections leave to be done.
     @ivar acceptor: answers SYNs and strays.
-    @ivar ready: connections that may have something to send, in the order in which they have their turn.
     @ivar elsewhere: who else may know packets that nobody here knows; L{None} on a port of one process.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
@@ -96,26 +87,21 @@ class Multiplexer:
             packets, so outside of tests it should be a C{random.SystemRandom}.
         @param tracer: told of what happens, see L{Tracer}.
         """
-        self.rates = PortRates()
+        self.desk = Desk()
+        self.stats = self.desk.counters
         self.table = ConnectionTable(rng)
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
         self.tracer = tracer
-        self.stats = PortCounters()
         self.acceptor = Acceptor(self, rng)
         self.elsewhere: Elsewhere | None = None
         self.faults: list[BaseException] = []
         self._rng = rng
         self._known_paths = KnownPaths()
         self._connections = self.table.by_key
-        self.ready: dict[Connection, None] = {}
-        self._events: list[tuple[Connection, Event]] = []
-        self._outbox: deque[Transmit] = deque()  # packets that belong to no window: SYN, RESET, keepalives
-        self._deadlines: list[tuple[int, int, Connection]] = []
-        self._deadline_count = 0
-        self.questions = Questions()
 
     def __len__(self) -> int:
+        self._read_notices(0)
         return len(self.table)
 
     @property
@@ -128,7 +114,7 @@ class Multiplexer:
     @config.setter
     def config(self, config: UTPConfig) -> None:
         self._config = config
-        self.rates.follow(config, self.table.all())
+        self.desk.rates.follow(config, self.table.all())
 
     @property
     def gate(self) -> Gate:
@@ -144,13 +130,17 @@ class Multiplexer:
         @param reads: system calls that received something, when the owner knows; C{writes} that sent.
         @param truncated: what the owner has dropped because it was incomplete.
         """
-        return port_snapshot(self.stats, self.gate.census, self.table.all(), self.rates, reads, writes, truncated)
+        self._read_notices(0)
+        rates = self.desk.rates
+        return port_snapshot(self.stats, self.gate.census, self.table.all(), rates, reads, writes, truncated)
 
     def is_idle(self) -> bool:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
         """
-        if self._outbox or self._events or self.ready or self.gate.census.connections:
+        self._read_notices(0)
+        desk = self.desk
+        if desk.outbox or desk.events or desk.ready or self.gate.census.connections:
             return False  # the usual case, without going through all of them
         return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
 
@@ -175,9 +165,10 @@ class Multiplexer:
             refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
+        self._read_notices(now)
         seq = self._rng.getrandbits(16)
         connection = Connection(
-            self,
+            self.desk,
             address,
             config if config is not None else self.config,
             incoming=False,
@@ -207,6 +198,7 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
+        self._read_notices(now)
         is_single = len(datagrams) == 1 and not datagrams[0].segment_size
         parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
         for datagram in datagrams:
@@ -214,11 +206,15 @@ class Multiplexer:
             stats.bytes_received += nbytes
             stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
         stats.datagrams_received += skipped
+        noticed = self.desk.noticed
         for part in parts:
             if type(part) is Run:
                 self._receive_run(part, touched, foreign, now)
             else:
                 self._receive_single(part, touched, foreign, now)  # type: ignore[arg-type]
+            if noticed:
+                self._read_notices(now)
+        note_deadlines = self.desk.deadlines.note
         for connection in touched:
             try:
                 connection.finish_batch(now)
@@ -226,7 +222,9 @@ class Multiplexer:
                     connection.trace.metrics(now)
             except BaseException as fault:
                 self.failed(connection, fault, now)
-            self.reschedule(connection)
+            note_deadlines(connection)
+            if noticed:
+                self._read_notices(now)
         return foreign
 
     def receive_single(self, datagram: Datagram, now: int) -> tuple[Connection, bytes] | None:
@@ -239,7 +237,7 @@ class Multiplexer:
         """
         data = datagram.data
         nbytes = len(data)
-        if nbytes <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size:
+        if nbytes <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size or self.desk.noticed:
             return None
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         if connection is None:
@@ -255,7 +253,7 @@ class Multiplexer:
         stats.datagrams_received += 1
         stats.bytes_received += nbytes
         stats.sizes_received[nbytes.bit_length()] += 1
-        self.ready[connection] = None
+        self.desk.ready[connection] = None
         return connection, payload
 
     def receive_returned(self, returned: Sequence[ReturnedDatagram], *, now: int) -> None:
@@ -264,6 +262,7 @@ class Multiplexer:
 
         @param now: µs.
         """
+        self._read_notices(now)
         for datagram in returned:
             quote = Quote.of(datagram)
             connection = None
@@ -279,7 +278,8 @@ class Multiplexer:
             else:
                 self.stats.icmp_unreachable += 1
             if connection.state is not State.CLOSED:
-                self.ready[connection] = None
+                self.desk.ready[connection] = None
+            self._read_notices(now)
 
     def handle_timeout(self, *, now: int) -> None:
         """
@@ -287,22 +287,19 @@ class Multiplexer:
 
         @param now: µs.
         """
-        for connection in self.questions.unanswered(now):
+        self._read_notices(now)
+        desk = self.desk
+        for connection in desk.questions.unanswered(now):
             connection.timers[Timer.KEEPALIVE] = now
-            self.reschedule(connection)
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= now:
-            at, _, connection = heappop(deadlines)
-            if connection.scheduled_at != at:
-                continue  # an outdated entry
-            connection.scheduled_at = NEVER
-            if connection.timers.next() <= now:
-                self._serve_timers(connection, now)
-            self.reschedule(connection)
-        self._drop_outdated_heads()
-        for connection in self.rates.serve(now):
-            self.ready[connection] = None
-            self.reschedule(connection)
+            desk.deadlines.note(connection)
+        while (due := desk.deadlines.pop_due(now)) is not None:
+            if min(due.timers) <= now:
+                self._serve_timers(due, now)
+                self._read_notices(now)
+            desk.deadlines.note(due)
+        for connection in desk.rates.serve(now):
+            desk.ready[connection] = None
+            desk.deadlines.note(connection)
         self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
@@ -311,9 +308,9 @@ class Multiplexer:
         """
         What has happened since the last call, in order.
         """
-        events = self._events
+        events = self.desk.events
         if events:
-            self._events = []
+            self.desk.events = []
         return events
 
     def poll_transmits(
@@ -334,8 +331,9 @@ class Multiplexer:
         @param max_segments: datagrams in a train; 1 when the socket takes single datagrams only.
         @param max_bytes: bytes in a train.
         """
+        self._read_notices(now)
         transmits: list[Transmit] = []
-        outbox, ready = self._outbox, self.ready
+        outbox, ready = self.desk.outbox, self.desk.ready
         while outbox and len(transmits) < max_transmits:
             transmits.append(outbox.popleft())
         # One connection may fill a call when it is alone; several share it.
@@ -352,7 +350,8 @@ class Multiplexer:
                         ready[connection] = None
                 except BaseException as fault:
                     self.failed(connection, fault, now)
-                self.reschedule(connection)
+                self.desk.deadlines.note(connection)
+                self._read_notices(now)
         self._count_sent(transmits)
         return transmits
 
@@ -363,8 +362,9 @@ class Multiplexer:
         @param now: µs.
         @return: it; L{None} when there is none or more, and nothing has changed then.
         """
-        ready = self.ready
-        if len(ready) != 1 or self._outbox or self._events:
+        desk = self.desk
+        ready = desk.ready
+        if len(ready) != 1 or desk.outbox or desk.events or desk.noticed:
             return None
         try:
             transmit = next_single(connection, now)
@@ -375,7 +375,7 @@ class Multiplexer:
             return None
         ready.clear()
         if min(connection.timers) < connection.scheduled_at:
-            self.reschedule(connection)
+            desk.deadlines.note(connection)
         nbytes = transmit.segment_size
         stats = self.stats
         stats.datagrams_sent += 1
@@ -388,14 +388,15 @@ class Multiplexer:
         """
         Is it worth to ask L{poll_transmits}?
         """
-        return bool(self.ready or self._outbox)
+        return bool(self.desk.ready or self.desk.outbox)
 
     def poll_timeout(self) -> int | None:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
-        deadlines, half_open = self._deadlines, self.table.half_open.next_expiry()
-        due = min(deadlines[0][0] if deadlines else NEVER, self.questions.next(), self.rates.next_at())
+        self._read_notices(0)
+        desk, half_open = self.desk, self.table.half_open.next_expiry()
+        due = min(desk.deadlines.next(), desk.questions.next(), desk.rates.next_at())
         if half_open is not None and half_open < due:
             return half_open
         return None if due == NEVER else due
@@ -480,7 +481,7 @@ class Multiplexer:
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         answer = None if connection is None else keepalive.take(connection, data, datagram.received_at or now, now)
         if answer:
-            self.answer(datagram.address, answer)
+            self.desk.outbox.answer(datagram.address, answer)
         return answer is not None
 
     def _is_known_elsewhere(self, recv_id: int, datagram: Datagram) -> bool:
@@ -551,7 +552,7 @@ class Multiplexer:
         """
         try:
             connection = Connection(
-                self,
+                self.desk,
                 address,
                 self.config,
                 incoming=True,
@@ -577,133 +578,45 @@ class Multiplexer:
         self.stats.no_connection += 1
         self._trace_drop(now, address, packet.connection_id, "no such connection")
 
-    # --- For the connections -----------------------------------------------------------------------------------
+    # --- From the connections ----------------------------------------------------------------------------------
 
-    def send_packet(self, address: Address, payload: bytes) -> None:
+    def _read_notices(self, now: int) -> None:
         """
-        Queue one packet that no window holds back.
+        Note what connections have left on the desk.
         """
-        self._outbox.append(Transmit(address, payload, len(payload)))
+        while self.desk.noticed:
+            noticed = self.desk.noticed[:]
+            self.desk.noticed.clear()
+            for connection in noticed:
+                notices, connection.notices = connection.notices, 0
+                if notices & Notice.SYN_DUE:
+                    self._send_syn(connection, now)
+                if notices & Notice.OPENED:
+                    self.acceptor.stop_punching(connection)
+                    self.table.forget_other_ids(connection)
+                if notices & Notice.CONFIRMED:
+                    self.gate.census.half_open -= 1
+                if notices & Notice.DONE:
+                    self.gate.census.leave(connection.address[0])
+                if notices & Notice.CLOSED:
+                    self._forget(connection)
 
-    def answer(self, address: Address, payload: bytes, *, is_syn_ack: bool = False) -> bool:
-        """
-        Queue one packet for somebody who may not be there, unless many wait already.
+    def _send_syn(self, connection: Connection, now: int) -> None:
+        recv_id = self.table.another_id(connection) if connection.handshake.needs_another_id else connection.recv_id
+        try:
+            connection.send_syn(recv_id, now)
+        except BaseException as fault:  # a tracer's
+            self.failed(connection, fault, now)
 
-        @return: it was queued.
-        """
-        if len(self._outbox) >= MAX_WAITING_ANSWERS:
-            self.stats.answers_dropped += 1
-            return False
-        self.stats.syn_ack_bytes += is_syn_ack * len(payload)
-        self.send_packet(address, payload)
-        return True
-
-    def send_answer(self, connection: Connection, payload: bytes, now: int) -> None:
-        """
-        The same for a connection that a SYN may just have opened.
-        """
-        if connection.trace is not None:
-            connection.trace.control_sent(now, payload)
-        self.answer(connection.address, payload, is_syn_ack=True)
-
-    def withdraw_syn_ack(self, connection: Connection) -> bool:
-        """
-        Was its SYN-ACK still waiting?  It is not sent then.
-        """
-        send_id = connection.send_id.to_bytes(2, "big")
-        for index, transmit in enumerate(self._outbox):
-            if transmit.address == connection.address and transmit.payload[2:4] == send_id:
-                self.stats.syn_ack_bytes -= len(transmit.payload)
-                del self._outbox[index]
-                return True
-        return False
-
-    def send_control(self, connection: Connection, payload: bytes, now: int) -> None:
-        """
-        The same for a packet of a connection.
-        """
-        if connection.trace is not None:
-            connection.trace.control_sent(now, payload)
-        self.send_packet(connection.address, payload)
-
-    def ask(self, connection: Connection, keepalive: bytes, due: int, now: int) -> None:
-        """
-        Send a keepalive, whose answer should be there at C{due}, µs.
-        """
-        self.send_control(connection, keepalive, now)
-        self.questions.add(connection, due)
-
-    def emit(self, connection: Connection, event: Event) -> None:
-        """
-        Queue an event.
-        """
-        self._events.append((connection, event))
-
-    def reschedule(self, connection: Connection) -> None:
-        """
-        Its deadlines may have changed.
-
-        An entry that has become too early stays: it wakes us once in vain, which is cheaper than to move it at
-        each packet.
-        """
-        at = connection.timers.next()
-        if at < connection.scheduled_at:
-            connection.scheduled_at = at
-            self._deadline_count += 1
-            heappush(self._deadlines, (at, self._deadline_count, connection))
-            if len(self._deadlines) > _STALE_FREE + _STALE_FACTOR * len(self._connections):
-                self._drop_stale_deadlines()
-
-    def _drop_outdated_heads(self) -> None:
-        """
-        What is next must be somebody's deadline; further back, outdated entries do no harm.
-        """
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][2].scheduled_at != deadlines[0][0]:
-            heappop(deadlines)
-
-    def _drop_stale_deadlines(self) -> None:
-        self._deadlines = [entry for entry in self._deadlines if entry[2].scheduled_at == entry[0]]
-        heapify(self._deadlines)
-
-    def another_id(self, connection: Connection) -> int:
-        """
-        See L{ConnectionTable.another_id}.
-        """
-        return self.table.another_id(connection)
-
-    def forget_other_ids(self, connection: Connection) -> None:
-        """
-        The connection is open, on its C{recv_id}.
-        """
-        self.acceptor.stop_punching(connection)
-        self.table.forget_other_ids(connection)
-
-    def on_confirmed(self, connection: Connection) -> None:
-        """
-        An accepted connection's peer has been heard of again.
-        """
-        self.gate.census.half_open -= 1
-
-    def on_done(self, connection: Connection) -> None:
-        """
-        Its user has heard the last of it.
-        """
-        self.gate.census.leave(connection.address[0])
-
-    def remove(self, connection: Connection) -> None:
-        """
-        The connection is closed: forget it.
-        """
+    def _forget(self, connection: Connection) -> None:
         note_ended(self.stats, connection)
-        self.rates.detach(connection)
+        self.desk.rates.detach(connection)
         if not connection.sender.is_confirmed:
             self.gate.census.half_open -= 1
         self.acceptor.stop_punching(connection)
         self.table.drop(connection)
-        self.ready.pop(connection, None)
-        connection.scheduled_at = NEVER
-        self._drop_outdated_heads()
+        self.desk.ready.pop(connection, None)
+        self.desk.deadlines.forget(connection)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

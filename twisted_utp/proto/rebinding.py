@@ -17,7 +17,6 @@ from twisted_utp.proto.states import State
 
 if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
-    from twisted_utp.proto.values import Address
 
 _ALIVE = frozenset((State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT, State.CLOSING))
 
@@ -30,7 +29,7 @@ def is_meant(connection: Connection, packet: Packet, now: int) -> bool:
     """
     offset = connection.writer.clock_offset
     is_echo = is_fresh(packet.timestamp, packet.timestamp_difference, offset, now)
-    return is_echo or not connection.is_proven
+    return is_echo or not connection.proof.is_given
 
 
 def is_continued_by(connection: Connection, packet: Packet, now: int) -> bool:
@@ -49,11 +48,4 @@ def is_continued_by(connection: Connection, packet: Packet, now: int) -> bool:
     una = expand_seq(packet.ack_nr, connection.sender.board.una) + 1
     behind = receiver.next_seq - expand_seq(packet.seq_nr, receiver.next_seq)
     is_next = not behind or (behind == 2 and packet.type is PacketType.DATA and len(packet.payload) == 1)
-    return is_next and connection.sender.is_confirmed and connection.is_valid_ack(una)
-
-
-def move(connection: Connection, address: Address) -> None:
-    """
-    Send to the new port from now on.
-    """
-    connection.address = connection.writer.address = address
+    return is_next and connection.sender.is_confirmed and connection.proof.is_valid_ack(una)

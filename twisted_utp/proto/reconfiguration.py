@@ -59,7 +59,7 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
         connection.set_keepalive(config.keepalive, now=now)
     if "no_delay" in changes:
         connection.set_no_delay(config.no_delay, now=now)
-    connection._mux.rates.attach(connection)
+    connection.desk.rates.attach(connection)
     receive_limit.advance(connection, now)
     connection.settings_changed()
     return config

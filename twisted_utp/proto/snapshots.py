@@ -1,8 +1,7 @@
 """
 How do counters become a L{ConnectionStats}, or a L{PortStats}?
 
-Counting is cheap and always on; adding up is done here, when somebody asks.  This file reads what is private to the
-connection and the port, so that it need not be public.
+Counting is cheap and always on; adding up is done here, when somebody asks.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ def snapshot(connection: Connection) -> ConnectionStats:
         bytes_received=connection.bytes_received,
         packets_received=connection.packets_received,
         packets_duplicate=receiver.duplicates,
-        packets_invalid=connection._packets_invalid,
-        acks_sent=connection._acks_sent,
+        packets_invalid=connection.packets_invalid,
+        acks_sent=connection.acks_sent,
         receive_window=receiver.window(),
         max_send_rate=lowest(config.max_rate, config.max_send_rate),
         max_receive_rate=lowest(config.max_rate, config.max_receive_rate),
@@ -101,8 +100,8 @@ def _overhead(connection: Connection) -> dict[str, int]:
     sent, is_fin_sent = sender.counters, sender.fin_seq is not None
     fin = HEADER_SIZE + (_CLOSE_REASON_SIZE if connection.close_code else 0)
     return {
-        "overhead_connect": connection._handshake.nbytes,
-        "overhead_ack": connection._acks_sent * HEADER_SIZE
+        "overhead_connect": connection.handshake.nbytes,
+        "overhead_ack": connection.acks_sent * HEADER_SIZE
         + writer.keepalives * KEEPALIVE_SIZE
         + writer.ack_extension_bytes,
         "overhead_header": (sent.packets - is_fin_sent) * HEADER_SIZE + writer.data_extension_bytes,

@@ -28,6 +28,8 @@ class State(Enum):
     LINGERING = "done; repeats of the peer's last packets are still answered"
     CLOSED = "gone"
 
+    __hash__ = object.__hash__  # Enum's is written in Python, and looks the name up
+
 
 class Input(Enum):
     """
@@ -42,6 +44,8 @@ class Input(Enum):
     ABORT = "the user aborted"
     GIVE_UP = "the peer stopped answering"
     EXPIRED = "the wait is over"
+
+    __hash__ = object.__hash__
 
 
 _ENDS = {Input.RESET: State.CLOSED, Input.ABORT: State.CLOSED, Input.GIVE_UP: State.CLOSED}

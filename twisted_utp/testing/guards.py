@@ -24,7 +24,7 @@ def unguarded(connection: Connection) -> str | None:
     state, timers = connection.state, connection.timers
     if state is State.CLOSED:
         return None if timers.next() == NEVER else "CLOSED, and a timer runs"
-    if connection in connection._mux.ready:
+    if connection in connection.desk.ready:
         return None
     if not _is_scheduled(connection):
         return f"{state.name}: its port does not know its next deadline"
@@ -32,7 +32,7 @@ def unguarded(connection: Connection) -> str | None:
         return f"{state.name}: an acknowledgement waits for nothing"
     if not any(timers.is_armed(timer) for timer in GUARDS[state]) and not _is_excused(connection):
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
-    if connection._asked and connection not in connection._mux.questions:
+    if connection.questions_asked and connection not in connection.desk.questions:
         return f"{state.name}: nobody looks whether it answers"
     return _unguarded_window(connection) or _unguarded_bytes(connection)
 
@@ -56,7 +56,7 @@ def _is_excused(connection: Connection) -> bool:
         return not connection.is_done  # a reader that is paused
     if Timer.RETRANSMISSION in GUARDS[connection.state] and _waits_for_a_limit(connection):
         return True
-    return Timer.KEEPALIVE in GUARDS[connection.state] and not connection._keepalive
+    return Timer.KEEPALIVE in GUARDS[connection.state] and not connection.keepalive_interval
 
 
 def _unguarded_bytes(connection: Connection) -> str | None:
@@ -86,4 +86,4 @@ def _is_scheduled(connection: Connection) -> bool:
     if due == NEVER:
         return True
     at = connection.scheduled_at
-    return at <= due and any(entry[0] == at and entry[2] is connection for entry in connection._mux._deadlines)
+    return at <= due and any(entry[0] == at and entry[2] is connection for entry in connection.desk.deadlines.heap)

@@ -16,7 +16,6 @@ from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.events import (
     Connected,
     ConnectionLost,
-    DataReceived,
     EndOfStream,
     Event,
     LossReason,
@@ -74,8 +73,8 @@ class Record:
 
         @raise AssertionError: when it comes out of order.
         """
-        assert self.lost is None, f"{event} after {self.lost}"
-        if isinstance(event, DataReceived):
+        assert self.lost is None, f"{event!r} after {self.lost}"
+        if isinstance(event, bytes):
             self._note_data(event)
             return
         self.events.append(event)
@@ -92,16 +91,16 @@ class Record:
         if self.on_event is not None:
             self.on_event(event)
 
-    def _note_data(self, event: DataReceived) -> None:
+    def _note_data(self, event: bytes) -> None:
         assert self.connected, "data before Connected"
         assert not self.eof, "data after EndOfStream"
-        assert event.data, "a DataReceived without data"
-        self.nbytes += len(event.data)
+        assert event, "no bytes"
+        self.nbytes += len(event)
         if self.on_data is not None:
-            self.on_data(event.data)
+            self.on_data(event)
             return
         self.events.append(event)
-        self.data += event.data
+        self.data += event
 
 
 class Node:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.events import Connected, ConnectionLost, DataReceived, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.testing.fuzz.dice import Dice
 from twisted_utp.testing.fuzz.world import Wrong
@@ -106,9 +106,9 @@ class Application:
         Something happened to its connection.
         """
         if self.lost is not None:
-            raise Wrong("nothing follows ConnectionLost", f"{self.name}: {event}")
-        if isinstance(event, DataReceived):
-            self._hear_data(event.data)
+            raise Wrong("nothing follows ConnectionLost", f"{self.name}: {event!r}")
+        if isinstance(event, bytes):
+            self._hear_data(event)
         elif isinstance(event, EndOfStream):
             self._hear_end()
         elif isinstance(event, Connected):
@@ -178,7 +178,7 @@ class Application:
         if event.reason is LossReason.DONE and not self.closed and not self.heard_eof:
             raise Wrong("DONE follows the end of the stream", self.name)
         if event.reason is LossReason.ABORTED and not self.aborted and not self.closed:
-            raise Wrong("ABORTED is for who aborted", f"{self.name}: {event}")
+            raise Wrong("ABORTED is for who aborted", f"{self.name}: {event!r}")
 
     # --- What it does -----------------------------------------------------------------------------------------
 

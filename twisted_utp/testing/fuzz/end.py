@@ -12,7 +12,6 @@ from typing import cast
 
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
-from twisted_utp.proto.events import DataReceived
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Address, Datagram, ReturnedDatagram
 from twisted_utp.testing.fuzz.account import check_deadlines, check_memory
@@ -222,7 +221,7 @@ class End:
         The turn after the fast path, as the Twisted side has it.
         """
         application = cast(Application, connection.user_data)
-        application.hear(DataReceived(data))
+        application.hear(data)
         transmit = self.multiplexer.poll_single(connection, self.now)
         if transmit is not None:
             self._send(transmit.address, transmit.payload, False)

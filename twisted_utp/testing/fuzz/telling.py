@@ -4,7 +4,7 @@ How is a session told, a line for each thing that happens?
 
 from __future__ import annotations
 
-from twisted_utp.proto.events import DataReceived, Event
+from twisted_utp.proto.events import Event
 from twisted_utp.proto.values import Datagram
 from twisted_utp.testing.wire import decode_or_none
 
@@ -35,4 +35,4 @@ def told_event(event: Event) -> str:
     """
     An event.
     """
-    return f"DataReceived {len(event.data)}" if isinstance(event, DataReceived) else str(event)
+    return f"DataReceived {len(event)}" if isinstance(event, bytes) else str(event)
