@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.bottleneck import forwarding, narrow, neighbours, sharing, uploads
+from benchmarks.bottleneck import forwarding, narrow, neighbours, sharing, uploads, wire
 from benchmarks.bottleneck.claims import (
     Claim,
     figures,
@@ -32,8 +32,8 @@ from benchmarks.child import MeasurementFailed
 from twisted_utp.udp.offload import SWITCH
 
 EXPERIMENTS = ("sharing", "late", "narrow", "forward")
-MORE = ("neighbours", "uploads")
-"""Only when asked for."""
+MORE = ("neighbours", "uploads", "wire", "answers")
+"""Only when asked for.  The last two tell what costs how much, and judge nothing."""
 
 # A transfer through a narrow link: a few of them show all there is to see.
 _NARROW_SECONDS = 5.0
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     except (NotPossible, MeasurementFailed) as error:
         print(f"failed: {error}", file=sys.stderr)
         return MISSED
-    print(format_claims(claims))
+    if claims:
+        print(format_claims(claims))
     if options.json is not None:
         account["claims"] = [asdict(claim) for claim in claims]
         options.json.write_text(json.dumps(account, indent=1) + "\n")
@@ -84,6 +85,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=(*EXPERIMENTS, *MORE), default=EXPERIMENTS, help="these")
     parser.add_argument("--parts", nargs="+", choices=tuple(neighbours.PARTS), help="of neighbours; all by default")
     parser.add_argument("--who", nargs="+", choices=tuple(uploads.WAYS), help="of uploads; all by default")
+    parser.add_argument("--contenders", nargs="+", choices=wire.NAMES, default=wire.USUAL, help="of wire")
+    parser.add_argument("--loss", type=float, default=0, help="of packets in each direction, %% (wire, answers; --delay)")
+    parser.add_argument("--jitter", type=float, default=0, help="ms, in order (the same)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the run there (needs matplotlib)")
     return parser.parse_args(arguments)
@@ -103,7 +107,10 @@ def _run(options: argparse.Namespace) -> tuple[list[Claim], dict[str, Any]]:
         seconds=options.seconds,
         congestion=options.congestion,
         offload=not options.plain,
+        loss=options.loss / 100,
+        jitter=options.jitter / 1e3,
     )
+    _measure_costs(setting, options, account)
     if "sharing" in options.only:
         seen = sharing.run(setting)
         claims += judge_sharing(seen)
@@ -143,3 +150,14 @@ def _run_more(
         heard = uploads.run(setting, options.who or list(uploads.WAYS))
         claims += uploads.judge(heard)
         account["uploads"] = [asdict(upload) for upload in heard]
+
+
+def _measure_costs(setting: sharing.Setting, options: argparse.Namespace, account: dict[str, Any]) -> None:
+    if "wire" in options.only:
+        rows = wire.run(setting, options.contenders)
+        account["wire"] = [asdict(row) for row in rows]
+        print(wire.format_rows(rows))
+    if "answers" in options.only:
+        answers = wire.ask(setting, offload=not options.plain)
+        account["answers"] = [asdict(answer) for answer in answers]
+        print(wire.format_answers(answers))

@@ -1,9 +1,10 @@
 """
 A link that takes its time, where the kernel has no C{netem}::
 
-    python -m benchmarks.bottleneck.long_wire DEVICE DEVICE SECONDS
+    python -m benchmarks.bottleneck.long_wire DEVICE DEVICE SECONDS [LOSS [JITTER]]
 
-Makes two network devices (TUN); what is sent into one comes out of the other so much later.  A device may be moved to
+Makes two network devices (TUN); what is sent into one comes out of the other so much later, and up to JITTER seconds
+more, in order; a part LOSS of it is lost, the same in each run.  A device may be moved to
 another namespace afterwards.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import select
 import struct
 import sys
@@ -39,18 +41,24 @@ def make_device(name: str) -> int:
     return device
 
 
-def carry(near: int, far: int, delay: float) -> None:
+def carry(near: int, far: int, delay: float, loss: float = 0.0, jitter: float = 0.0) -> None:
     """
     For ever: this process is ended from outside.
     """
     other = {near: far, far: near}
-    waiting: deque[tuple[float, int, bytes]] = deque()  # one delay for all: first in, first out
+    dice = random.Random(1)
+    waiting: deque[tuple[float, int, bytes]] = deque()  # first in, first out, also where there is jitter
+    latest = 0.0
     while True:
         timeout = max(waiting[0][0] - time.monotonic(), 0) if waiting else None
         readable, _, _ = select.select(list(other), [], [], timeout)
         now = time.monotonic()
         for device in readable:
-            waiting.append((now + delay, other[device], os.read(device, _READ_SIZE)))
+            packet = os.read(device, _READ_SIZE)
+            if loss and dice.random() < loss:
+                continue
+            latest = max(latest, now + delay + (jitter and dice.uniform(0, jitter)))
+            waiting.append((latest, other[device], packet))
         while waiting and waiting[0][0] <= now:
             _, device, packet = waiting.popleft()
             _write(device, packet)
@@ -70,11 +78,11 @@ def main(words: Sequence[str]) -> None:
     """
     Make the link.
     """
-    near, far, delay = words
+    near, far, *figures = words
     devices = make_device(near), make_device(far)
     obey(Account())
     report("made")
-    carry(*devices, float(delay))
+    carry(*devices, *map(float, figures))
 
 
 if __name__ == "__main__":

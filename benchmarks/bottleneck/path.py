@@ -36,12 +36,15 @@ class Path:
     @ivar sender: the host on the near side; C{receiver} the one behind the bottleneck.
     """
 
-    def __init__(self, delay: float = 0.0) -> None:
+    def __init__(self, delay: float = 0.0, *, loss: float = 0.0, jitter: float = 0.0) -> None:
         """
         @param delay: seconds that each direction takes.  Not zero puts a relay between router and receiver that carries
             packets one by one.
+        @param loss: part of the packets that it loses; C{jitter} seconds that it keeps one longer than another at most.
         """
         self._delay = delay
+        self._loss = loss
+        self._jitter = jitter
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Path:
@@ -75,7 +78,9 @@ class Path:
         """
         The far link as a program.
         """
-        relay = self.router.start("benchmarks.bottleneck.long_wire", "far", "eth0", self._delay)
+        relay = self.router.start(
+            "benchmarks.bottleneck.long_wire", "far", "eth0", self._delay, self._loss, self._jitter
+        )
         try:
             relay.expect("made")
             self.router.ip("link", "set", "eth0", "netns", self.receiver.pid)

@@ -39,6 +39,8 @@ class Setting:
     @ivar seconds: that TCP's transfer takes, about.
     @ivar congestion: uTP's controller.
     @ivar offload: uTP with the kernel's help for trains of packets.
+    @ivar loss: part of the packets that are lost on the way, in each direction; C{jitter} seconds that a packet takes
+        longer than another at most, without overtaking it.  Both need a C{delay}.
     """
 
     rate: float = 20e6
@@ -47,6 +49,8 @@ class Setting:
     seconds: float = 30.0
     congestion: str = "ledbat++"
     offload: bool = True
+    loss: float = 0.0
+    jitter: float = 0.0
 
 
 @dataclass

@@ -6,7 +6,7 @@
 const readline = require('readline')
 const utp = require('utp-native')
 
-const HOST = '127.0.0.1'
+const HOST = process.env.PEER_HOST || '127.0.0.1'
 const CHUNK = Buffer.alloc(64 * 1024)
 const BYTE = Buffer.from('x')
 const SOCKET_BUFFER = 4 * 1024 * 1024 // with the kernel's default libutp is thirty times slower
