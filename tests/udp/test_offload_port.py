@@ -336,3 +336,81 @@ def test_one_in_each_wakeup() -> None:
     finally:
         sender.stopListening()
         receiver.stopListening()
+
+
+class Ticking:
+    """
+    A clock, µs, that goes on by a µs each time somebody looks.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000_000
+
+    def __call__(self) -> int:
+        """The time."""
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("interface", ["127.0.0.1", "", "::1", "::"])
+def test_a_held_port_is_read_when_it_is_polled(interface: str) -> None:
+    """
+    The reactor does not watch it; a poll brings all that waits, each datagram with the time when it came and from where
+    it did before, and says whether there was something.  Released, it is as it was, and the times are forgotten apart.
+    """
+    reactor = Watching()
+    sender, receiver = opened(reactor, interface or "127.0.0.1"), opened(reactor, interface)
+    clock = Ticking()
+    assert receiver.hold(clock) and receiver.is_held and receiver not in reactor.readers
+    assert not receiver.poll() and receiver.protocol.batches == []
+    host = {"": "127.0.0.1", "::": "::1"}.get(interface, interface)
+    sent = [bytes([index]) * 20 for index in range(12)]
+    for payload in sent:
+        sender.send([Transmit((host, receiver.getHost().port), payload, len(payload))], refuse)
+    before = clock.now
+    assert receiver.poll()
+    [batch] = receiver.protocol.batches
+    assert [datagram.data for datagram in batch] == sent
+    assert all(before <= datagram.received_at <= clock.now for datagram in batch)
+    assert {datagram.address[1] for datagram in batch} == {sender.getHost().port}
+    assert all((len(datagram.address) == 3) == (interface in ("", "::")) for datagram in batch)
+    receiver.release()
+    assert not receiver.is_held and reactor.readers.count(receiver) == 1
+    receiver.forget_times()
+    sender.send([Transmit((host, receiver.getHost().port), b"later", 5)], refuse)
+    receiver.doRead()
+    assert [(datagram.data, datagram.received_at) for datagram in receiver.protocol.batches[-1]] == [(b"later", 0)]
+    for port in (sender, receiver):
+        port.stopListening()
+    reactor.advance(0)
+    assert reactor.readers == []
+
+
+@needs_kernel
+def test_merged_datagrams_have_a_time_too(ports: Ports) -> None:
+    """A train that is held is one buffer, its length and its time beside it."""
+    sender, receiver = ports
+    receiver.hold(Ticking())
+    sent = train(receiver)
+    assert sender.send([sent], refuse) == []
+    assert receiver.poll()
+    [[datagram]] = receiver.protocol.batches
+    assert (datagram.data, datagram.segment_size) == (sent.payload, 1402) and datagram.received_at
+
+
+def test_a_kernel_that_tells_no_times(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not held then: what the waiting adds would pass for a queue."""
+    port = ports[0]
+    monkeypatch.setattr("twisted_utp.udp.offload_port.switch_receive_times", lambda udp_socket, *, on: False)
+    assert not port.hold(Ticking()) and not port.is_held and port in port.reactor.readers
+
+
+def test_a_port_is_closed_while_it_is_held() -> None:
+    """Nobody watches it afterwards."""
+    reactor = Watching()
+    port = opened(reactor)
+    port.hold(Ticking())
+    port.stopListening()
+    reactor.advance(0)
+    port.release()
+    assert reactor.readers == []

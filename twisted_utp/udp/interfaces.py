@@ -79,3 +79,37 @@ class ITrainPort(Interface):
         """
         Close it.
         """
+
+
+class IHoldingPort(ITrainPort):
+    """
+    One that can let datagrams wait in the socket, and tell afterwards when they arrived.  Each that is handed over
+    after L{hold} has its C{received_at}.
+    """
+
+    is_held = Attribute("The reactor does not watch the socket.")
+
+    def hold(clock: Callable[[], int]) -> bool:
+        """
+        Read only when L{poll} says so.
+
+        @param clock: the time in µs, monotonic, on which C{received_at} is.
+        @return: it does; the system may lack what it takes, and then nothing has changed.
+        """
+
+    def release() -> None:
+        """
+        Read when something arrives, as before; and be able to tell when for a while yet, until L{forget_times}.
+        """
+
+    def forget_times() -> None:
+        """
+        C{received_at} is not needed any more.
+        """
+
+    def poll() -> bool:
+        """
+        Read what is there.
+
+        @return: there was something.
+        """

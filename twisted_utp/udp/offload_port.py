@@ -8,7 +8,7 @@ sends single datagrams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from errno import EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from twisted_utp.udp.addresses import host_of
 from twisted_utp.udp.error_port import ErrorReportingPort
 from twisted_utp.udp.error_queue import MAX_PENDING, PENDING
 from twisted_utp.udp.fragmentation import no_fragments
-from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
+from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, SendFailed
 from twisted_utp.udp.local import Destinations
 from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, DONT_WAIT, offload, segment_message, segment_size
 from twisted_utp.udp.options import SOL_UDP, UDP_GRO
+from twisted_utp.udp.receive_times import ReceiveTimes, switch_receive_times
 from twisted_utp.udp.routes import path_to, takes_ipv4
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ MAX_SINGLY = 256
 MAX_WAITING = 16_384
 
 
-@implementer(ITrainPort)
+@implementer(IHoldingPort)
 class OffloadUDPPort(ErrorReportingPort):
     """
     A UDP port for reactors that watch file descriptors, on Linux.
@@ -76,6 +77,7 @@ class OffloadUDPPort(ErrorReportingPort):
     @ivar max_bytes: see L{ITrainPort}.
     @ivar cuts_trains: the kernel cuts them; else they leave one by one.
     @ivar reads: system calls that received something; C{writes} those that sent.
+    @ivar is_held: see L{IHoldingPort}.
     """
 
     max_segments = MAX_SEGMENTS
@@ -90,6 +92,8 @@ class OffloadUDPPort(ErrorReportingPort):
         self.reads = 0
         self.writes = 0
         self._alone = 0  # wake-ups in a row that brought one small datagram
+        self.is_held = False
+        self._times: ReceiveTimes | None = None
 
     def prepare(self, udp_socket: socket.socket) -> None:
         """
@@ -148,13 +152,55 @@ class OffloadUDPPort(ErrorReportingPort):
         if datagrams:
             self.protocol.datagrams_received(datagrams)
 
+    # While the port is held, whoever holds it calls C{poll}; that is cheaper than to have the reactor watch the socket
+    # for each batch anew.
+
+    def hold(self, clock: Callable[[], int]) -> bool:
+        """
+        See L{IHoldingPort.hold}.
+        """
+        if self._times is None:
+            if not switch_receive_times(self.socket, on=True):
+                return False
+            self._times = ReceiveTimes(clock)
+        self.is_held = True
+        self.stopReading()
+        return True
+
+    def release(self) -> None:
+        """
+        See L{IHoldingPort.release}.
+        """
+        self.is_held = False
+        if self.connected:
+            self.startReading()
+
+    def forget_times(self) -> None:
+        """
+        See L{IHoldingPort.forget_times}.
+        """
+        if self._times is not None:
+            self._times = None
+            switch_receive_times(self.socket, on=False)
+
+    def poll(self) -> bool:
+        """
+        See L{IHoldingPort.poll}.
+        """
+        self._alone = 0  # all that there is, not the first alone
+        before = self.reads
+        self.doRead()
+        return self.reads != before
+
     def _receive(self, enough: int) -> list[Datagram]:
         """
         @param enough: a datagram shorter than that is taken for the last.
         """
         datagrams: list[Datagram] = []
-        receive, local_addresses = self.socket.recvmsg, self.local_addresses
-        room = MAX_READ_BYTES
+        receive, local_addresses, times = self.socket.recvmsg, self.local_addresses, self._times
+        room, received_at = MAX_READ_BYTES, 0
+        if times is not None:
+            times.begin()
         for _ in range(MAX_READS):
             try:
                 # Whether a call waits is a matter of the open file, so whoever shares it could change that.
@@ -172,14 +218,16 @@ class OffloadUDPPort(ErrorReportingPort):
                 continue
             if len(sender) == 4:
                 sender = (host_of(sender), sender[1])
+            if times is not None and messages:
+                received_at, messages = times.take(messages)
             if local_addresses is None:
-                datagrams.append(Datagram(data, sender, segment_size(messages) if messages else 0))
+                datagrams.append(Datagram(data, sender, segment_size(messages) if messages else 0, received_at))
             else:
                 local, size = local_addresses.read(messages)
                 if not local:
                     self.truncated += 1
                     continue
-                datagrams.append(Datagram(data, (sender[0], sender[1], local), size))
+                datagrams.append(Datagram(data, (sender[0], sender[1], local), size, received_at))
             room -= len(data)
             if room <= 0 or len(data) < enough:
                 break
