@@ -33,6 +33,7 @@ from twisted_utp._arguments import (
     check_no_socket_settings,
 )
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
+from twisted_utp._moderation import Moderation
 from twisted_utp._punching import Punches
 from twisted_utp._refusals import Refusals
 from twisted_utp._sending import hand_over
@@ -158,7 +159,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         self.in_flush = False
         self._flush_call: IDelayedCall | None = None
         # One delayed call for the deadlines of all connections.
-        self._timer = SteadyTimer(reactor, clock, self._flush, is_exact=False)
+        self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)
+        self._moderation = Moderation(clock)
         self._errors = Rarely(_ERROR_INTERVAL, clock)
         self.refusals = Refusals()
         self._faults = Rarely(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
@@ -386,6 +388,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         The UDP port is open.
         """
         self._port = train_port(self.transport)
+        self._moderation.start(self._port)
         self._host = None
         self._closing = False
         note_open(self)
@@ -399,6 +402,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         The UDP port closes under us, or because nobody needs it.
         """
         was_ours, self._closing = self._closing, True
+        self._moderation.stop()
         self._cancel_calls()
         unwatch(self.reactor, self._timer)
         read = None if was_ours else getattr(self._port, "doRead", None)
@@ -444,15 +448,19 @@ class UTPProtocol(Settable, DatagramProtocol):
         All that a port which reads batches itself read in one wake-up; served at once.
         """
         try:
-            if len(datagrams) == 1 and not (self.in_flush or self._batch or self._flush_call or self._unsent):
+            if len(datagrams) == 1 and not (
+                self.in_flush or self._batch or self._flush_call or self._unsent or self._moderation.due
+            ):
                 now = self.clock()
                 taken = self.multiplexer.receive_single(datagrams[0], now)
                 if taken is not None:
+                    self._moderation.talked_at = now
                     self._answer(*taken)
                     return
             self._batch.extend(datagrams)
             if self.in_flush:
                 return
+            self._moderation.on_batch(datagrams, self.multiplexer)
             self._flush()
         except BaseException:
             self._turn_failed()
@@ -577,6 +585,18 @@ class UTPProtocol(Settable, DatagramProtocol):
         return stopped
 
     # --- One turn of the wheel ---------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """
+        A deadline is due, or a port that is held is to be read.
+        """
+        try:
+            served = self._moderation.poll()
+        except BaseException:
+            self._turn_failed()
+            return
+        if not served:
+            self._flush()
 
     def _flush(self) -> None:
         self._drop_flush_call()
@@ -783,8 +803,9 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         One that is too early stays: it wakes us in vain, which happens once in a round trip.
         """
-        now = self.clock()
-        self._timer.arm(now + int(_RETRY * 1_000_000) if self._unsent else self.multiplexer.poll_timeout(), now)
+        now, read_due = self.clock(), self._moderation.due
+        due = now + int(_RETRY * 1_000_000) if self._unsent else self.multiplexer.poll_timeout()
+        self._timer.arm(due if read_due is None or (due is not None and due < read_due) else read_due, now)
 
     def _unix_epoch(self) -> int:
         """

@@ -85,8 +85,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=(*EXPERIMENTS, *MORE), default=EXPERIMENTS, help="these")
     parser.add_argument("--parts", nargs="+", choices=tuple(neighbours.PARTS), help="of neighbours; all by default")
     parser.add_argument("--who", nargs="+", choices=tuple(uploads.WAYS), help="of uploads; all by default")
-    parser.add_argument("--contenders", nargs="+", choices=wire.NAMES, default=wire.USUAL, help="of wire")
-    parser.add_argument("--loss", type=float, default=0, help="of packets in each direction, %% (wire, answers; --delay)")
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        choices=wire.NAMES,
+        metavar="NAME",
+        default=wire.USUAL,
+        help=f"of wire: {', '.join(wire.NAMES)}",
+    )
+    parser.add_argument("--loss", type=float, default=0, help="of packets each way, %% (wire, answers; --delay)")
     parser.add_argument("--jitter", type=float, default=0, help="ms, in order (the same)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the run there (needs matplotlib)")

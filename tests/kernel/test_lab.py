@@ -30,6 +30,8 @@ RUNS = {
     "narrow": ["--only", "narrow", "--seconds", "2"],
     "forward": ["--only", "forward"],
     "page": ["--only", "neighbours", "--parts", "page", "--delay", "25"],
+    "wire": ["--only", "wire", "--delay", "25", "--contenders", "ours", "Twisted TCP"],
+    "answers": ["--only", "answers", "--delay", "25"],
 }
 SHORT = ["--seconds", "2.5", "--rate", "10", "--buffer", "200"]
 NOT_POSSIBLE = 3
@@ -136,6 +138,28 @@ def test_page(lab):
     seen = lab["page"]["neighbours"]["page"]
     assert seen["without"] > 1.6
     assert 0.9 * seen["without"] < seen["beside"] < 20
+
+
+def test_cost_on_a_line(lab):
+    """
+    What a transfer costs is told for both ends.  Behind a bottleneck that passes 800 packets a second one by one,
+    neither end wakes up for each of them, and few are acknowledged alone.
+    """
+    ours, tcp = lab["wire"]["wire"]
+    assert tcp["used"] > 0.8 and ours["used"] > 0.8
+    for end in ("source", "sink"):
+        assert 0 < ours[end]["cpu"] < 1
+        assert ours[end]["wakeups"] < 400
+    assert 0 < ours["acks"] < 0.5
+
+
+def test_answers_on_a_line(lab):
+    """
+    A question takes the path's 50 ms alone, and the queue of 60 ms more beside a flow; not much of it is waiting.
+    """
+    for answers in lab["answers"]["answers"]:
+        assert answers["count"] > 5
+        assert 0.05 < answers["p50"] < (0.18 if answers["beside"] else 0.1)
 
 
 def test_narrow_links(lab):

@@ -1,5 +1,5 @@
 """
-Is a window spread over its round trip, in bursts of about a millisecond?
+Is a window spread over its round trip, in bursts as short as the path needs?
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ def pacer(cwnd: float = 100.0 * MSS, rtt: int = 100_000, *, slow_start: bool = F
     paced = Pacer()
     paced.set_window(cwnd, rtt, MSS, slow_start=slow_start, now=NOW)
     return paced
+
+
+def short_path(rate: float) -> Pacer:
+    """A pacer for 10 ms, too short for long bursts; C{rate} in bytes a µs."""
+    return pacer(cwnd=rate / 1.25 * 10_000, rtt=10_000)
 
 
 def test_no_round_trip_no_limit() -> None:
@@ -42,7 +47,11 @@ def test_a_round_trip_s_allowance_is_about_a_window() -> None:
         while paced.allowance(at) >= MSS:
             paced.on_sent(MSS)
             sent += MSS
-    assert 1.2 * 100 * MSS <= sent <= 1.25 * 100 * MSS + 2 * MSS
+    burst = 10 * MSS
+    assert 1.2 * 100 * MSS <= sent <= 1.25 * 100 * MSS + burst
+
+
+LATER = NOW + 3_600_000_000
 
 
 def test_a_rate_of_its_own() -> None:
@@ -58,9 +67,35 @@ def test_a_rate_of_its_own() -> None:
 
 
 def test_burst_is_a_millisecond_of_the_rate() -> None:
-    """After any silence a burst carries at most 1 ms of the rate (protocol.md 5)."""
-    paced = pacer(cwnd=8000.0 * MSS)  # 100 MB a second: 100 kB a millisecond
-    assert paced.allowance(NOW + 3_600_000_000) == pytest.approx(100_000)
+    """After any silence a burst carries at most 1 ms of the rate (protocol.md 5): on short paths, and in slow start."""
+    assert short_path(100).allowance(LATER) == pytest.approx(100_000)
+    assert pacer(cwnd=5000.0 * MSS, slow_start=True).allowance(LATER) == pytest.approx(100_000)
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst"),
+    [
+        (0.5, 8_000),  # 4 Mb/s: less than 24 packets
+        (2.5, 8_000),
+        (10.0, 8_000),
+        (16.0, 6_000),  # 100 Mb/s, and the gain: 96 packets
+        (120.0, 1_000),
+    ],
+)
+def test_longer_strides_once_the_rate_is_found(rate: float, burst: int) -> None:
+    """
+    24 packets, or 8 ms while that is no more than 96 packets, but never more than 8 ms, and never less than 1.  More
+    than what moderated reading acknowledges at once: 16 packets, or 6 ms up to 64 packets, at the rate less its gain.
+    """
+    paced = pacer(cwnd=rate / 1.25 * 100_000)
+    assert paced.allowance(LATER) == pytest.approx(max(rate * burst, 2 * MSS), rel=0.01)
+
+
+def test_strides_are_a_twelfth_of_the_round_trip() -> None:
+    """On 36 ms, 3 ms; on 12 ms and below, 1 ms as in slow start."""
+    assert pacer(cwnd=36_000 * 8.0, rtt=36_000).allowance(LATER) == pytest.approx(30_000)
+    assert pacer(cwnd=12_000 * 8.0, rtt=12_000).allowance(LATER) == pytest.approx(10_000)
+    assert pacer(cwnd=3_000 * 8.0, rtt=3_000).allowance(LATER) == pytest.approx(10_000)
 
 
 def test_burst_is_at_least_two_packets() -> None:
@@ -70,7 +105,7 @@ def test_burst_is_at_least_two_packets() -> None:
 
 def test_next_at_allows_half_a_burst() -> None:
     """At the instant named, half a burst may go and just before it not."""
-    paced = pacer(cwnd=8000.0 * MSS)
+    paced = short_path(100)
     paced.allowance(NOW + 10_000)
     paced.on_sent(100_000)
     at = paced.next_at(MSS)
@@ -92,7 +127,7 @@ def test_next_at_allows_a_packet_on_slow_links() -> None:
 def test_credit_survives_a_new_window() -> None:
     """A change of rate neither loses what was saved nor gives the new rate to time that has passed."""
     paced = pacer(cwnd=100.0 * MSS)  # 1.25 bytes a µs
-    paced.on_sent(2000)  # all of the first burst
+    paced.on_sent(int(paced.allowance(NOW)))  # all of the first burst
     paced.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=NOW + 800)
     assert paced.allowance(NOW + 800) == pytest.approx(1000)
     assert paced.allowance(NOW + 900) == pytest.approx(1000 + 1250)
@@ -118,21 +153,21 @@ def woken_late(paced: Pacer, late: int, times: int) -> int:
 def test_late_timers_get_longer_bursts() -> None:
     """Timers that fire 10 ms late: a burst grows to what the rate moves in 10 ms, and the rate is kept."""
     paced = pacer(cwnd=800.0 * MSS)  # 10 bytes a µs
-    assert paced.allowance(NOW) == pytest.approx(10_000)
+    assert paced.allowance(NOW) == pytest.approx(80_000)
     now = woken_late(paced, 10_000, 20)
     assert paced.allowance(now) == pytest.approx(100_000, rel=0.05)
 
 
-def test_punctual_timers_get_a_millisecond() -> None:
+def test_punctual_timers_get_the_usual_bursts() -> None:
     """Half a millisecond late changes nothing; and after late ones, punctual ones bring the old bursts back."""
     paced = pacer(cwnd=800.0 * MSS)
-    assert paced.allowance(woken_late(paced, 500, 20)) <= 10_001
+    assert paced.allowance(woken_late(paced, 500, 20)) <= 80_001
     now = woken_late(paced, 10_000, 20)
     for _ in range(60):
         paced.on_sent(int(paced.allowance(now)))
         now = paced.next_at(MSS)
     paced.on_sent(int(paced.allowance(now)))
-    assert paced.allowance(now + 10_000) <= 10_001
+    assert paced.allowance(now + 10_000) <= 80_001
 
 
 def test_lateness_counts_for_a_quarter_of_a_round_trip() -> None:

@@ -1,8 +1,11 @@
 """
 How is a window spread over a round trip?
 
-A token bucket in µs of credit: a burst may carry what the pacing rate moves in a millisecond, and at least two
-packets.  That also bounds the length of a train, so trains grow with the rate and stay short on slow links.
+A token bucket in µs of credit: in slow start, and on short paths, a burst may carry what the pacing rate moves in a
+millisecond, and at least two packets.  That also bounds the length of a train, so trains grow with the rate and stay
+short on slow links.  Once the rate is found, and where the path is so long that nobody notices, a burst is as long as
+what a peer that reads in batches acknowledges at once (L{twisted_utp.proto.moderation}): each is a wake-up at both
+ends.
 
 In a process that is kept busy, by hundreds of connections or by other work, timers fire late.  A millisecond's worth at
 a time could not keep the rate then, and many short trains would keep the process busier still: a burst may carry what
@@ -17,6 +20,11 @@ from twisted_utp.proto.constants import (
     PACING_BURST,
     PACING_GAIN,
     PACING_GAIN_SLOW_START,
+    PACING_MAX,
+    PACING_PACKETS,
+    PACING_RTT_SHARE,
+    PACING_STEADY,
+    PACING_STEADY_PACKETS,
 )
 
 
@@ -25,7 +33,7 @@ class Pacer:
     When may how much be sent?
     """
 
-    __slots__ = ("_burst", "_credit", "_due", "_late", "_latest", "_min_burst", "_rate", "_stamp")
+    __slots__ = ("_burst", "_credit", "_due", "_late", "_latest", "_min_burst", "_rate", "_stamp", "_stride")
 
     def __init__(self) -> None:
         self._rate = 0.0  # bytes per µs; 0 = no round trip known yet, unlimited
@@ -35,6 +43,7 @@ class Pacer:
         self._due = 0  # when those that wait now are to be sent; 0 when nobody waits
         self._late = 0.0  # µs by which that is missed, smoothed
         self._latest = 0  # ... and how much of it counts
+        self._stride = PACING_BURST  # µs of the rate that a burst may carry
 
     @property
     def rate(self) -> float:
@@ -53,7 +62,9 @@ class Pacer:
         if not rtt:
             return
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
-        self._follow(gain * cwnd / rtt, rtt, mss, now)
+        rate = gain * cwnd / rtt
+        self._stride = PACING_BURST if slow_start else _longest_stride(mss / rate, rtt)
+        self._follow(rate, rtt, mss, now)
 
     def set_rate(self, rate: float, rtt: int, mss: int, *, now: int) -> None:
         """
@@ -61,6 +72,7 @@ class Pacer:
 
         @param rtt: the path's round trip, µs: late timers are made up for within a part of it.
         """
+        self._stride = PACING_BURST
         self._follow(rate, rtt, mss, now)
 
     def _follow(self, rate: float, rtt: int, mss: int, now: int) -> None:
@@ -115,7 +127,7 @@ class Pacer:
         return at
 
     def _set_burst(self) -> None:
-        self._burst = max(self._rate * max(min(self._late, self._latest), PACING_BURST), self._min_burst)
+        self._burst = max(self._rate * max(min(self._late, self._latest), self._stride), self._min_burst)
 
     def _refill(self, now: int) -> None:
         if now > self._stamp:
@@ -125,3 +137,13 @@ class Pacer:
                 self._set_burst()
             self._credit = min(self._credit + (now - self._stamp) * self._rate, self._burst)
             self._stamp = now
+
+
+def _longest_stride(packet: float, rtt: int) -> int:
+    """
+    For how long a burst may make up, once the rate is found; all times in µs.
+
+    @param packet: what a packet takes at the pacing rate.
+    """
+    wanted = max(min(PACING_STEADY, packet * PACING_STEADY_PACKETS), packet * PACING_PACKETS)
+    return max(int(min(wanted, PACING_MAX, rtt / PACING_RTT_SHARE)), PACING_BURST)

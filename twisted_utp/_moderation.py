@@ -1,0 +1,109 @@
+"""
+How does a port wait for a batch to gather?
+
+L{Moderator <twisted_utp.proto.moderation.Moderator>} says for how long; meanwhile the reactor does not watch the
+socket, and the port's one delayed call, which serves all deadlines, reads it when it is time, or earlier if it wakes up
+for something else.  The reactor watches again when such a read finds nothing, or nothing may wait any more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.constants import HEADER_SIZE
+from twisted_utp.proto.moderation import Moderator
+from twisted_utp.udp import IHoldingPort, ITrainPort
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.multiplexer import Multiplexer
+    from twisted_utp.proto.values import Datagram
+
+SWITCH = "TWISTED_UTP_MODERATION"
+"""Environment variable: with C{0} nothing waits, for comparisons."""
+
+# µs without a hold after which the kernel need not write down receive times any more: a stream that only paused, or
+# lost a packet, would have them switched on again at once.
+_FORGET_TIMES = 2_000_000
+
+
+class Moderation:
+    """
+    Of one UDP port.
+
+    @ivar due: when the port that is held is to be read, µs; L{None} while the reactor watches it.
+    @ivar talked_at: when something was read that L{on_batch} was not shown: a question, or an answer.
+    """
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._moderator = Moderator()
+        self._port: IHoldingPort | None = None
+        self._times_until = 0  # 0: receive times are off
+        self.due: int | None = None
+        self.talked_at = 0
+
+    def start(self, port: ITrainPort) -> None:
+        """
+        The port is open.
+        """
+        if IHoldingPort.providedBy(port) and os.environ.get(SWITCH) != "0":
+            self._port = port
+
+    def stop(self) -> None:
+        """
+        It closes.
+        """
+        self._port = self.due = None
+
+    def on_batch(self, datagrams: Sequence[Datagram], multiplexer: Multiplexer) -> None:
+        """
+        The port has read these.
+        """
+        port = self._port
+        if port is None:
+            return
+        now = self._clock()
+        if self.talked_at:
+            self._moderator.on_talk(self.talked_at)
+            self.talked_at = 0
+        last = datagrams[-1]
+        key = last.address, int.from_bytes(last.data[2:4], "big")
+        connection = multiplexer.table.by_key.get(key) if len(last.data) >= HEADER_SIZE else None
+        if connection is None:
+            self._moderator.on_talk(now)
+            wait = 0
+        else:
+            wait = self._moderator.on_batch(datagrams, connection.writer.clock_offset, now)
+        if wait:
+            self._hold(port, now + wait)
+        elif self.due is not None:
+            self._release(port)
+        if self._times_until and not wait and now > self._times_until:
+            self._times_until = 0
+            port.forget_times()
+
+    def poll(self) -> bool:
+        """
+        The delayed call has woken up: read a port that is held.
+
+        @return: there was something, and it has been served.
+        """
+        port, due = self._port, self.due
+        if port is None or due is None:
+            return False
+        if port.poll():
+            return True
+        if self.due is not None and self._clock() >= due:
+            self._release(port)
+        return False
+
+    def _hold(self, port: IHoldingPort, due: int) -> None:
+        if port.is_held or port.hold(self._clock):
+            self.due = due
+            self._times_until = due + _FORGET_TIMES
+
+    def _release(self, port: IHoldingPort) -> None:
+        self.due = None
+        port.release()

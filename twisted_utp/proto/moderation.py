@@ -1,0 +1,202 @@
+"""
+For how long may what arrives wait in the socket, so that one wake-up serves many packets?
+
+Behind a bottleneck packets arrive one by one.  Each would be a wake-up, and an acknowledgement, which at the other end
+is a wake-up that sends one packet.  Network cards moderate their interrupts for the same reason: while streams of full
+packets, or of acknowledgements, flow at a steady rate, the next read waits a little and takes what has come.  Nothing
+else ever waits: no question, no answer, no packet of a slow start, none while packets are missing.
+
+It looks at headers alone, of all connections of a port together, and needs kernel receive times: without them what the
+waiting adds would pass for a queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+
+from twisted_utp.proto.constants import (
+    HEADER_SIZE,
+    HOLD_FULL_PACKET,
+    HOLD_GAP_ROUNDS,
+    HOLD_GROWTH,
+    HOLD_MAX,
+    HOLD_MIN,
+    HOLD_MIN_INTERVAL,
+    HOLD_PACKETS,
+    HOLD_PAUSE,
+    HOLD_QUIET,
+    HOLD_RTT_SHARE,
+    HOLD_STEADY,
+    HOLD_STEADY_PACKETS,
+    HOLD_STREAM_PACKETS,
+    HOLD_STREAMS,
+    HOLD_WORTH,
+    HOLD_WORTH_STATES,
+    HOLD_YOUNG_QUIET,
+    NO_DELAY_SAMPLE,
+    SEQ_MASK,
+    TIMESTAMP_MASK,
+)
+from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE
+from twisted_utp.proto.values import Datagram
+
+_TIMES = Struct(">II")
+
+
+class _Stream:
+    """
+    The DATA packets of one connection.
+
+    @ivar packets: so many without a pause; C{at} is when the last one came, C{seq} what the next one has to be.
+    """
+
+    __slots__ = ("at", "packets", "seq")
+
+    def __init__(self, seq: int) -> None:
+        self.packets = self.at = 0
+        self.seq = seq
+
+
+class Moderator:
+    """
+    For one port.
+    """
+
+    __slots__ = (
+        "_grows",
+        "_has_data",
+        "_interval",
+        "_last",
+        "_quiet_until",
+        "_round_began",
+        "_round_packets",
+        "_round_rate",
+        "_rtt",
+        "_streams",
+    )
+
+    def __init__(self) -> None:
+        self._streams: dict[bytes, _Stream] = {}  # by connection id
+        self._last = self._quiet_until = self._rtt = 0
+        self._interval = self._round_rate = 0.0  # µs between packets, smoothed; packets per µs in the round before
+        self._round_began = self._round_packets = 0
+        self._grows = True
+        self._has_data = False  # the last batch had
+
+    def on_talk(self, now: int) -> None:
+        """
+        Something came that is no stream: nothing waits for a while.
+
+        @param now: µs.
+        """
+        self._quiet_until = now + HOLD_QUIET
+
+    def on_batch(self, datagrams: Sequence[Datagram], clock_offset: int, now: int) -> int:
+        """
+        These were read together.
+
+        @param clock_offset: by which our timestamps toward the last one's sender are ahead of our clock, µs.
+        @param now: µs.
+        @return: µs for which what comes next may wait; 0 for not at all.
+        """
+        rtt = self._round_trip(datagrams[-1].data, clock_offset, now)
+        if rtt < HOLD_MIN * HOLD_RTT_SHARE:
+            return 0  # unknown, or so short that nothing may wait: loopback does not pay for the rest
+        packets = self._count(datagrams, now)
+        gap, self._last = now - self._last, now
+        if gap > HOLD_PAUSE or not packets:
+            self._begin_anew(now)
+            return 0
+        interval = self._interval
+        # Weighted by packets, so that it is the same whether they come one by one or together.
+        share = min(packets / 32, 0.5) if interval else 1.0
+        self._interval = interval = interval + (gap / packets - interval) * share
+        self._follow_round(packets, rtt, now)
+        if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
+            return 0
+        wanted = max(min(HOLD_STEADY, interval * HOLD_STEADY_PACKETS), interval * HOLD_PACKETS)
+        hold = min(int(wanted), HOLD_MAX, rtt // HOLD_RTT_SHARE)
+        worth = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
+        return hold if hold >= max(HOLD_MIN, interval * worth) else 0
+
+    def _begin_anew(self, now: int) -> None:
+        """
+        Nothing flows yet: the first round trips are slow start's.
+        """
+        self._interval = 0.0
+        self._round_began, self._round_packets, self._round_rate = now, 0, 0.0
+        self._grows = True
+
+    def _round_trip(self, data: bytes, clock_offset: int, now: int) -> int:
+        """
+        Our queueing and theirs, there and back, as each side measured it: both clocks cancel out.  So it is known also
+        to who only receives.  A peer that lies about it can make us wait for L{HOLD_MAX}.
+
+        @return: the shortest of late, µs; 0 when it is unknown.
+        """
+        if len(data) < HEADER_SIZE:
+            return 0
+        timestamp: int
+        difference: int
+        timestamp, difference = _TIMES.unpack_from(data, 4)
+        if not difference or difference == NO_DELAY_SAMPLE:
+            return 0
+        rtt, before = now - timestamp + difference + clock_offset & TIMESTAMP_MASK, self._rtt
+        # The shortest counts: of several peers, the nearest.  It is forgotten slowly.
+        self._rtt = rtt = rtt if not before or rtt < before else before + (rtt - before) // 64
+        return rtt
+
+    def _count(self, datagrams: Sequence[Datagram], now: int) -> int:
+        """
+        @return: packets of streams among them.  Anything else is noticed.
+        """
+        packets = 0
+        self._has_data = False
+        for datagram in datagrams:
+            data = datagram.data
+            size = len(data)
+            if size >= HEADER_SIZE and data[0] == STATE_TYPE:
+                packets += 1
+                if data[1]:
+                    self._miss(now)  # a selective ack
+            elif size >= HOLD_FULL_PACKET and data[0] == DATA_TYPE:
+                packets += self._note_data(data, -(-size // (datagram.segment_size or size)), now)
+            else:
+                self.on_talk(now)
+        return packets
+
+    def _note_data(self, data: bytes, count: int, now: int) -> int:
+        key, seq = data[2:4], data[16] << 8 | data[17]
+        stream = self._streams.get(key)
+        if stream is None or now - stream.at > self._rtt >> 1:
+            if len(self._streams) >= HOLD_STREAMS:
+                self._streams.clear()
+            stream = self._streams[key] = _Stream(seq)
+        if seq != stream.seq or data[1]:
+            self._miss(now)
+        stream.seq = seq + count & SEQ_MASK
+        stream.packets += count
+        stream.at = now
+        self._has_data = True
+        if stream.packets < HOLD_STREAM_PACKETS:
+            self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
+        return count
+
+    def _miss(self, now: int) -> None:
+        """
+        Packets are missing: nothing waits for some round trips.
+        """
+        self._quiet_until = max(self._quiet_until, now + HOLD_GAP_ROUNDS * self._rtt)
+
+    def _follow_round(self, packets: int, rtt: int, now: int) -> None:
+        """
+        Do more come in each round trip?
+        """
+        self._round_packets += packets
+        took = now - self._round_began
+        if took < rtt:
+            return
+        rate = self._round_packets / took
+        self._grows = rate > self._round_rate * HOLD_GROWTH
+        self._round_began, self._round_packets, self._round_rate = now, 0, rate
