@@ -79,6 +79,8 @@ OFFLOAD_OFF = {"TWISTED_UTP_OFFLOAD": "0"}
 
 OURS = Contender("ours", _python("twisted_peer", "utp"), OFFLOAD_ON)
 OURS_ONE_PORT = Contender("ours, one UDP port", _python("twisted_peer", "utp-one-port"), OFFLOAD_ON)
+OURS_ALL_ADDRESSES = Contender("ours, all addresses", _python("twisted_peer", "utp-all"), OFFLOAD_ON)
+OURS_ONE_ADDRESS = Contender("ours, one address", _python("twisted_peer", "utp-one"), OFFLOAD_ON)
 OURS_PLAIN = Contender("ours, plain path", _python("twisted_peer", "utp"), OFFLOAD_OFF)
 TCP = Contender("Twisted TCP", _python("twisted_peer", "tcp"))
 LIBUTP = Contender(

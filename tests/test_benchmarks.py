@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MEASURES = (
-    "bulk", "latency-1", "latency-2", "churn", "memory", "idle-cpu", "busy", "loss", "distance", "foreign"
+    "bulk", "latency-1", "latency-2", "churn", "memory", "idle-cpu", "busy", "loss", "distance", "foreign", "addresses"
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPU affinity, and /proc, are Linux's")

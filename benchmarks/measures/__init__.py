@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.measure import Measure
+from benchmarks.measures.addresses import ADDRESSES
 from benchmarks.measures.bulk import BULK
 from benchmarks.measures.busy import BUSY
 from benchmarks.measures.churn import CHURN
@@ -17,4 +18,16 @@ from benchmarks.measures.latency import ONE_CPU, TWO_CPUS
 from benchmarks.measures.loss import LOSS
 from benchmarks.measures.memory import MEMORY
 
-MEASURES: Sequence[Measure] = (BULK, ONE_CPU, TWO_CPUS, CHURN, MEMORY, IDLE, BUSY, LOSS, DISTANCE, FOREIGN)
+MEASURES: Sequence[Measure] = (
+    BULK,
+    ONE_CPU,
+    TWO_CPUS,
+    CHURN,
+    MEMORY,
+    IDLE,
+    BUSY,
+    LOSS,
+    DISTANCE,
+    FOREIGN,
+    ADDRESSES,
+)

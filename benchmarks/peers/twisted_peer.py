@@ -49,7 +49,9 @@ class Dialler:
             listen_udp(reactor, 0, protocol, host)
             self._endpoint: Any = UTPClientEndpoint.overProtocol(protocol, host, port)
         else:
-            self._endpoint = clientFromString(reactor, f"{kind}:{host}:{port}{settings}")
+            # Without an address of its own a client leaves from a port on all of them.
+            source = f":bindAddress={host}" if kind == "utp-one" else ""
+            self._endpoint = clientFromString(reactor, f"{kind.partition('-')[0]}:{host}:{port}{source}{settings}")
 
     def dial(self, build: Build) -> Deferred[Any]:
         """
@@ -100,7 +102,8 @@ def serve(kind: str, what: str, _nbytes: str = "0", settings: str = "") -> None:
     factory = Factory.forProtocol(lambda: protocols[what](account))
     # All clients are on this host.
     endpoint = "tcp:0" if kind == "tcp" else "utp:0:maxPerHost=65536"
-    listening = serverFromString(reactor, f"{endpoint}:interface=127.0.0.1{settings}").listen(factory)
+    interface = "" if kind == "utp-all" else ":interface=127.0.0.1"
+    listening = serverFromString(reactor, f"{endpoint}{interface}{settings}").listen(factory)
     listening.addCallback(lambda port: report("listening", port=port.getHost().port))
     listening.addErrback(_give_up)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from harness.network import Network, free_port
 from harness.programmed import PROGRAMS, ProgrammedClient
 
-_HEADER = Path("/usr/include/KF5/libktorrent/torrent/torrentcontrol.h")
+# Debian 12 has it with KDE's fifth generation, Debian 13 with the sixth; later releases have a folder of their own.
+_HEADERS = [Path("/usr/include", folder, "libktorrent/torrent/torrentcontrol.h") for folder in ("KF5", "KF6", "")]
 _LONGEST_BUILD = 300
 
 
@@ -48,7 +49,7 @@ class KTorrent(ProgrammedClient):
         for program, package in (("cmake", "cmake"), ("g++", "g++"), ("make", "make")):
             if shutil.which(program) is None:
                 return f"{program} is not installed: apt-get install {package}"
-        if not _HEADER.exists():
+        if not any(header.exists() for header in _HEADERS):
             return "KTorrent's library is not installed: apt-get install libktorrent-dev"
         return None
 
