@@ -57,14 +57,13 @@ class Moderation:
         """
         self._port = self.due = None
 
-    def on_batch(self, datagrams: Sequence[Datagram], multiplexer: Multiplexer) -> None:
+    def on_batch(self, datagrams: Sequence[Datagram], multiplexer: Multiplexer, now: int) -> None:
         """
         The port has read these.
         """
         port = self._port
         if port is None:
             return
-        now = self._clock()
         if self.talked_at:
             self._moderator.on_talk(self.talked_at)
             self.talked_at = 0
@@ -88,7 +87,7 @@ class Moderation:
         """
         The delayed call has woken up: read a port that is held.
 
-        @return: there was something, and it has been served.
+        @return: there was something.
         """
         port, due = self._port, self.due
         if port is None or due is None:

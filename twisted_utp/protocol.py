@@ -440,7 +440,8 @@ class UTPProtocol(Settable, DatagramProtocol):
         if not self._batch:
             # The first of a batch tells when the kernel woke us; reading the rest is our own delay, not the path's.
             self._batch_received_at = self.clock()
-        self._batch.append(Datagram(datagram, self._port.full_address(addr), 0, self._batch_received_at))
+        received_at = getattr(self._port, "received_at", 0) or self._batch_received_at
+        self._batch.append(Datagram(datagram, self._port.full_address(addr), 0, received_at))
         self.request_flush()
 
     def datagrams_received(self, datagrams: list[Datagram]) -> None:
@@ -460,7 +461,6 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._batch.extend(datagrams)
             if self.in_flush:
                 return
-            self._moderation.on_batch(datagrams, self.multiplexer)
             self._flush()
         except BaseException:
             self._turn_failed()
@@ -595,7 +595,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         except BaseException:
             self._turn_failed()
             return
-        if not served:
+        if not served or self._batch:
             self._flush()
 
     def _flush(self) -> None:
@@ -678,6 +678,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         now = self.clock()
         if self._batch:
             batch, self._batch = self._batch, []
+            self._moderation.on_batch(batch, multiplexer, now)
             foreign = multiplexer.receive_datagrams(batch, now=now)
             if foreign and self.other is not None:
                 _sharing.pass_on(foreign, self.other)

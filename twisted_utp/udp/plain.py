@@ -8,7 +8,7 @@ Twisted's own ports learn and say by which of our addresses a peer knows us (L{T
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from errno import EAGAIN, EMSGSIZE, ENOBUFS, ENOMEM, EWOULDBLOCK
 from typing import Any
 
@@ -20,8 +20,9 @@ from zope.interface import implementer
 from twisted_utp.proto.values import Address, Transmit, host_and_port
 from twisted_utp.udp.addresses import ANY_IPV6, canonical_host, mapped
 from twisted_utp.udp.fragmentation import no_fragments
-from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
+from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, SendFailed
 from twisted_utp.udp.local import Destinations
+from twisted_utp.udp.receive_times import ReceiveTimes, switch_receive_times
 from twisted_utp.udp.routes import path_to, takes_ipv4
 from twisted_utp.udp.telling_socket import TellingSocket
 
@@ -29,15 +30,17 @@ from twisted_utp.udp.telling_socket import TellingSocket
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
 
 
-@implementer(ITrainPort)
+@implementer(IHoldingPort)
 class PlainTrainPort:
     """
     Trains over an L{IUDPTransport <twisted.internet.interfaces.IUDPTransport>}.
 
     @ivar max_segments: see L{ITrainPort}.
     @ivar max_bytes: see L{ITrainPort}.
+    @ivar is_held: see L{IHoldingPort}.
     """
 
+    is_held = False
     max_segments = 64
     max_bytes = 65_000
 
@@ -97,6 +100,55 @@ class PlainTrainPort:
         if "%" in address[0]:
             self._scopes[address[0].partition("%")[0]] = address[0]
         self._transport.write(datagram, host_and_port(address))
+
+    def hold(self, clock: Callable[[], int]) -> bool:
+        """
+        See L{IHoldingPort.hold}.  It takes one of Twisted's own ports, on Linux.
+        """
+        told = self._telling
+        if told is None:
+            return False
+        if told.times is None:
+            if not switch_receive_times(told, on=True):
+                return False
+            told.times = ReceiveTimes(clock)
+        self.is_held = True
+        self._transport.stopReading()
+        return True
+
+    def release(self) -> None:
+        """
+        See L{IHoldingPort.release}.
+        """
+        self.is_held = False
+        if self._transport.connected:
+            self._transport.startReading()
+
+    def forget_times(self) -> None:
+        """
+        See L{IHoldingPort.forget_times}.
+        """
+        told = self._telling
+        if told is not None and told.times is not None:
+            told.times = None
+            switch_receive_times(told, on=False)
+
+    def poll(self) -> bool:
+        """
+        See L{IHoldingPort.poll}.  The protocol gets the datagrams one by one.
+        """
+        told = self._telling
+        assert told is not None, "the port is not held"
+        before = told.reads
+        self._transport.doRead()
+        return told.reads != before
+
+    @property
+    def received_at(self) -> int:
+        """
+        When the datagram arrived that the protocol is given, µs; 0 when that is not known.
+        """
+        return self._telling.received_at if self._telling is not None else 0
 
     @property
     def truncated(self) -> int:
