@@ -401,8 +401,10 @@ HOLD_PAUSE = 100_000
 HOLD_GROWTH = 1.25
 
 # µs.  Ours: how often at least an acknowledgement is put to full use (round trip, delay, window) while single packets
-# go to and fro.  Longer makes the estimates of paths below this older; shorter costs such paths half of their rate.
-SAMPLE_INTERVAL = 5_000
+# go to and fro.  Longer makes the estimates of paths below this older: what matters for the next window is then up to
+# that old.  Shorter costs such paths rate: a full use takes as long as five to ten single turns, so with 5 ms a tenth
+# of a loopback's round trips was lost.
+SAMPLE_INTERVAL = 20_000
 
 # --- Rates that somebody has set ------------------------------------------------------------------------------
 
