@@ -10,12 +10,14 @@ import pytest
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
+from twisted_utp.proto.congestion.scavenger.companion import Companion
 from twisted_utp.proto.congestion.scavenger.controller import Scavenger
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.startup import Startup
 from twisted_utp.proto.congestion.scavenger.steady import Steady
 from twisted_utp.proto.congestion.scavenger.trickle import Trickle
 from twisted_utp.proto.constants import (
+    SCAVENGER_COMPANION_TIME,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_PATIENCE,
     SCAVENGER_QUIET,
@@ -283,7 +285,7 @@ def test_a_queue_in_the_middle_of_a_return() -> None:
 def test_a_deep_queue_is_not_made_deeper_to_see() -> None:
     """Patience grows while it stands."""
     drive = away()
-    for delay in range(40_000, 80_000, 20):
+    for delay in range(40_000, 240_000, 100):
         drive.run(0.005, delay)
     assert drive.phase == "trickle"
     assert drive.controller.patience > 2 * SCAVENGER_PATIENCE
@@ -394,6 +396,52 @@ def test_a_flat_queue_that_grows_under_load_is_one() -> None:
     drive.run(0.06, 30_000)
     drive.until(Trickle, 45_000)
     assert drive.controller.witness.longer == 0
+
+
+def companion(base: int = 100_000) -> Drive:
+    """Beside a flow that keeps a constant queue, which grows when we try the path, and is constant again."""
+    drive = away(base)
+    begin = drive.now
+    while not isinstance(drive.controller.phase, Companion):
+        drive.ack(base + (20_000 if drive.phase == "comeback" else 0))
+        assert drive.now - begin < 20_000_000
+    drive.run(2.1, base)
+    assert drive.now - begin > SCAVENGER_COMPANION_TIME
+    return drive
+
+
+def test_a_constant_queue_that_somebody_keeps() -> None:
+    """We take a part of the link in some seconds, as room is made for us; not a guest's part for that."""
+    drive = companion()
+    before = drive.controller.pacing_rate
+    drive.run(1.0, 100_000)
+    assert before < drive.controller.pacing_rate < 0.2 * RATE
+    drive.run(15.0, 102_000)
+    assert drive.controller.pacing_rate == pytest.approx(0.3 * drive.controller.trips.peak, rel=0.05)
+    assert not drive.controller.is_guest
+
+
+def test_a_companion_takes_no_more_than_room_is_made() -> None:
+    """A queue that grows under it holds it up, and drives it back."""
+    drive = companion()
+    drive.run(2.0, 100_000)
+    held = drive.controller.pacing_rate
+    drive.run(2.0, 112_000)
+    assert drive.controller.pacing_rate == pytest.approx(held, rel=0.1)
+    drive.run(1.0, 120_000)
+    assert drive.controller.pacing_rate < 0.8 * held
+
+
+def test_a_companion_that_has_gone() -> None:
+    """Nothing queues: back to the whole link.  A long queue or a loss: somebody else."""
+    drive = companion()
+    assert drive.until(Comeback) < 0.1
+    drive = companion()
+    assert drive.until(Trickle, 200_000) < 0.1
+    drive = companion()
+    drive.lose()
+    assert drive.phase == "trickle"
+    assert drive.controller.flat_queue is None
 
 
 def test_where_delay_varies_by_itself_a_drain_tells() -> None:

@@ -314,6 +314,14 @@ SCAVENGER_DEEP = 20_000
 # A queue that changes by no more than this in so many µs is a longer route rather than anybody's.
 SCAVENGER_FLAT = 1_500
 SCAVENGER_FLAT_TIME = 600_000
+# Who keeps the same queue, up to the first, for the second, is LEDBAT or libutp: take up to the third, of the link's
+# rate, in so many round trips, as long as the queue grows by no more than the last.  More starves it, less starves us.
+SCAVENGER_COMPANION_QUEUE = 130_000
+SCAVENGER_COMPANION_TIME = 5_000_000
+SCAVENGER_COMPANION_SETTLES = 2_000_000
+SCAVENGER_COMPANION_SHARE = 0.3
+SCAVENGER_COMPANION_TRIPS = 50
+SCAVENGER_COMPANION_SLACK = 8_000
 # Beside one of our kind we begin with this part of what we had.
 SCAVENGER_SHARED_WINDOW = 0.125
 # A guest that has seen a small queue for so long without a break is beside its own kind.  CUBIC behind CoDel empties
@@ -330,8 +338,9 @@ SCAVENGER_GUEST_GROWTH = 0.1
 SCAVENGER_HOST_SHARE = 0.9
 # Round trips less echoes up to this are late timers' and jitter's; a liar hides no more.
 SCAVENGER_UNEXPLAINED = 2_000
-# Absences of which the way back's queue is remembered.
-SCAVENGER_WAY_BACK_MEMORY = 4
+# Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
+# less, fewer a liar in whose absence another's queue stood more.
+SCAVENGER_WAY_BACK_MEMORY = 2
 
 # RFC 9438 (4.6), (4.1)
 CUBIC_BETA = 0.7

@@ -55,7 +55,7 @@ class Comeback(Phase):
         flow = self.flow
         queue = flow.queue
         if queue.is_known and queue.length > self._base + flow.levels.empty + flow.levels.jump:
-            flow.on_failed_return(now, self.gear)
+            flow.on_failed_return(now, self.gear, self._base)
             return
         if now < self._shift_at:
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
+from twisted_utp.proto.congestion.scavenger.companion import Companion
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.levels import Levels
@@ -23,6 +24,8 @@ from twisted_utp.proto.constants import (
     CUT_WITHOUT_QUEUE,
     INITIAL_WINDOW_PACKETS,
     MIN_WINDOW_PACKETS,
+    SCAVENGER_COMPANION_QUEUE,
+    SCAVENGER_COMPANION_TIME,
     SCAVENGER_FIRST_GEAR,
     SCAVENGER_GUEST_GEAR,
     SCAVENGER_LONGEST_QUIET,
@@ -42,6 +45,7 @@ class Scavenger(CongestionController):
 
     @ivar path: the round trip without any queue, µs.
     @ivar rtt: the latest round trip, or the smoothed one if that is shorter, µs.
+    @ivar flat_queue: when a constant queue was first found to grow under load, and its length, µs.
     @ivar is_alone: nobody else's queue was seen in the last drain.
     @ivar is_guest: others use the link as well, so no queue at all is ours to make.
     @ivar known_rate: bytes per µs that the path carried when we last stepped aside.
@@ -53,8 +57,8 @@ class Scavenger(CongestionController):
     """
 
     __slots__ = (
-        "_before_loss", "alarms", "is_alone", "is_guest", "known_rate", "known_window", "levels", "path", "patience",
-        "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
+        "_before_loss", "alarms", "flat_queue", "is_alone", "is_guest", "known_rate", "known_window", "levels", "path",
+        "patience", "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
     )  # fmt: skip
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
@@ -71,6 +75,7 @@ class Scavenger(CongestionController):
         self.patience = SCAVENGER_PATIENCE
         self.returned_at = 0
         self.alarms = 0
+        self.flat_queue: tuple[int, int] | None = None
         self._before_loss: tuple[Phase, float] | None = None
         self.phase: Phase = Startup(self, 0)
 
@@ -99,7 +104,7 @@ class Scavenger(CongestionController):
     def _end_trip(self, now: int, duration: int, sample: AckSample) -> None:
         phase, levels, trips = self.phase, self.levels, self.trips
         trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=isinstance(phase, Steady))
-        self.witness.end_trip(round(levels.target / 2))
+        self.witness.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.update_levels()
         phase.on_trip(now, sample)
@@ -175,10 +180,15 @@ class Scavenger(CongestionController):
         """
         Follow what was measured of the path.
         """
-        trips = self.trips
-        # The link's rate, not our share of it: flows that share a link must aim for the same queue.
-        packet = self.mss / trips.peak if trips.peak else 1000.0
-        self.levels.update(packet, trips.noise, trips.variation)
+        self.levels.update(self.packet_time, self.trips.noise, self.trips.variation)
+
+    @property
+    def packet_time(self) -> float:
+        """
+        µs that the link takes for a packet.  The link, not our share of it: flows that share a link must aim for the
+        same queue.
+        """
+        return self.mss / self.trips.peak if self.trips.peak else 1000.0
 
     def forget_queue(self) -> None:
         """
@@ -222,7 +232,9 @@ class Scavenger(CongestionController):
                 trips.note_change(max(self.queue.length - trips.least, 0))
         elif isinstance(phase, Drain):
             self.known_rate, self.known_window = trips.capacity, phase.back
-        if self.has_just_returned(now):
+        if why == "flat":
+            pass  # it was a question, not a return
+        elif self.has_just_returned(now):
             self.become_guest()
             self.quiet = max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * self.path)
         elif now - self.returned_at > 3 * SCAVENGER_SOON:
@@ -249,6 +261,7 @@ class Scavenger(CongestionController):
         if isinstance(phase, Trickle):
             self.witness.end_absence()
             if not trying and not from_queue:
+                self.flat_queue = None
                 self.patience = SCAVENGER_PATIENCE
                 if phase.is_confirmed:
                     levels.suspect_more()
@@ -257,14 +270,33 @@ class Scavenger(CongestionController):
                     self.quiet = SCAVENGER_QUIET
         self.returned_at = now
         gear = SCAVENGER_GUEST_GEAR if self.is_guest else SCAVENGER_FIRST_GEAR
+        if from_queue:
+            gear = SCAVENGER_FIRST_GEAR / 2
         self.phase = Comeback(self, now, gear, from_queue, trying=trying)
 
-    def on_failed_return(self, now: int, gear: float) -> None:
+    def on_failed_return(self, now: int, gear: float, base: int) -> None:
         """
         There is a queue as soon as we send: half of what made it is all that seems to be free.
+
+        @param base: a constant queue that was there before, µs.
         """
+        if base:
+            self.step_aside(now, "flat")
+            self._note_flat_queue(now, base)
+            return
         self.known_rate *= max(gear / 2, SCAVENGER_GUEST_GEAR)
         self.step_aside(now, "return")
+
+    def _note_flat_queue(self, now: int, base: int) -> None:
+        """
+        A constant queue that does grow under load: the same for seconds is one that somebody keeps.  CUBIC's is
+        constant for a second or two at its plateau.
+        """
+        seen = self.flat_queue
+        if base > SCAVENGER_COMPANION_QUEUE or seen is None or abs(base - seen[1]) > seen[1] / 4:
+            self.flat_queue = (now, base)
+        elif now - seen[0] >= SCAVENGER_COMPANION_TIME:
+            self.phase = Companion(self, now, base)
 
     def on_longer_route(self, longer: int) -> None:
         """

@@ -99,13 +99,14 @@ class Trickle(Phase):
         """
         Is there a queue that does not change at all?  Others' queues do; a route that has become longer looks so.
         """
-        allowed = SCAVENGER_FLAT + 2 * self.flow.trips.noise
+        allowed = SCAVENGER_FLAT + 2 * self.flow.trips.noise + 2 * self.flow.packet_time
         least, highest = min(self._flat_least, delay), max(self._flat_highest, delay)
         if not self._flat_since or highest - least > allowed:
             self._flat_since, self._flat_least, self._flat_highest = now, delay, delay
             return False
         self._flat_least, self._flat_highest = least, highest
-        needed = max(SCAVENGER_FLAT_TIME, 4 * self.flow.path)
+        asked = SCAVENGER_PATIENCE if self.why == "flat" else SCAVENGER_FLAT_TIME
+        needed = max(asked, 4 * self.flow.path)
         return now - self._flat_since >= needed and least > self.flow.levels.empty + self.flow.trips.noise
 
     def _try(self, now: int) -> None:

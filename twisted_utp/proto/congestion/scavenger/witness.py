@@ -76,7 +76,7 @@ class Witness:
         @param tolerance: difference that late timers and jitter explain, µs.
         """
         if self._claimed < FAR and self._grown < FAR:
-            allowed = max(self._elsewhere, default=0) + max(tolerance, SCAVENGER_UNEXPLAINED)
+            allowed = min(self._elsewhere, default=0) + max(tolerance, SCAVENGER_UNEXPLAINED)
             self.hidden = max(self._grown - self._claimed - allowed, 0)
         self._claimed = self._grown = FAR
 

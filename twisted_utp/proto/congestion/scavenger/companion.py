@@ -1,0 +1,93 @@
+"""
+How do we live beside a flow that keeps a constant queue, as LEDBAT and libutp do (BEP-29's 100 ms)?
+
+Its queue never empties, so we would stay out of the way for ever; and it makes room for others, so nobody needs that.
+We take a part of the link, slowly, as long as the queue does not grow under it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.constants import (
+    SCAVENGER_COMPANION_SETTLES,
+    SCAVENGER_COMPANION_SHARE,
+    SCAVENGER_COMPANION_SLACK,
+    SCAVENGER_COMPANION_TRIPS,
+)
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+
+
+class Companion(Phase):
+    """
+    @ivar base: the queue that it keeps, µs.
+    """
+
+    __slots__ = ("base",)
+
+    name = "companion"
+    holds_back = True
+
+    def __init__(self, flow: Scavenger, now: int, base: int) -> None:
+        super().__init__(flow, now)
+        self.base = base
+        self._set(flow.pacing_rate)
+
+    def _set(self, rate: float) -> None:
+        flow = self.flow
+        flow.pacing_rate = rate
+        flow.cwnd = max(flow.least_window, 2 * rate * (flow.path + self.base))
+
+    def _has_settled(self, now: int) -> bool:
+        """
+        The load that told of the other one has passed, and its answer to that as well.
+        """
+        return now - self.since > SCAVENGER_COMPANION_SETTLES
+
+    @property
+    def _slack(self) -> float:
+        return max(SCAVENGER_COMPANION_SLACK, 2 * self.flow.packet_time)
+
+    def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
+        """
+        Is it still there, and nobody else?
+        """
+        flow = self.flow
+        if not flow.queue.is_known or not self._has_settled(now):
+            return
+        if flow.queue.length < self.base / 2:
+            flow.come_back(now)
+        elif flow.queue.length > self.base + 4 * self._slack:
+            self._give_up(now)
+
+    def on_trip(self, now: int, sample: AckSample) -> None:
+        """
+        A little more while it makes room, less while it does not.
+        """
+        flow = self.flow
+        if not self._has_settled(now):
+            return
+        goal = SCAVENGER_COMPANION_SHARE * flow.trips.peak
+        over = flow.queue.length - self.base
+        if over < -self.base / 2:
+            return  # it has gone: see on_ack
+        if over < -max(3 * self._slack, self.base / 4):
+            self._give_up(now)  # it is not constant
+        elif over <= self._slack:
+            self._set(min(flow.pacing_rate + goal / SCAVENGER_COMPANION_TRIPS, goal))
+        elif over > 2 * self._slack:
+            self._set(max(0.9 * flow.pacing_rate, goal / SCAVENGER_COMPANION_TRIPS))
+
+    def on_loss(self, now: int) -> None:
+        """
+        Whoever keeps a constant queue loses nothing: it is somebody else.
+        """
+        self._give_up(now)
+
+    def _give_up(self, now: int) -> None:
+        self.flow.flat_queue = None
+        self.flow.step_aside(now, "companion")
