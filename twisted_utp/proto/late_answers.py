@@ -4,12 +4,12 @@ Was a packet that was repeated really lost, or only late?
 Two answers tell, after the repetition has arrived as well.  Both come as a STATE that acknowledges nothing new, because
 the peer had both already:
 
-- To a tail-loss probe, the first answer is that to the probe or to the original, nobody knows which; the second one
-  shows that neither was lost (RFC 8985 (7.4.2)).  So the window is cut only when an answer to something later comes
-  first.
-- A STATE echoes the timestamp of the packet that it answers (L{twisted_utp.proto.echo}).  One that left before anything
-  was repeated, while all is acknowledged, is an original that came late (Eifel detection, RFC 3522 (3.2)).  If it is
-  the newest of those that counted as lost, so were all others: the path keeps packets back, it loses none.
+  - To a tail-loss probe, the first answer is that to the probe or to the original, nobody knows which; the second one
+    shows that neither was lost (RFC 8985 (7.4.2)).  So the window is cut only when an answer to something later comes
+    first.
+  - A STATE echoes the timestamp of the packet that it answers (L{twisted_utp.proto.echo}).  One that left before
+    anything was repeated, while all is acknowledged, is an original that came late (Eifel detection, RFC 3522 (3.2)).
+    If it is the newest of those that counted as lost, so were all others: the path keeps packets back, it loses none.
 """
 
 from __future__ import annotations
