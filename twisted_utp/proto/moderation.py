@@ -28,7 +28,6 @@ from twisted_utp.proto.constants import (
     HOLD_QUIET,
     HOLD_RTT_SHARE,
     HOLD_STEADY,
-    HOLD_STEADY_PACKETS,
     HOLD_STREAM_PACKETS,
     HOLD_STREAMS,
     HOLD_WORTH,
@@ -115,8 +114,7 @@ class Moderator:
         self._follow_round(packets, rtt, now)
         if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
             return 0
-        wanted = max(min(HOLD_STEADY, interval * HOLD_STEADY_PACKETS), interval * HOLD_PACKETS)
-        hold = min(int(wanted), HOLD_MAX, rtt // HOLD_RTT_SHARE)
+        hold = min(max(HOLD_STEADY, int(interval * HOLD_PACKETS)), HOLD_MAX, rtt // HOLD_RTT_SHARE)
         worth = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
         return hold if hold >= max(HOLD_MIN, interval * worth) else 0
 
