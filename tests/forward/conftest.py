@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from twisted_utp import UTPClientEndpoint, UTPServerEndpoint
+from twisted_utp.forward import Options
 from twisted_utp.forward.limits import Limits
 from twisted_utp.forward.service import ForwardService
 from twisted_utp.testing import MILLISECOND, Link, Network, Simulator
@@ -66,10 +68,12 @@ class Journey:
             network.join(one, another, there=links[:1], back=links[1:])
         self.client, self.middle, self.server = (SimulatedReactor(host) for host in hosts)
         self.servers: list[Recording] = []
+        options = Options()
+        options.parseOptions(["--listen", "utp:80", "--connect", f"utp:{SERVER}:90"])
         self.service = ForwardService(
             self.middle,
-            UTPServerEndpoint(self.middle, 80),
-            UTPClientEndpoint(self.middle, SERVER, 90),
+            serverFromString(self.middle, options.endpoint("listen")),
+            clientFromString(self.middle, options.endpoint("connect")),
             Limits(**limits),
             names=("utp:80", "utp:server:90"),
         )

@@ -86,6 +86,39 @@ def test_backpressure(journey: Any, from_client: bool) -> None:
     assert len(receiver.data) == 20_000_000
 
 
+@pytest.mark.parametrize("from_client", [True, False])
+def test_pause_of_half_an_hour(journey: Any, from_client: bool) -> None:
+    """A reader that takes nothing for half an hour while much waits for him has it all when he goes on, as with TCP."""
+    between = journey()
+    between.serve()
+    client = between.dial()
+    server = between.servers[0]
+    sender, receiver = (client, server) if from_client else (server, client)
+    sender.wire.change_settings(stall_timeout=0)  # it is the forwarder's own patience that this is about
+    receiver.wire.pauseProducing()
+    sender.wire.write(bytes(20_000_000))
+    between.advance(1800)
+    receiver.wire.resumeProducing()
+    between.advance(60)
+    assert len(receiver.data) == 20_000_000
+
+
+@pytest.mark.parametrize("gone", ["client", "server"])
+def test_dead_peer(journey: Any, logged: list[str], gone: str) -> None:
+    """A machine that is switched off is noticed within three minutes, on either side; the other is broken off."""
+    between = journey()
+    between.serve()
+    client = between.dial()
+    left = between.servers[0] if gone == "client" else client
+    for port in getattr(between, gone).getReaders():
+        port.protocol.transport = None
+        port._port.close()
+        port._is_closing = True
+    between.advance(180)
+    assert left.reason.check(UTPConnectionReset)
+    assert "the peer stopped answering" in logged[-1]
+
+
 def test_reset_travels_on(journey: Any, logged: list[str]) -> None:
     """A connection that is broken off here is broken off there: nobody takes what he has for the whole."""
     between = journey()

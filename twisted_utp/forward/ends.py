@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._addresses import spelled
+from twisted_utp.forward.tcp import prepare
 
 
 class Owner(Typing):
@@ -127,6 +128,7 @@ class End(Protocol):
         """
         Hold everything until the other end is there.
         """
+        prepare(self._wire)
         self.pause()
         self._owner.end_connected(self)
 

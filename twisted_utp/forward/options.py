@@ -22,6 +22,11 @@ _SEE_HELP = "twist utp-forward --help shows how it is used"
 EX_USAGE = 64
 
 
+# Seconds, for strings that do not say.  uTP's own default of ten minutes would end the connection of a program that is
+# paused over lunch, which TCP never does.  A day is as much as the key allows; what waits is held for as long.  A peer
+# that has gone is noticed by other means.
+STALL_TIMEOUT = 86_400
+
 # Options that are keys of uTP's endpoint strings.
 _RATES = {"max-rate": "maxRate", "max-port-rate": "maxPortRate"}
 
@@ -183,11 +188,13 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
 
     def endpoint(self, name: str) -> str:
         """
-        The string of an end, C{listen} or C{connect}, with the limits of rates where it is uTP's.
+        The string of an end, C{listen} or C{connect}, with what we add where it is uTP's.
         """
         string: str = self[name]
         if not is_ours(string):
             return string
+        if ":stallTimeout=" not in string:
+            string += f":stallTimeout={STALL_TIMEOUT}"
         return string + "".join(f":{key}={self[option]}" for option, key in _RATES.items() if self[option] is not None)
 
     def limits(self) -> Limits:
