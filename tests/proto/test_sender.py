@@ -25,7 +25,7 @@ from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.proto.sender import AckInfo, Sender
-from twisted_utp.proto.timers import NEVER, Timer, TimerTable
+from twisted_utp.proto.timers import NEVER, UNARMED, Timer, expire, is_armed
 
 FIRST = 65_530
 MSS = 100
@@ -81,7 +81,7 @@ class Bench:
         no_delay: bool = False,
         rtt: int = RTT,
     ) -> None:
-        self.timers = TimerTable()
+        self.timers = UNARMED[:]
         self.recorder = Recorder(cwnd)
         self.sender = Sender(
             first_seq=FIRST,
@@ -505,7 +505,7 @@ def test_reorder_timer() -> None:
     bench.now = bench.timers[Timer.REORDER]
     bench.sender.find_losses(bench.now)
     assert offsets(bench.flush()) == [0]
-    assert not bench.timers.is_armed(Timer.REORDER)
+    assert not is_armed(bench.timers, Timer.REORDER)
 
 
 def test_reorder_timer_is_disarmed_by_the_late_packet() -> None:
@@ -515,7 +515,7 @@ def test_reorder_timer_is_disarmed_by_the_late_packet() -> None:
     bench.now += RTT
     bench.ack(0, 1)
     bench.ack(2)
-    assert not bench.timers.is_armed(Timer.REORDER)
+    assert not is_armed(bench.timers, Timer.REORDER)
     assert bench.recorder.told == []
 
 
@@ -623,7 +623,7 @@ def test_a_probe_for_what_is_acknowledged_meanwhile() -> None:
     assert bench.sender.on_retransmission_timer(bench.now, USER_TIMEOUT)
     bench.ack(3)
     assert bench.flush() == []
-    assert not bench.timers.is_armed(Timer.RETRANSMISSION)
+    assert not is_armed(bench.timers, Timer.RETRANSMISSION)
 
 
 def test_a_probe_with_everything_in_flight_acknowledged_selectively() -> None:
@@ -720,7 +720,7 @@ def test_writing_does_not_put_off_the_timeout() -> None:
     end = NOW + 2_000_000
     write_at = NOW + 100_000  # after the probe, which comes at 80 ms
     while bench.now < end and not bench.sender.counters.timeouts:
-        if bench.timers.next() <= write_at:
+        if min(bench.timers) <= write_at:
             bench.fire()
         else:
             bench.now = write_at
@@ -908,7 +908,7 @@ def test_nothing_to_say_no_probe() -> None:
     bench.wnd = 0
     bench.ack(0)
     bench.flush()
-    assert not bench.timers.is_armed(Timer.RETRANSMISSION)
+    assert not is_armed(bench.timers, Timer.RETRANSMISSION)
     assert bench.eof() == [(0, 0)]
 
 
@@ -946,9 +946,9 @@ def test_a_window_is_spread_over_the_round_trip() -> None:
         bursts.append(len(packets))
         sent += len(packets)
         if bench.sender.buffer.nbytes:
-            assert bench.timers.is_armed(Timer.PACING)
+            assert is_armed(bench.timers, Timer.PACING)
             bench.now = bench.timers[Timer.PACING]
-            bench.timers.expire(Timer.PACING, bench.now)
+            expire(bench.timers, Timer.PACING, bench.now)
     assert sent == 80
     rate = 1.25 * 10_000 / RTT  # bytes a µs
     stride = min(PACING_MAX, RTT / PACING_RTT_SHARE)
@@ -997,7 +997,7 @@ def test_a_full_window_waits_for_acks_not_for_the_pacer() -> None:
     bench.timers[Timer.PACING] = NEVER
     bench.now += 10 * RTT
     assert bench.flush() == []
-    assert not bench.timers.is_armed(Timer.PACING)
+    assert not is_armed(bench.timers, Timer.PACING)
 
 
 # --- What the controller hears --------------------------------------------------------------------------------
@@ -1247,10 +1247,10 @@ def test_progress_is_what_moves_the_board(seed: int) -> None:
         assert bench.ack(una, *named) == ((board.una, board.sacked_packets) != before)
         bench.flush()
         assert not board.flights or board.flights[0].seq == board.una
-        assert bool(board.flights) == bench.timers.is_armed(Timer.RETRANSMISSION)
+        assert bool(board.flights) == is_armed(bench.timers, Timer.RETRANSMISSION)
         if rng.random() < 0.2 and board.flights:
             bench.fire()
     if board.una < bench.sender.next_seq:
         assert bench.ack(bench.sender.next_seq - FIRST)
     bench.flush()
-    assert not board.flights and not bench.timers.is_armed(Timer.RETRANSMISSION)
+    assert not board.flights and not is_armed(bench.timers, Timer.RETRANSMISSION)

@@ -45,7 +45,7 @@ from twisted_utp.proto.seqnum import expand_seq, timestamp_diff
 from twisted_utp.proto.snapshots import snapshot
 from twisted_utp.proto.states import TRANSITIONS, Input, State
 from twisted_utp.proto.stats import ConnectionStats
-from twisted_utp.proto.timers import NEVER, Timer, TimerTable
+from twisted_utp.proto.timers import NEVER, UNARMED, Timer, expire, is_armed
 from twisted_utp.proto.values import Address, Transmit
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Connection:
         self.trace: ConnectionTrace | None = None
         self.peer_is_ours = False
         self.peer_extension_bits: int | None = None
-        self.timers = TimerTable()
+        self.timers = UNARMED[:]
         self.scheduled_at = NEVER
         self.sender = Sender(
             first_seq=seq,
@@ -676,7 +676,7 @@ class Connection:
         Both directions are done.  Stay a while to answer a peer that missed our last acknowledgement.
         """
         wait = min(max(LINGER_RTOS * self.sender.rtt.rto, MIN_LINGER), MAX_LINGER)
-        self.timers.clear_all()
+        self.timers[:] = UNARMED
         self.timers[Timer.LINGER] = now + wait
         if self._eof_announced or self._discards:
             self._finish(LossReason.DONE)
@@ -727,7 +727,7 @@ class Connection:
 
     def _end(self, why: Input, reason: LossReason, now: int, fault: BaseException | None = None) -> None:
         self._finish(reason, fault)
-        self.timers.clear_all()
+        self.timers[:] = UNARMED
         self.sender.buffer.clear()
         self.sender.board.clear()
         self.receiver.clear()
@@ -828,7 +828,7 @@ class Connection:
         @param segments: datagrams in a train, at the most; C{nbytes} its bytes.
         @return: there may be more.
         """
-        if self.state is State.LINGERING and self.is_done and not self.timers.is_armed(Timer.LINGER):
+        if self.state is State.LINGERING and self.is_done and not is_armed(self.timers, Timer.LINGER):
             self._end(Input.EXPIRED, LossReason.DONE, now)  # a paused reader outlasted the linger time
         if self.state is State.CLOSED:
             return False
@@ -910,23 +910,23 @@ class Connection:
         Serve every deadline that is due.
         """
         timers = self.timers
-        if timers.expire(Timer.KEEPALIVE, now):
+        if expire(timers, Timer.KEEPALIVE, now):
             if not keepalive.on_timer(self, now):
                 self._end(Input.GIVE_UP, LossReason.VANISHED, now)
                 return
-            if timers.next() > now:
+            if min(timers) > now:
                 return  # windows and losses have not changed: an idle connection costs this alone
-        if timers.expire(Timer.CONNECT, now):
+        if expire(timers, Timer.CONNECT, now):
             self._on_connect_timer(now)
-        if timers.expire(Timer.LINGER, now):
+        if expire(timers, Timer.LINGER, now):
             self._on_linger_timer(now)
-        if timers.expire(Timer.REORDER, now):
+        if expire(timers, Timer.REORDER, now):
             self.sender.find_losses(now)
-        if timers.expire(Timer.GAP, now):
+        if expire(timers, Timer.GAP, now):
             gap_reminder.on_timer(self)
-        if timers.expire(Timer.WINDOW, now):
+        if expire(timers, Timer.WINDOW, now):
             receive_limit.on_timer(self, now)
-        if timers.expire(Timer.RETRANSMISSION, now):
+        if expire(timers, Timer.RETRANSMISSION, now):
             if self.sender.is_stalled(now):
                 self._send_reset(now)
                 self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
@@ -937,7 +937,7 @@ class Connection:
                 if self.sender.is_question_due:
                     self.sender.is_question_due = False
                     self._send_control(self.writer.question(self.sender.acknowledged_seq, now), now)
-        timers.expire(Timer.PACING, now)
+        expire(timers, Timer.PACING, now)
         if self.state is not State.CLOSED:
             self.desk.ready[self] = None
 

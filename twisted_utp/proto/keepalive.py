@@ -30,7 +30,7 @@ from twisted_utp.proto.constants import (
 from twisted_utp.proto.echo import is_fresh
 from twisted_utp.proto.packet import HEADER
 from twisted_utp.proto.states import State
-from twisted_utp.proto.timers import NEVER, Timer
+from twisted_utp.proto.timers import NEVER, Timer, is_armed
 from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Questions:
             for connection in self._asked.pop(heappop(self._times)):
                 if connection.packets_received - connection.packets_invalid != connection.heard_before:
                     connection.questions_asked = 0
-                elif connection.questions_asked and connection.timers.is_armed(Timer.KEEPALIVE):
+                elif connection.questions_asked and is_armed(connection.timers, Timer.KEEPALIVE):
                     silent.append(connection)
         return silent
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from twisted_utp.proto.receive_buffer import ReceiveBuffer
     from twisted_utp.proto.sender import Sender
 
+_LONG_AGO = -CHALLENGE_INTERVAL
+
 
 class PeerProof:
     """
@@ -47,7 +49,7 @@ class PeerProof:
         self._clock_offset = clock_offset
         self.echoes = 0
         self._misses = 0  # packets without an echo, but with right numbers
-        self._challenged_at = -CHALLENGE_INTERVAL
+        self._challenged_at = _LONG_AGO
         self._challenged_seq: int | None = None
 
     @property

@@ -40,7 +40,7 @@ from twisted_utp.proto.rtt import RttEstimator
 from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
 from twisted_utp.proto.stats import SenderCounters
-from twisted_utp.proto.timers import NEVER, Timer, TimerTable
+from twisted_utp.proto.timers import NEVER, Timer, Timers
 from twisted_utp.proto.withholding import Withholding
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Sender:
         mtu: MtuDiscovery,
         congestion: CongestionController,
         min_rto: int,
-        timers: TimerTable,
+        timers: Timers,
         pacing: bool,
         no_delay: bool,
         early_byte: bool = False,

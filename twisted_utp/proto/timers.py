@@ -24,42 +24,26 @@ class Timer(IntEnum):
     WINDOW = 7  # a limit lets the window open (L{twisted_utp.proto.receive_limit})
 
 
-_NONE = [NEVER] * len(Timer)
+Timers = list[int]
+"""
+One instant (µs) for each L{Timer}, which indexes it; L{NEVER} for those that are not armed.  The least is the next.
+"""
+
+UNARMED: Timers = [NEVER] * len(Timer)
 
 
-class TimerTable(list[int]):
+def is_armed(timers: Timers, timer: Timer) -> bool:
     """
-    One optional instant (µs) for each L{Timer}: a list that they index, L{NEVER} for those that are not armed.
+    Is it running?
     """
+    return timers[timer] != NEVER
 
-    __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(_NONE)
-
-    def clear_all(self) -> None:
-        """
-        Disarm all.
-        """
-        self[:] = _NONE
-
-    def is_armed(self, timer: Timer) -> bool:
-        """
-        Is it running?
-        """
-        return self[timer] != NEVER
-
-    def expire(self, timer: Timer, now: int) -> bool:
-        """
-        Is it due?  If so it is disarmed.
-        """
-        if self[timer] > now:
-            return False
-        self[timer] = NEVER
-        return True
-
-    def next(self) -> int:
-        """
-        The earliest instant, L{NEVER} when there is none.
-        """
-        return min(self)
+def expire(timers: Timers, timer: Timer, now: int) -> bool:
+    """
+    Is it due?  If so it is disarmed.
+    """
+    if timers[timer] > now:
+        return False
+    timers[timer] = NEVER
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import WHOLE_PACKET
 from twisted_utp.proto.states import GUARDS, State
-from twisted_utp.proto.timers import NEVER, Timer
+from twisted_utp.proto.timers import NEVER, Timer, is_armed
 
 _RECEIVING = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
@@ -23,14 +23,14 @@ def unguarded(connection: Connection) -> str | None:
     """
     state, timers = connection.state, connection.timers
     if state is State.CLOSED:
-        return None if timers.next() == NEVER else "CLOSED, and a timer runs"
+        return None if min(timers) == NEVER else "CLOSED, and a timer runs"
     if connection in connection.desk.ready:
         return None
     if not _is_scheduled(connection):
         return f"{state.name}: its port does not know its next deadline"
     if connection.ack_pending:
         return f"{state.name}: an acknowledgement waits for nothing"
-    if not any(timers.is_armed(timer) for timer in GUARDS[state]) and not _is_excused(connection):
+    if not any(is_armed(timers, timer) for timer in GUARDS[state]) and not _is_excused(connection):
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
     if connection.questions_asked and connection not in connection.desk.questions:
         return f"{state.name}: nobody looks whether it answers"
@@ -44,7 +44,7 @@ def _unguarded_window(connection: Connection) -> str | None:
     is_full = receiver.capacity - receiver.unread_bytes < WHOLE_PACKET
     if is_full or receiver.is_complete or not limit.is_closed(receiver.in_order_bytes):
         return None  # opened by the reader, not needed any more, or open
-    is_waiting = connection.timers.is_armed(Timer.WINDOW) or (limit.turns is not None and limit in limit.turns)
+    is_waiting = is_armed(connection.timers, Timer.WINDOW) or (limit.turns is not None and limit in limit.turns)
     return None if is_waiting else f"{connection.state.name}: nobody opens the window"
 
 
@@ -65,11 +65,11 @@ def _unguarded_bytes(connection: Connection) -> str | None:
         return None  # nothing leaves yet, or any more
     if sender.board.flights:
         is_lost = sender.board.departures.first is None
-        is_waiting = timers.is_armed(Timer.RETRANSMISSION) or (is_lost and _waits_for_a_limit(connection))
+        is_waiting = is_armed(timers, Timer.RETRANSMISSION) or (is_lost and _waits_for_a_limit(connection))
         return None if is_waiting else f"{connection.state.name}: what is in flight has no timer"
     if not sender.buffer.nbytes and (not sender.eof_queued or sender.fin_seq is not None):
         return None
-    is_waiting = timers.is_armed(Timer.RETRANSMISSION) or timers.is_armed(Timer.PACING)
+    is_waiting = is_armed(timers, Timer.RETRANSMISSION) or is_armed(timers, Timer.PACING)
     is_waiting = is_waiting or _waits_for_a_limit(connection)
     return None if is_waiting else f"{connection.state.name}: what waits to be sent has no timer"
 
@@ -78,11 +78,11 @@ def _waits_for_a_limit(connection: Connection) -> bool:
     limit = connection.sender.limit
     if limit is None:
         return False
-    return connection.timers.is_armed(Timer.PACING) or (limit.turns is not None and limit in limit.turns)
+    return is_armed(connection.timers, Timer.PACING) or (limit.turns is not None and limit in limit.turns)
 
 
 def _is_scheduled(connection: Connection) -> bool:
-    due = connection.timers.next()
+    due = min(connection.timers)
     if due == NEVER:
         return True
     at = connection.scheduled_at

@@ -107,7 +107,7 @@ def check_deadlines(end: End) -> None:
         reason = unguarded(connection)
         if reason is not None:
             raise Wrong("whatever waits has a deadline", f"{end.name} {application.name}: {reason}")
-        at = connection.timers.next()
+        at = min(connection.timers)
         if at != NEVER and (due is None or due > at):
             raise Wrong("the port's deadline is its connections' first", f"{end.name} {application.name}")
 
@@ -134,7 +134,7 @@ def check_nothing_left(end: End) -> None:
     left = weigh(multiplexer)[1]
     port = multiplexer.snapshot()
     if left or len(multiplexer):
-        states = [(one.state.name, getattr(one.user_data, "name", "nobody's"), one.timers.next()) for one in left]
+        states = [(one.state.name, getattr(one.user_data, "name", "nobody's"), min(one.timers)) for one in left]
         raise Wrong("no connection is left", f"{end.name}: {len(multiplexer)}, {states}")
     if port.connections or port.half_open:
         raise Wrong("the census counts nobody", f"{end.name}: {port.connections}, {port.half_open} half open")
