@@ -8,7 +8,7 @@ that belong to no window.  What changes the port's own books is a L{Notice}.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted_utp.proto.deadlines import Deadlines
 from twisted_utp.proto.keepalive import Questions
@@ -26,11 +26,11 @@ class Notice:
     What a connection's port has to note: bits of an C{int}, as C{IntFlag}'s arithmetic is written in Python.
     """
 
-    SYN_DUE = 1  # the next SYN is to leave, perhaps with another id
-    OPENED = 2  # it is open, on its recv_id
-    CONFIRMED = 4  # an accepted connection's peer has been heard of again
-    DONE = 8  # its user has been told the last
-    CLOSED = 16  # forget it
+    SYN_DUE: Final = 1  # the next SYN is to leave, perhaps with another id
+    OPENED: Final = 2  # it is open, on its recv_id
+    CONFIRMED: Final = 4  # an accepted connection's peer has been heard of again
+    DONE: Final = 8  # its user has been told the last
+    CLOSED: Final = 16  # forget it
 
 
 class Desk:
