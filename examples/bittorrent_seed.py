@@ -29,7 +29,11 @@ async def main(reactor: Any, options: argparse.Namespace) -> None:
     torrent.write_bytes(metainfo.to_bytes())
     print(f"{torrent}: {len(metainfo.hashes)} pieces, info hash {metainfo.info_hash.hex()}", flush=True)
     leave_when = ("sent" if options.eager else "has") if options.once and not options.linger else None
-    await meet(reactor, lambda: SeedPeer(metainfo, options.file.open("rb"), leave_when), options, ever=not options.once)
+
+    def serve() -> SeedPeer:
+        return SeedPeer(metainfo, options.file.open("rb"), leave_when, options.hold_back)
+
+    await meet(reactor, serve, options, ever=not options.once)
 
 
 if __name__ == "__main__":
@@ -40,6 +44,10 @@ if __name__ == "__main__":
     parser.add_argument(
         "--eager", action="store_true",
         help="with --once: close the connection when everything is sent, not when the peer says that it has it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hold-back", metavar="N", type=int, default=0,
+        help="do not offer the last N pieces, as a peer that has not yet got them itself",
     )  # fmt: skip
     add_arguments(parser)
     task.react(lambda reactor: Deferred.fromCoroutine(main(reactor, parser.parse_args())))

@@ -3,11 +3,12 @@ A path that is long, or loses packets: a UDP relay in a process of its own::
 
     python -m benchmarks.relays.udp_relay PORT [--server HOST] [--bind HOST]
         [--delay SECONDS] [--loss FRACTION] [--late FRACTION] [--late-by SECONDS] [--at-most TIMES]
-        [--seed N]
+        [--every N --again TIMES [--packets N]] [--seed N]
 
 Each datagram is lost with that probability, or leaves that much later, in either direction; some leave later still, and
 so behind others that came after them.  There is no bottleneck.  The line C{counts} on its standard input asks for the
-numbers of those, where there are any.
+numbers of those, where there are any.  With C{--every}, uTP's DATA packets whose seq_nr is a multiple of that number
+are lost again and again: the first so many times that each of them is sent.
 Where the kernel can, datagrams come and go in trains, so that the relay itself costs little and a train that survives
 arrives as one; each of its datagrams is lost on its own all the same.
 """
@@ -32,6 +33,8 @@ from twisted_utp.udp.options import SOL_UDP, UDP_GRO
 BUFFER = 4 * 1024 * 1024
 READ_SIZE = 65_536
 READS_IN_A_ROW = 64
+LARGE_DATA = 500
+"""Bytes.  Packets with what somebody fetches have more, those that ask for it fewer."""
 
 Address = tuple[str, int]
 
@@ -44,6 +47,9 @@ class Weather:
     @ivar delay: of all, seconds.
     @ivar loss: the fraction that is lost.
     @ivar late: the fraction that is late, by another C{late_by} seconds.
+    @ivar every: DATA packets with these multiples for a seq_nr are lost; 0 for none.
+    @ivar again: so many times each.
+    @ivar packets: so many of them at most.
     @ivar at_most: no uTP packet is lost more often than this, however often it is sent again.  Deployed
         stacks give a connection up after three or four losses of one packet.
     """
@@ -53,6 +59,9 @@ class Weather:
     late: float
     late_by: float
     at_most: int
+    every: int = 0
+    again: int = 1
+    packets: int = 1_000_000
 
 
 def open_socket(host: str) -> socket.socket:
@@ -90,6 +99,14 @@ class Relay:
         self._waiting: list[tuple[float, int, socket.socket, Address, bytes, int]] = []
         self._arrivals = 0
         self._losses: Counter[bytes] = Counter()
+        # How often each of those that are lost again and again was, by where to, connection id and seq_nr.
+        self._lost_again: Counter[tuple[socket.socket, bytes, bytes]] = Counter()
+
+    def lost_again(self) -> dict[str, int]:
+        """
+        By times: how many packets were lost so many times, of those with C{--every}.
+        """
+        return {str(times): count for times, count in Counter(self._lost_again.values()).items()}
 
     def run(self) -> None:
         """
@@ -114,7 +131,7 @@ class Relay:
             due = time.monotonic() + self._weather.delay
             outgoing, address = self._other_side(ready, source)
             size = segment_size(messages) or len(data)
-            for piece, later in self._fates(data, size):
+            for piece, later in self._fates(outgoing, data, size):
                 self._arrivals += 1
                 heapq.heappush(self._waiting, (due + later, self._arrivals, outgoing, address, piece, size))
 
@@ -134,25 +151,41 @@ class Relay:
         self._losses[sort] += 1
         return self._losses[sort] <= self._weather.at_most
 
-    def _fates(self, data: bytes, size: int) -> Iterator[tuple[bytes, float]]:
+    def _is_lost_again(self, outgoing: socket.socket, packet: bytes) -> bool:
+        every = self._weather.every
+        if not every or packet[:1] != b"\x01" or int.from_bytes(packet[16:18], "big") % every:
+            return False
+        known = (outgoing, packet[2:4], packet[16:18])
+        if known not in self._lost_again:
+            if len(packet) < LARGE_DATA or len(self._lost_again) >= self._weather.packets:
+                return False
+        elif self._lost_again[known] >= self._weather.again:
+            return False
+        self._lost_again[known] += 1
+        return True
+
+    def _fates(self, outgoing: socket.socket, data: bytes, size: int) -> Iterator[tuple[bytes, float]]:
         """
         The stretches of a train between those datagrams that are lost or late, and those that are late, with by how
         much.
         """
         weather = self._weather
-        if not weather.loss and not weather.late:
+        if not weather.loss and not weather.late and not weather.every:
             yield data, 0.0
             return
         start = 0
         for at in range(0, len(data), size):
             self.seen += 1
             drawn = self._rng.random()
-            if drawn >= weather.loss + weather.late:
+            again = self._is_lost_again(outgoing, data[at : at + size])
+            if not again and drawn >= weather.loss + weather.late:
                 continue
             if at > start:
                 yield data[start:at], 0.0
             start = at + size
-            if drawn >= weather.loss:
+            if again:
+                self.lost += 1
+            elif drawn >= weather.loss:
                 self.late += 1
                 yield data[at:start], weather.late_by
             elif self._may_be_lost(data[at:start]):
@@ -192,14 +225,20 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--late", type=float, default=0.0)
     parser.add_argument("--late-by", type=float, default=0.001)
     parser.add_argument("--at-most", type=int, default=1_000_000)
+    parser.add_argument("--every", type=int, default=0)
+    parser.add_argument("--again", type=int, default=1)
+    parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(words)
-    weather = Weather(options.delay, options.loss, options.late, options.late_by, options.at_most)
+    weather = Weather(
+        options.delay, options.loss, options.late, options.late_by, options.at_most,
+        options.every, options.again, options.packets,
+    )  # fmt: skip
     relay = Relay((options.server, options.port), options.bind, weather, random.Random(options.seed))
 
     def answer(line: str) -> None:
         if line == "counts":
-            report("counts", seen=relay.seen, lost=relay.lost, late=relay.late)
+            report("counts", seen=relay.seen, lost=relay.lost, late=relay.late, again=relay.lost_again())
 
     obey(Account(), answer)
     report("listening", port=relay.near.getsockname()[1])

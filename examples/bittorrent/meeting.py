@@ -53,8 +53,8 @@ async def meet(
 
     def left(count: int, peer: PeerWire) -> int:
         first = "we" if peer.left_first else "the peer"
-        print(f"{first} closed first, with {count} of {len(peer.metainfo.hashes)} pieces", flush=True)
-        if count == len(peer.metainfo.hashes) and not ever and not finished.called:
+        print(f"{first} closed first, with {count} of {peer.offered} pieces", flush=True)
+        if count == peer.offered and not ever and not finished.called:
             finished.callback(None)
         return count
 

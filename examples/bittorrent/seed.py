@@ -31,10 +31,12 @@ class SeedPeer(PeerWire):
     @param file: is closed when the connection has ended.
     @param leave_when: close the connection once the peer says that it C{has} everything, or once it was C{sent} that;
         L{None} never.
+    @param hold_back: so many of the last pieces are not offered, as by a peer that has not yet got them itself.
     """
 
-    def __init__(self, metainfo: Metainfo, file: IO[bytes], leave_when: str | None) -> None:
+    def __init__(self, metainfo: Metainfo, file: IO[bytes], leave_when: str | None, hold_back: int = 0) -> None:
         super().__init__(metainfo)
+        self.offered = max(self.offered - hold_back, 0)
         self._file = file
         self._leave_when = leave_when
         self._requests: deque[tuple[int, int, int]] = deque()
@@ -44,13 +46,13 @@ class SeedPeer(PeerWire):
 
     def handshaken(self) -> None:
         """
-        Offer all pieces, in a packet of its own.
+        Offer what there is, in a packet of its own.
 
         Transmission 3.00 looks at what came in one packet with the handshake only when the next one comes, and there
         would be none: it has not heard that we have anything.
         """
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
-        self._offer = reactor.callLater(0, self.send_bitfield, set(range(len(self.metainfo.hashes))))
+        self._offer = reactor.callLater(0, self.send_bitfield, set(range(self.offered)))
 
     def message_received(self, kind: int, payload: bytes) -> None:
         """
@@ -70,7 +72,7 @@ class SeedPeer(PeerWire):
         if self._leave_when is None or self.left_first:
             return
         count = self._count() if self._leave_when == "sent" else len(self.has)
-        if count == len(self.metainfo.hashes):
+        if count == self.offered:
             self.transport.unregisterProducer()  # type: ignore[union-attr]
             self.leave()
 
@@ -87,7 +89,7 @@ class SeedPeer(PeerWire):
 
     def _checked(self, payload: bytes) -> tuple[int, int, int]:
         index, begin, length = REQUEST.unpack(payload)
-        known = index < len(self.metainfo.hashes) and begin + length <= self.metainfo.piece_size(index)
+        known = index < self.offered and begin + length <= self.metainfo.piece_size(index)
         if not known or length > LONGEST_REQUEST or len(self._requests) >= MOST_REQUESTS:
             raise WireError(f"a request that nobody may make: piece {index}, {length} bytes at {begin}")
         return index, begin, length

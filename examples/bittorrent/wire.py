@@ -53,12 +53,14 @@ class PeerWire(Protocol):
 
     @ivar has: the pieces that the peer says it has.
     @ivar ended: called back with the number of pieces that went from one to the other, when the connection has ended.
+    @ivar offered: the number of pieces that can go from one to the other: all, unless a subclass says otherwise.
     @ivar left_first: it was we who closed the connection.
     """
 
     def __init__(self, metainfo: Metainfo) -> None:
         self.metainfo = metainfo
         self.has: set[int] = set()
+        self.offered = len(metainfo.hashes)
         self.ended: Deferred[int] = Deferred()
         self.left_first = False
         self._buffer = bytearray()

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 from harness.client import wait_until
-from harness.network import OURS, free_port, within
+from harness.closing import Closings
+from harness.network import OURS, THEIRS, free_port, within
 
 
 def test_tcp_cannot_pass(net):
@@ -50,6 +51,46 @@ def test_udp_passes(net):
     with within(net.ours, udp) as ours, within(net.theirs, udp) as theirs:
         theirs.sendto(b"hello", (OURS, ours.getsockname()[1]))
         assert ours.recvfrom(100) == (b"hello", ("10.77.2.2", theirs.getsockname()[1]))
+
+
+def test_who_sends_the_first_fin(net):
+    """
+    Of two FINs the first one counts; DATA and other connections do not.
+    """
+    fin, data = b"\x11" + bytes(19), b"\x01" + bytes(19)
+    with within(net.ours, udp) as ours, within(net.theirs, udp) as theirs:
+        port = theirs.getsockname()[1]
+        closings = Closings(net)
+        try:
+            for sender, receiver, host, packet in (
+                (ours, theirs, THEIRS, data), (theirs, ours, OURS, fin), (ours, theirs, THEIRS, fin),
+            ):  # fmt: skip
+                sender.sendto(packet, (host, receiver.getsockname()[1]))
+                receiver.recv(100)
+            wait_until(lambda: closings.first(port), "a FIN", 10)
+            assert closings.first(port) == "they"
+            assert closings.first(port + 1) is None
+        finally:
+            closings.stop()
+
+
+def test_a_packet_is_lost_so_often(net, start, checkout):
+    """
+    DATA whose seq_nr is chosen arrives when it is sent for the third time, and the relay says so.
+    """
+    with within(net.ours, udp) as ours, within(net.theirs, udp) as theirs:
+        relay = start(
+            *net.path.enter, sys.executable, "-m", "benchmarks.relays.udp_relay", ours.getsockname()[1], "--server",
+            OURS, "--bind", "10.77.2.1", "--every", "512", "--again", "2", "--packets", "1", stdin=subprocess.PIPE,
+            env={"PYTHONPATH": str(checkout)},
+        )  # fmt: skip
+        port = relay.wait_for_event("listening")["port"]
+        for number in (511, 512, 512, 512, 1024):
+            theirs.sendto(b"\x01" + bytes(15) + number.to_bytes(2, "big") + bytes(600), ("10.77.2.1", port))
+        assert [int.from_bytes(ours.recv(1000)[16:18], "big") for _ in range(3)] == [511, 512, 1024]
+        relay.say("counts")
+        counts = relay.wait_for_event("counts")
+        assert (counts["seen"], counts["lost"], counts["again"]) == (5, 2, {"2": 1})
 
 
 def test_a_port_is_free(net):

@@ -163,6 +163,33 @@ def test_seed_counts_what_it_sent(tmp_path, monkeypatch):
     assert peer.ended.result == 1
 
 
+def test_seed_keeps_a_piece_back(tmp_path, monkeypatch):
+    """
+    What it does not offer nobody may ask for, and it leaves when the peer has the rest.
+    """
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    metainfo = importlib.import_module("bittorrent.metainfo").Metainfo
+    seed, wire = importlib.import_module("bittorrent.seed"), importlib.import_module("bittorrent.wire")
+    original = tmp_path / "data.bin"
+    original.write_bytes(b"x" * 600_000)
+    torrent = metainfo.of_file(original)
+    handshake = wire.HANDSHAKE.pack(19, wire.PROTOCOL_NAME, bytes(8), torrent.info_hash, bytes(20))
+    for told in (
+        [struct.pack(">IBI", 5, wire.Message.HAVE, index) for index in (0, 1)],
+        [struct.pack(">IBIII", 13, wire.Message.REQUEST, 2, 0, 16_384)],
+    ):
+        peer = seed.SeedPeer(torrent, original.open("rb"), "has", 1)
+        transport = StringTransport()
+        peer.makeConnection(transport)
+        peer.dataReceived(handshake)
+        assert not peer.left_first
+        peer.dataReceived(b"".join(told))
+        assert peer.left_first
+        assert struct.pack(">IB", 16_393, wire.Message.PIECE) not in transport.value()
+        peer.connectionLost(Failure(ConnectionDone()))
+    assert peer.ended.result == 0
+
+
 def test_leech_is_interested_in_what_the_peer_has(tmp_path, monkeypatch):
     """
     WebTorrent does not hear an interest that comes in one packet with the handshake, and would not unchoke us for ten

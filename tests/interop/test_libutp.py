@@ -106,6 +106,27 @@ def test_sixteen_megabytes_on_a_bad_path(start, start_python, node, checkout, we
     run_exchange(start, start_python, node, we=we, first=first, ours=amount, theirs=amount, through=relay)
 
 
+@pytest.mark.parametrize(("times", "packets"), [(2, 3), (3, 1)], ids=["twice", "thrice"])
+@pytest.mark.parametrize("sender", ["we", "they"])
+def test_one_packet_again_and_again(start, start_python, node, checkout, sender, times, packets):
+    """
+    A few packets are lost each time that they are sent, until the third or fourth: repeats of repeats, and timeouts
+    that double.  libutp gives a connection up after the fourth timeout.
+    """
+    relays = []
+
+    def relay(port: int) -> int:
+        weather = ["--delay", "0.002", "--every", "512", "--again", times, "--packets", packets]
+        words = [sys.executable, "-m", "benchmarks.relays.udp_relay", port, *weather]
+        relays.append(start(*words, stdin=subprocess.PIPE, env={"PYTHONPATH": str(checkout)}))
+        return relays[0].wait_for_event("listening")["port"]
+
+    ours, theirs = (4 * MEGABYTE, 1) if sender == "we" else (1, 4 * MEGABYTE)
+    run_exchange(start, start_python, node, we="connect", first="we", ours=ours, theirs=theirs, through=relay)
+    relays[0].say("counts")
+    assert relays[0].wait_for_event("counts")["again"] == {str(times): packets}
+
+
 @pytest.mark.parametrize("first", ["we", "they"])
 @pytest.mark.parametrize("we", ["connect", "listen"])
 def test_one_way(start, start_python, node, we, first):
