@@ -130,7 +130,7 @@ class Negotiation:
             raise SocksRefused(_REPLIES.get(code, f"reply {code}"), code)
         read = unpacked_address(said, 3)
         if read is None:
-            if len(said) >= _MAX_ANSWER or (len(said) > 3 and said[3] not in (1, 3, 4)):
+            if len(said) >= _MAX_ANSWER or (len(said) > 3 and said[3] not in (1, 3, 4)) or _has_bad_name(said):
                 raise SocksRefused("its answer cannot be read")
             return None
         host, port, used = read
@@ -138,3 +138,10 @@ class Negotiation:
             raise SocksRefused(f"it named no address for its relay, but {host!r}, port {port}")
         self.relay = host, port
         return used, b""
+
+
+def _has_bad_name(said: bytes) -> bool:
+    """
+    Is all of a name there that could not be read?  More will not come.
+    """
+    return len(said) > 4 and said[3] == 3 and len(said) >= 7 + said[4]

@@ -35,8 +35,10 @@ from twisted_utp import (
     UTPServerEndpoint,
 )
 from twisted_utp._causes import Kind, cause_of
+from twisted_utp.proto.values import Datagram
 from twisted_utp.testing import MILLISECOND, Link, Network, Simulator
 from twisted_utp.testing.reactor import SimulatedReactor
+from twisted_utp.testing.wire import DATA, SYN, Header, encode
 from twisted_utp.udp.socks_header import header_for
 
 CLIENT, SERVER, PROXY = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -276,6 +278,25 @@ def test_strangers(through: Through) -> None:
     stats = protocol.stats()
     assert (stats.proxy_dropped, stats.malformed, stats.not_utp) == (2, 0, 0)
     assert port.stats().proxy_dropped == 0
+    ours.transport.loseConnection()
+
+
+@pytest.mark.parametrize("name", [b"a:b", b"\0", b"far.example"])
+def test_datagrams_from_names(through: Through, name: bytes) -> None:
+    """A proxy may say what it likes about where a datagram came from; what no answer could be sent to is dropped."""
+    port = through.listen()
+    ours = through.connect()
+    protocol = ours.transport._owner
+    written = bytes((0, 0, 0, 3, len(name))) + name + b"\x23\x28"
+    for kind in (DATA, SYN):
+        stray = written + encode(Header(kind, 77, 1, 1, 1000, 5, 1, payload=b"?" * (kind == DATA)))
+        protocol.udp_port.datagrams_received([Datagram(stray, protocol.udp_port._relay)])
+    through.client.advance(1)
+    ours.transport.write(b"still there")
+    through.client.advance(1)
+    assert bytes(port.factory.built[0].data) == b"still there"
+    stats = protocol.stats()
+    assert (stats.proxy_dropped, stats.resets_sent) == ((0, 2) if name == b"far.example" else (2, 0))
     ours.transport.loseConnection()
 
 

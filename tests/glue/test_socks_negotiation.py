@@ -77,6 +77,8 @@ def test_a_login_that_nobody_asks_for() -> None:
         ("0500 05000002", "its answer cannot be read", 0),
         ("0500 05000003 03 666f6f 0439", "it named no address for its relay, but 'foo', port 1081", 0),
         ("0500 05000001 c0000201 0000", "it named no address for its relay, but '192.0.2.1', port 0", 0),
+        ("0500 05000003 01 e9 0439", "its answer cannot be read", 0),
+        ("0500 05000003 00 0439", "its answer cannot be read", 0),
         ("0500 05000003 01 e9 0439" + "00" * 300, "its answer cannot be read", 0),
     ],
 )

@@ -42,3 +42,12 @@ def test_what_is_no_header() -> None:
                    "000000 03 00 2328", "000000 03 01 e9 2328"):  # fmt: skip
         assert read_header(bytes.fromhex(octets) + bytes(300)) is None
     assert read_header(bytes.fromhex("beef00 01 c0000207 2328")) is not None, "the first two are reserved, not checked"
+
+
+@pytest.mark.parametrize("name", ["a:b", "[::1]", "fe80::1%eth0", "a\0b", "\0", "a b", "\x7f", "\n"])
+def test_a_name_that_could_not_be_answered(name: str) -> None:
+    """What cannot be written must not be read: an answer to it would raise."""
+    written = bytes((0, 0, 0, 3, len(name))) + name.encode() + b"\x23\x28"
+    assert read_header(written + b"payload") is None
+    with pytest.raises(ValueError, match="expected an address, or a name"):
+        header_for(name, 9000)

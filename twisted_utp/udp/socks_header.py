@@ -7,6 +7,7 @@ the port.  On the way to the proxy it says where the datagram is to go, on the w
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 
@@ -17,6 +18,9 @@ IPV4_KIND, NAME_KIND, IPV6_KIND = 1, 3, 4
 
 MAX_NAME = 255
 """Bytes of a name: its length is told in one."""
+
+# Printable ASCII, without what separates a host from its port.
+_NAME = re.compile(rb"[!-9;-~]+")
 
 # Reserved, fragment number, kind.
 _BEGINNING = struct.Struct(">HBB")
@@ -40,15 +44,20 @@ def packed_address(host: str, port: int) -> bytes:
     for kind, family in ((IPV4_KIND, socket.AF_INET), (IPV6_KIND, socket.AF_INET6)):
         try:
             return bytes((kind,)) + socket.inet_pton(family, host) + _PORT.pack(port)
-        except OSError:
+        except (OSError, ValueError):  # a NUL is a ValueError
             continue
-    try:
-        name = host.encode("ascii")
-    except UnicodeEncodeError:
-        name = b""
-    if not 0 < len(name) <= MAX_NAME or ":" in host:
+    name = host.encode("utf-8", "surrogatepass")  # nothing beyond ASCII passes
+    if len(name) > MAX_NAME or not _is_name(name):
         raise ValueError(f"{host!r}: expected an address, or a name of 1 to {MAX_NAME} ASCII characters")
     return bytes((NAME_KIND, len(name))) + name + _PORT.pack(port)
+
+
+def _is_name(name: bytes) -> bool:
+    """
+    Can a host be called so?  Whatever a proxy says is read by the rules by which it is written: what answers a datagram
+    from elsewhere would fail.
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 def unpacked_address(data: bytes, start: int) -> tuple[str, int, int] | None:
@@ -71,7 +80,7 @@ def unpacked_address(data: bytes, start: int) -> tuple[str, int, int] | None:
         return None
     address = data[start : start + size]
     if kind == NAME_KIND:
-        if not address.isascii():
+        if not _is_name(address):
             return None
         host = address.decode("ascii").lower()
     else:
