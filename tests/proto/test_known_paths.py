@@ -10,6 +10,7 @@ from twisted_utp.proto.constants import (
     BASE_MTU_IPV6,
     MAX_KNOWN_PATHS,
     MAX_MTU_IPV4,
+    MAX_MTU_PROBES,
     MTU_RAISE_INTERVAL,
     MTU_SEARCH_STOP,
     PREFERRED_MTU,
@@ -44,14 +45,38 @@ def test_the_first_connection_starts_with_what_every_path_carries() -> None:
 
 def test_the_next_one_asks_once() -> None:
     """It need not search upwards, nor, which costs three lost probes a step, between the sizes that are known."""
-    for path in (900, 1402, 1410, 1472):
+    for path, asks in ((900, 1 + MAX_MTU_PROBES), (1402, 1), (1410, 1), (1472, 1)):
         paths = KnownPaths()
         first = paths.discovery(HOST, None, NOW)
         assert search(first, path) > 1
         second = paths.discovery(("192.0.2.1", 1), None, NOW)
         assert second.size == BASE_MTU_IPV4
-        assert search(second, path) == 1
+        assert search(second, path) == asks
         assert second.size == first.size
+
+
+def test_one_behind_the_same_address_who_takes_nothing_large() -> None:
+    """He may acknowledge what he likes: the others find out for themselves what is to be gained by it."""
+    paths = KnownPaths()
+    assert search(paths.discovery(HOST, None, NOW), 600) > 1
+    second = paths.discovery(("192.0.2.1", 2), None, NOW)
+    assert search(second, MAX_MTU_IPV4) == 3, "600, 1402, 1472"
+    assert second.size == MAX_MTU_IPV4
+    third = paths.discovery(("192.0.2.1", 3), None, NOW)
+    assert search(third, MAX_MTU_IPV4) == 1
+    assert third.size == MAX_MTU_IPV4
+
+
+def test_an_outgrown_bound_is_not_told() -> None:
+    """While the search for the new one is still going on."""
+    paths = KnownPaths()
+    search(paths.discovery(HOST, None, NOW), 600)
+    second, third = (paths.discovery(HOST, None, NOW) for _ in range(2))
+    for size in (second.next_probe(NOW), PREFERRED_MTU):
+        second.on_sent(size)
+        assert second.on_acked(size, NOW)
+    assert search(third, MAX_MTU_IPV4) == 2, "1402, 1472"
+    assert third.size == MAX_MTU_IPV4
 
 
 def test_other_hosts_are_other_paths() -> None:
@@ -77,7 +102,7 @@ def test_what_fails_is_not_told_to_the_next() -> None:
     search(second, 900)
     assert 900 - MTU_SEARCH_STOP <= second.size <= 900
     third = paths.discovery(HOST, None, NOW)
-    assert search(third, 900) == 1
+    assert search(third, 900) == 1 + MAX_MTU_PROBES
     assert (first.size, third.size) == (MAX_MTU_IPV4, second.size)
 
 

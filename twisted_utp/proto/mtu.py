@@ -107,8 +107,13 @@ class MtuDiscovery:
         if size < self._path.size:
             return True
         if size == self._path.size and self._path.bound:
-            self._bound, self._raise_at = max(self._path.bound, size), self._path.raise_at
+            # What others could not get through is believed at once only where little is to be gained: somebody behind
+            # the same address, who acknowledges no large probe, would make everybody's packets small.
+            if size >= PREFERRED_MTU:
+                self._believe_bound()
             return True
+        if size > self._path.bound:
+            self._path.bound = self._path.raise_at = 0
         self._path.size = size
         self._finish(now)
         return True
@@ -125,6 +130,8 @@ class MtuDiscovery:
             if size == self._path.size:
                 self._path.forget()  # it was so; or two hosts share that address, and each finds out for itself
             self._lower_bound_to(size - 1)
+            if self.size == self._path.size and 0 < self._path.bound <= self._bound:
+                self._believe_bound()
             self._finish(now)
 
     def on_too_big(self, size: int, reported: int, now: int) -> bool:
@@ -176,6 +183,9 @@ class MtuDiscovery:
         self._bound, self._losses, self._raise_at, self.probing = self._limit, 0, 0, 0
         self._bound_is_reported = False
         return True
+
+    def _believe_bound(self) -> None:
+        self._bound, self._raise_at = max(self._path.bound, self.size), self._path.raise_at
 
     def _lower_bound_to(self, size: int) -> None:
         self._bound = max(min(self._bound, size), self.size)
