@@ -183,6 +183,18 @@ def test_an_empty_queue_lets_it_grow_by_a_part_of_itself() -> None:
     assert drive.window > 5 * before
 
 
+def test_a_radio_s_empty_queue_lets_it_grow_sooner() -> None:
+    """Where the queue varies by itself the link may have become faster: half of the patience."""
+    windows = []
+    for variation in (0, 8000):
+        drive = begun()
+        drive.controller.trips.variation = variation
+        drive.rate = 10 * RATE
+        drive.run(0.21)
+        windows.append(drive.window)
+    assert windows[1] > windows[0] + 2
+
+
 def test_drains() -> None:
     """Every ten seconds, by half of the window for a round trip, while nobody else is there."""
     drive = begun()

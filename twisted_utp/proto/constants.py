@@ -261,8 +261,9 @@ SCAVENGER_MAX_EMPTY = 10_000
 SCAVENGER_JUMP = 4_000
 SCAVENGER_LEVEL = 10_000
 # Times the variation of the standing queue that the target and the alarms allow for.  More has longer queues on radio
-# links, less uses less of them.
-SCAVENGER_VARIATIONS = 3.0
+# links, less uses less of them: with three, and twice the patience, 92 % of LTE were used with a p95 of 62 ms, with
+# five 95 % and 96 ms (LEDBAT++: 94 % and 107 ms).
+SCAVENGER_VARIATIONS = 5.0
 SCAVENGER_MAX_VARIATION = 60_000
 # False alarms: from the first on alarms come less easily, up to so much; with the second, a drain takes their place.
 # A minute forgets them.
@@ -288,8 +289,8 @@ SCAVENGER_PEAK_MEMORY = 60_000_000
 # takes longer to share a link.
 SCAVENGER_GAIN_WINDOW = 32
 SCAVENGER_MIN_GAIN = 0.25
-# Round trips without a queue after which the window grows by a part of itself; three times as many in a second after
-# a loss with a queue.
+# Round trips without a queue after which the window grows by a part of itself; half as many where the queue varies by
+# itself, three times as many in a second after a loss with a queue.
 SCAVENGER_EXPLORING_ROUNDS = 4
 SCAVENGER_LOSS_PATIENCE = 1_000_000
 # A loss with a small queue costs so much (CUBIC's 0.7), and half when less than this part of the link's rate comes

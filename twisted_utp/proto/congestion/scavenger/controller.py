@@ -30,6 +30,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_GUEST_GEAR,
     SCAVENGER_LONGEST_QUIET,
     SCAVENGER_LOOK_BACK,
+    SCAVENGER_MAX_VARIATION,
     SCAVENGER_NOISY,
     SCAVENGER_PATIENCE,
     SCAVENGER_QUIET,
@@ -229,7 +230,8 @@ class Scavenger(CongestionController):
         if isinstance(phase, Steady):
             self.known_rate, self.known_window = trips.capacity, self.cwnd
             if trips.least is not None:
-                trips.note_change(max(self.queue.length - trips.least, 0))
+                # A radio's fades come as alarms; a single one is no reason to think of a radio.
+                trips.note_change(min(max(self.queue.length - trips.least, 0), SCAVENGER_MAX_VARIATION / 2))
         elif isinstance(phase, Drain):
             self.known_rate, self.known_window = trips.capacity, phase.back
         if why == "flat":

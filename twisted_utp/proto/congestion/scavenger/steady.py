@@ -14,6 +14,7 @@ from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.detector import find_alarm, varies_by_itself
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
+    SCAVENGER_BLIND_VARIATION,
     SCAVENGER_EXPLORING_ROUNDS,
     SCAVENGER_GAIN_WINDOW,
     SCAVENGER_GUEST_GROWTH,
@@ -131,8 +132,10 @@ class Steady(Phase):
 
     def _patience(self, sample: AckSample) -> int:
         """
-        Empty round trips after which the window grows exponentially.
+        Empty round trips after which the window grows exponentially: fewer on a radio, which may have become faster.
         """
+        if self.flow.trips.variation > SCAVENGER_BLIND_VARIATION:
+            return SCAVENGER_EXPLORING_ROUNDS // 2
         recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_PATIENCE
         return SCAVENGER_EXPLORING_ROUNDS * (3 if recently else 1)
 

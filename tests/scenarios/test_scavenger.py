@@ -1,0 +1,74 @@
+"""
+Does the scavenger keep what docs/scavenger.rst promises?  Shorter versions of the table's rows.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from twisted_utp.testing.scenarios.neighbour.alone import alone
+from twisted_utp.testing.scenarios.neighbour.beside import completion, page
+from twisted_utp.testing.scenarios.neighbour.line import Line, config_of
+from twisted_utp.testing.scenarios.neighbour.shares import fairness
+from twisted_utp.testing.scenarios.neighbour.weather import route
+
+NAME = "scavenger"
+
+
+@pytest.mark.parametrize("rate", [4, 20])
+def test_alone(rate: int) -> None:
+    """The line is full, with a queue of a few milliseconds."""
+    seen = alone(NAME, Line(rate=rate), seconds=5)
+    assert seen["used"] >= 0.98
+    assert seen["p50"] <= 12
+    assert seen["p95"] <= 15
+    assert seen["drops"] == 0
+
+
+def test_a_page_hardly_notices() -> None:
+    """A tenth more at the most."""
+    assert page(NAME, pages=1, head=2)["ratio"] <= 1.10
+
+
+def test_a_download_hardly_notices() -> None:
+    """A twentieth more at the most, and a second after it the line is full again."""
+    seen = completion(NAME, seconds=4, head=2)
+    assert seen["ratio"] <= 1.05
+    assert seen["held"] <= 0.05
+    assert seen["regained"] <= 1
+
+
+def test_behind_codel_a_guest_leaves_most_to_tcp() -> None:
+    """Where the queue tells little: LEDBAT++ holds a fifth here."""
+    assert completion(NAME, line=Line(rate=8, queue="codel"), seconds=5, head=3)["held"] <= 0.2
+
+
+@pytest.mark.parametrize("starts", [(0, 0), (0, 5)])
+def test_equal_shares(starts: tuple[int, int]) -> None:
+    """Also for a latecomer."""
+    assert fairness(NAME, starts, settle=15, last=8, line=Line(rate=4))["jain"] >= 0.95
+
+
+@pytest.mark.parametrize("longer", [True, False])
+def test_another_route(longer: bool) -> None:
+    """30 ms more are no queue for longer than five seconds."""
+    seen = route(NAME, longer, line=Line(rate=4), at=4, seconds=9)
+    assert seen["full"] <= 5
+    assert seen["used"] >= 0.95
+
+
+def test_beside_ledbat() -> None:
+    """A fifth of the link each at the least, half a minute after it has come."""
+    dumbbell = Line(rate=2).open(NAME)
+    ours = dumbbell.add_flow(50_000)
+    theirs = dumbbell.add_flow(50_000, at=6.0, config=config_of("ledbat"))
+    dumbbell.run_for(36)
+    before = ours.received, theirs.received
+    dumbbell.run_for(8)
+    shares = [flow.received - was for flow, was in zip((ours, theirs), before, strict=True)]
+    assert min(shares) >= 0.2 * sum(shares)
+
+
+def test_random_loss() -> None:
+    """Losses without a queue are nobody's congestion."""
+    assert alone(NAME, Line(loss=0.01, rate=8), seconds=6)["used"] >= 0.8
