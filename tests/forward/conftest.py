@@ -11,12 +11,13 @@ import pytest
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from twisted_utp import UTPClientEndpoint, UTPServerEndpoint
 from twisted_utp.forward import Options
 from twisted_utp.forward.limits import Limits
+from twisted_utp.forward.route import Route
 from twisted_utp.forward.service import ForwardService
 from twisted_utp.testing import MILLISECOND, Link, Network, Simulator
 from twisted_utp.testing.reactor import SimulatedReactor
@@ -69,14 +70,12 @@ class Journey:
         self.client, self.middle, self.server = (SimulatedReactor(host) for host in hosts)
         self.servers: list[Recording] = []
         options = Options()
-        options.parseOptions(["--listen", "utp:80", "--connect", f"utp:{SERVER}:90"])
-        self.service = ForwardService(
-            self.middle,
-            serverFromString(self.middle, options.endpoint("listen")),
-            clientFromString(self.middle, options.endpoint("connect")),
-            Limits(**limits),
-            names=("utp:80", "utp:server:90"),
+        self.route = Route(
+            serverFromString(self.middle, options.completed("utp:80")),
+            clientFromString(self.middle, options.completed(f"utp:{SERVER}:90")),
+            ("utp:80", "utp:server:90"),
         )
+        self.service = ForwardService(self.middle, [self.route], Limits(**limits))
         self.service.privilegedStartService()
         self.service.startService()
 
@@ -113,6 +112,20 @@ class Journey:
 def journey() -> Any:
     """C{journey(max_connections=...)}."""
     return Journey
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What it logs as a warning."""
+    lines: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event.get("log_namespace") == "utp-forward" and event["log_level"] is LogLevel.warn:
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def parsed(*words: str) -> Options:
 def test_rates(end: str, limited: str) -> None:
     """They are added to the strings that are uTP's, as they were written."""
     options = parsed("--listen", "utp:1", "--connect", end, "--max-rate", "2MB/s", "--max-port-rate=1Gi")
-    assert options.endpoint("connect") == limited
-    assert parsed("-l", "utp:1", "-c", end).endpoint("connect") == limited.partition(":maxRate")[0]
+    assert options.completed(options.ends["connect"][0]) == limited
+    assert parsed("-l", "utp:1", "-c", end).completed(end) == limited.partition(":maxRate")[0]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,8 @@ def test_rates(end: str, limited: str) -> None:
             "-l utp:1 -c tcp:h:1 --max-rate=101G",
             "utp-forward: --max-rate 101G: expected 0 to 100000000000 bytes a second",
         ),
+        ("-l tcp:1 -c tcp:h:1 -l tcp:2", "utp-forward: 2 --listen and 1 --connect: expected one --connect for each"),
+        ("-l tcp:1 -c tcp:h:1 --proxy-protocol 3", "utp-forward: --proxy-protocol 3: expected 0 to 2"),
         ("-l tcp:1 -c tcp:h:1 --max-rate 1M", "utp-forward: --max-rate: only where an end is utp:, utp6: or utps:"),
     ],
 )

@@ -21,7 +21,6 @@ from twisted_utp import __version__
 TWIST, TWISTD = Path(sys.executable).parent / "twist", Path(sys.executable).parent / "twistd"
 ANY = "0:interface=127.0.0.1"
 PORT = r"listening on 127\.0\.0\.1:(\d+), "
-TEXT = "--log-format=text"
 
 
 class Answering(threading.Thread):
@@ -82,19 +81,19 @@ def test_tcp_over_utp(start: Any, answering: Answering) -> None:
 
     Only the connection that is cut in the end looks broken off, and does so at both of its ends.
     """
-    inner = start(TWIST, TEXT, "utp-forward", "--listen", f"utp:{ANY}", "--connect", f"tcp:127.0.0.1:{answering.port}")
+    inner = start(TWIST, "utp-forward", "--listen", f"utp:{ANY}", "--connect", f"tcp:127.0.0.1:{answering.port}")
     port = inner.wait_for_line(PORT)[1]
-    outer = start(TWIST, TEXT, "utp-forward", "-l", f"tcp:{ANY}", "-c", f"utp:127.0.0.1:{port}", "--grace=1")
+    outer = start(TWIST, "utp-forward", "-l", f"tcp:{ANY}", "-c", f"utp:127.0.0.1:{port}", "--grace=1")
     port = int(outer.wait_for_line(PORT)[1])
     data = hashlib.shake_256(b"forward").digest(8_000_001)
     assert exchange(port, data) == hashlib.sha256(data).digest() + data
     for program in (outer, inner):
-        program.wait_for_line(rf"#1 .*: done after .* s, {len(data)} bytes there, {len(data) + 32} bytes back")
+        program.wait_for_line(rf"#1 .*: closed .*, {len(data)} bytes sent, {len(data) + 32} bytes received")
     with socket.create_connection(("127.0.0.1", port)) as idle:
-        outer.wait_for_line("#2 .*: carried to 127")
+        outer.wait_for_line("#2 .*: connected to 127")
         outer.interrupt()
         outer.wait_for_line("stopping: 1 connections may take 1 s more")
-        outer.wait_for_line(f"stopped: 2 connections, 1 failed, 0 refused, {len(data)} bytes there")
+        outer.wait_for_line(f"stopped: 2 connections, 1 failed, 0 refused, {len(data)} bytes sent")
         outer.wait_for_exit(code=None)
         idle.settimeout(10)
         with pytest.raises(ConnectionResetError):
@@ -140,6 +139,26 @@ def test_mistakes(start: Any, arguments: list[str], message: str) -> None:
     assert re.search(message, line)
 
 
+def test_log_is_for_people(start: Any, answering: Answering) -> None:
+    """Text in a pipe as on a terminal, and only lines that mean something: none about the UDP port of each dial."""
+    inner = start(TWIST, "utp-forward", "--listen", f"utp:{ANY}", "--connect", f"tcp:127.0.0.1:{answering.port}")
+    port = inner.wait_for_line(PORT)[1]
+    outer = start(TWIST, "utp-forward", "-l", f"tcp:{ANY}", "-c", f"utp:127.0.0.1:{port}")
+    port = int(outer.wait_for_line(PORT)[1])
+    exchange(port, b"data")
+    outer.wait_for_line("#1 .*: closed")
+    outer.interrupt()
+    outer.wait_for_line("stopped: 1 connections")
+    outer.wait_for_exit(code=None)
+    assert not any("UDP" in line or "UTPProtocol" in line or '"log_' in line for line in outer.output)
+
+
+def test_json_if_asked(start: Any) -> None:
+    """Who asks twist for JSON gets it."""
+    program = start(TWIST, "--log-format=json", "utp-forward", "-l", f"tcp:{ANY}", "-c", "utp:127.0.0.1:9")
+    assert '"log_namespace": "utp-forward"' in program.wait_for_line("listening on").string
+
+
 @pytest.mark.parametrize(("scheme", "kind"), [("tcp", socket.SOCK_STREAM), ("utp", socket.SOCK_DGRAM)])
 def test_port_in_use(start: Any, scheme: str, kind: socket.SocketKind) -> None:
     """One line with a remedy."""
@@ -161,12 +180,18 @@ def test_port_in_use(start: Any, scheme: str, kind: socket.SocketKind) -> None:
 @pytest.mark.parametrize(
     ("connect", "line"),
     [
-        ("utp:nowhere.invalid:9", "not carried on: name not found; check its spelling, or give an address"),
-        ("tcp:127.0.0.1:{free}", "not carried on: refused; is anybody listening there, on this port and with this"),
-        ("utp:127.0.0.1:{silent}", "not carried on: no answer in time; is the other side running, and do the fire"),
+        ("utp:nowhere.invalid:9", "cannot connect to {where}: name not found; check its spelling, or give an address"),
+        (
+            "tcp:127.0.0.1:{free}",
+            "cannot connect to {where}: refused; is anybody listening there, on this port",
+        ),
+        (
+            "utp:127.0.0.1:{silent}",
+            "cannot connect to {where}: no answer in time; is the other side running, and",
+        ),
     ],
 )
-def test_not_carried_on(start: Any, connect: str, line: str) -> None:
+def test_cannot_connect(start: Any, connect: str, line: str) -> None:
     """The client is broken off; one line in the log has the cause and a remedy; the next client is served as well."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound,  # it has the port, but does not listen
@@ -175,7 +200,7 @@ def test_not_carried_on(start: Any, connect: str, line: str) -> None:
         for one in (bound, silent):
             one.bind(("127.0.0.1", 0))
         where = connect.format(free=bound.getsockname()[1], silent=silent.getsockname()[1])
-        program = start(TWIST, TEXT, "utp-forward", "-l", f"tcp:{ANY}", "-c", where, "--connect-timeout=0.3")
+        program = start(TWIST, "utp-forward", "-l", f"tcp:{ANY}", "-c", where, "--connect-timeout=0.3")
         port = int(program.wait_for_line(PORT)[1])
         for number in (1, 2):
             # A refusal may come back before connect() is done.
@@ -184,7 +209,7 @@ def test_not_carried_on(start: Any, connect: str, line: str) -> None:
                 socket.create_connection(("127.0.0.1", port), timeout=20) as client,
             ):
                 assert client.recv(1) == b"broken off, not closed"
-            program.wait_for_line(f"#{number} .*: {re.escape(line)}")
+            program.wait_for_line(f"#{number} .*: failed: {re.escape(line.format(where=where))}")
     program.interrupt()
     program.wait_for_line("stopped: 2 connections, 2 failed")
     program.wait_for_exit(code=None)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
-from twisted_utp import UTPProtocol, UTPServerEndpoint
+from twisted_utp import UTPClientEndpoint, UTPProtocol, UTPServerEndpoint
 from twisted_utp.errors import UTPConnectionReset
+from twisted_utp.forward.route import Route
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 
@@ -33,8 +34,8 @@ def test_both_directions(journey: Any, logged: list[str]) -> None:
     assert server.finished and server.reason.check(ConnectionDone)
     assert not between.service.passages
     assert logged[-1].startswith("#1 10.0.0.1:")
-    assert logged[-1].endswith(f" s, {len(BIG)} bytes there, 6 bytes back")
-    assert ": done after " in logged[-1]
+    assert logged[-1].endswith(f" s, {len(BIG)} bytes sent, 6 bytes received)")
+    assert ": closed (" in logged[-1]
 
 
 def test_half_close(journey: Any) -> None:
@@ -132,7 +133,60 @@ def test_reset_travels_on(journey: Any, logged: list[str]) -> None:
     assert client.data == b"first half"
     assert client.reason.check(UTPConnectionReset)
     assert not between.service.passages
-    assert ": there: broken off by the peer after" in logged[-1]
+    assert ": failed: service side: broken off by the peer (" in logged[-1]
+
+
+ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "cause"),
+    [
+        (b"SSH-2.0-", ALERT, "it answered with a TLS alert, so it is a utps: listener; connect with utps:"),
+        (b"\x16\x03\x01", ALERT, ""),
+        (b"SSH-2.0-", b"SSH-2.0-", ""),
+    ],
+)
+def test_service_wants_tls(journey: Any, warnings: list[str], said: bytes, answer: bytes, cause: str) -> None:
+    """A TLS alert to a client that spoke none is told as what it is; a client's own TLS is nobody's business."""
+    between = journey()
+    between.serve()
+    client = between.dial()
+    client.wire.write(said)
+    between.advance(0.5)
+    between.servers[0].wire.write(answer)
+    between.servers[0].wire.loseConnection()
+    between.advance(0.5)
+    client.wire.loseConnection()
+    between.advance(1)
+    assert client.data == answer
+    assert len(warnings) == bool(cause)
+    assert not cause or f": failed: service side: {cause}" in warnings[0]
+
+
+def test_service_that_sends_nothing(journey: Any, warnings: list[str]) -> None:
+    """A utps: listener waits for TLS, and resets who says nothing: so do others, so this is only a hint."""
+    between = journey()
+    between.serve()
+    between.dial()
+    between.servers[0].wire.abortConnection()
+    between.advance(1)
+    assert "broken off by the peer, and sent nothing; if it is a utps: listener, connect with utps: (" in warnings[0]
+
+
+def test_max_connections_of_several(journey: Any) -> None:
+    """The limit is for all forwards together; each counts its own."""
+    between = journey(max_connections=1)
+    between.serve()
+    second = Route(UTPServerEndpoint(between.middle, 81), between.route.connect, ("utp:81", "utp:server:90"))
+    between.service.routes.append(second)
+    between.service._start_listening_to(second)
+    between.dial()
+    endpoint = UTPClientEndpoint(between.client, "10.0.0.2", 81)
+    between.client.wait_for(endpoint.connect(Factory.forProtocol(Protocol)))
+    between.advance(0.2)
+    assert (between.route.accepted, between.route.refused) == (1, 0)
+    assert (second.accepted, second.refused) == (0, 1)
 
 
 def test_nobody_there(journey: Any, logged: list[str]) -> None:
@@ -141,25 +195,25 @@ def test_nobody_there(journey: Any, logged: list[str]) -> None:
     between.server.listenUDP(90, UTPProtocol(between.server))
     client = between.dial(seconds=2)
     assert client.reason.check(UTPConnectionReset)
-    assert ": not carried on: refused; is anybody listening there" in logged[-1]
+    assert ": failed: cannot connect to utp:server:90: refused; is anybody listening there" in logged[-1]
     assert not between.service.passages
 
 
 def test_connect_timeout(journey: Any, logged: list[str]) -> None:
     """A far side that does not answer is given up after the timeout."""
     between = journey(connect_timeout=3.0)
-    between.service._connect._host = "10.0.0.99"
+    between.route.connect._host = "10.0.0.99"
     client = between.dial(seconds=2)
     assert client.reason is None
     between.advance(2)
     assert client.reason.check(UTPConnectionReset)
-    assert ": not carried on: no answer in time;" in logged[-1]
+    assert ": failed: cannot connect to utp:server:90: no answer in time;" in logged[-1]
 
 
 def test_client_that_leaves_early(journey: Any) -> None:
     """While the far side is being dialled the client may go away; nothing is left."""
     between = journey()
-    between.service._connect._host = "10.0.0.99"
+    between.route.connect._host = "10.0.0.99"
     client = between.dial(seconds=0.1)
     client.wire.abortConnection()
     between.advance(1)
@@ -195,7 +249,7 @@ def test_idle_timeout(journey: Any, logged: list[str]) -> None:
     assert client.reason is None
     between.advance(2)
     assert client.reason.check(UTPConnectionReset)
-    assert ": idle for 10 s after" in logged[-1]
+    assert ": failed: idle for 10 s (" in logged[-1]
 
 
 def test_graceful_stop(journey: Any, logged: list[str]) -> None:
@@ -214,7 +268,7 @@ def test_graceful_stop(journey: Any, logged: list[str]) -> None:
     between.servers[0].wire.loseConnection()
     between.advance(1)
     assert stopped
-    assert logged[-1] == f"stopped: 1 connections, 0 failed, 0 refused, {len(BIG)} bytes there, 0 bytes back"
+    assert logged[-1] == f"stopped: 1 connections, 0 failed, 0 refused, {len(BIG)} bytes sent, 0 received"
     between.advance(5)
     assert between.middle.getReaders() == []
 
@@ -231,14 +285,14 @@ def test_stop_after_grace(journey: Any, logged: list[str]) -> None:
     between.advance(2)
     assert stopped
     assert client.reason.check(UTPConnectionReset)
-    assert any("cut, the forwarder stops" in line for line in logged)
+    assert any("failed: the forwarder stops (" in line for line in logged)
 
 
 def test_port_in_use(journey: Any, capsys: Any) -> None:
     """It ends with one line that says what to do."""
     between = journey()
     between.middle.listenUDP(81, DatagramProtocol())
-    between.service._listen = UTPServerEndpoint(between.middle, 81)
+    between.route.listen = UTPServerEndpoint(between.middle, 81)
     with pytest.raises(SystemExit):
         between.service._start_listening()
     (line,) = capsys.readouterr().err.splitlines()

@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.policies import ProtocolWrapper
 
 from twisted_utp.forward.limits import Limits
+from twisted_utp.forward.route import Route
 from twisted_utp.forward.service import ForwardService
 from twisted_utp.forward.tcp import prepare
 
@@ -146,7 +147,7 @@ def time_at_dialled(between: Any, *, obeys: bool) -> float:
         return True
 
     wire = ModelledTCP(between.middle, service, obeys=obeys)
-    between.service._connect = Connecting(wire)
+    between.route.connect = Connecting(wire)
     client = between.dial()
     client.wire.setTcpNoDelay(True)  # uTP's own coalescing is not what this is about
     started = between.client.seconds()
@@ -177,7 +178,8 @@ def time_at_accepted(between: Any, *, obeys: bool) -> float:
         return True
 
     listening = Listening()
-    service = ForwardService(between.middle, listening, between.service._connect, Limits(), names=("tcp", "utp"))
+    route = Route(listening, between.route.connect, ("tcp", "utp"))  # type: ignore[arg-type]
+    service = ForwardService(between.middle, [route], Limits())
     service.privilegedStartService()
     wire = ModelledTCP(between.middle, client, obeys=obeys)
     listening.accept(wire)
@@ -239,9 +241,10 @@ async def test_options_are_set(listen: str) -> None:
     """On the accepted and on the dialled connection, over real loopback, also below what wraps a connection."""
     target = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(Factory.forProtocol(Protocol))
     connect = clientFromString(reactor, f"tcp:127.0.0.1:{target.getHost().port}")
-    service = ForwardService(reactor, serverFromString(reactor, listen), connect, Limits(grace=0), names=("", ""))
+    route = Route(serverFromString(reactor, listen), connect, ("", ""))
+    service = ForwardService(reactor, [route], Limits(grace=0))
     service.privilegedStartService()
-    with socket.create_connection(("127.0.0.1", service._port.getHost().port)) as client:  # type: ignore[union-attr]
+    with socket.create_connection(("127.0.0.1", route.port.getHost().port)) as client:  # type: ignore[union-attr]
         client.sendall(b"PROXY UNKNOWN\r\n" if listen.startswith("haproxy") else b"")
         passage = await first_joined(service)
         expected = {name: wanted for name, (wanted, _) in WANTED.items() if hasattr(socket, name)}

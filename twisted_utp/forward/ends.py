@@ -20,6 +20,9 @@ from zope.interface import implementer
 from twisted_utp._addresses import spelled
 from twisted_utp.forward.tcp import prepare
 
+# Bytes: what shows that a stream is TLS (RFC 8446 (5.1): a record's type and version).
+BEGINNING = 3
+
 
 class Owner(Typing):
     """
@@ -45,6 +48,7 @@ class End(Protocol):
     One of the two connections.
 
     @ivar received: bytes so far.
+    @ivar beginning: the first few of them.
     @ivar finished: its peer will send nothing more.
     @ivar lost: it is no more.
     """
@@ -54,6 +58,7 @@ class End(Protocol):
         self._other: End | None = None
         self._written_to_end = False
         self.received = 0
+        self.beginning = b""
         self.finished = False
         self.lost = False
 
@@ -112,6 +117,19 @@ class End(Protocol):
         if self.connected:
             self._wire.abortConnection()
 
+    def say(self, data: bytes) -> None:
+        """
+        Write something of our own, before the other end's.
+        """
+        if self.connected and data:
+            self._wire.write(data)
+
+    def addresses(self) -> tuple[Any, Any]:
+        """
+        The peer's and ours.
+        """
+        return self._wire.getPeer(), self._wire.getHost()
+
     def peer(self) -> str:
         """
         Who is there, for the log.
@@ -136,6 +154,8 @@ class End(Protocol):
         """
         Pass it on.
         """
+        if len(self.beginning) < BEGINNING:
+            self.beginning += data[: BEGINNING - len(self.beginning)]
         self.received += len(data)
         other = self._other
         if other is not None and other.connected:

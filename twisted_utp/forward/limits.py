@@ -25,9 +25,11 @@ class Limits:
     @ivar connect_timeout: seconds that the far side may take to accept.
     @ivar idle_timeout: seconds without a byte in either direction after which a connection is cut; 0 for never.
     @ivar grace: seconds that connections may still take when the forwarder is stopped.
+    @ivar proxy_protocol: the version of the header that tells the service who its client is; 0 for none.
     """
 
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
     idle_timeout: float = 0.0
     grace: float = DEFAULT_GRACE
+    proxy_protocol: int = 0

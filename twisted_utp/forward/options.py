@@ -14,6 +14,7 @@ from twisted.python import usage
 from twisted_utp import __version__
 from twisted_utp._rates import EXAMPLES, parse_rate
 from twisted_utp.forward.limits import DEFAULT_CONNECT_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_CONNECTIONS, Limits
+from twisted_utp.forward.proxy_protocol import VERSIONS
 from twisted_utp.proto.constants import MAX_RATE
 
 _SEE_HELP = "twist utp-forward --help shows how it is used"
@@ -109,8 +110,6 @@ class Options(usage.Options):
 tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taught."""
 
     optParameters = [
-        ["listen", "l", None, "Endpoint to accept connections on, tcp:2222 for example."],
-        ["connect", "c", None, "Endpoint to carry them to, utp:backup.example:9000 for example."],
         [
             "max-connections", None, DEFAULT_MAX_CONNECTIONS,
             "Connections at a time, 1 to 1000000; further ones are refused.",
@@ -141,7 +140,33 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
             "Bytes a second that all of them together may carry, each way.",
             _rate("max-port-rate"),
         ],
+        [
+            "proxy-protocol", None, 0,
+            "Tell the service each client's address by a PROXY header of this version, 1 or 2; 0: no header.",
+            _number("proxy-protocol", int, 0, max(VERSIONS), "(0: no header)"),
+        ],
+        ["metrics", None, None, "Endpoint for a web server with counters for Prometheus, tcp:9100 for example."],
     ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: dict[str, list[str]] = {"listen": [], "connect": []}
+
+    def opt_listen(self, string: str) -> None:
+        """
+        Endpoint to accept connections on, tcp:2222 for example. Once for each forward.
+        """
+        self.ends["listen"].append(string)
+
+    def opt_connect(self, string: str) -> None:
+        """
+        Endpoint to carry them to, utp:backup.example:9000 for example. The first --connect belongs to the first
+        --listen, and so on.
+        """
+        self.ends["connect"].append(string)
+
+    opt_l = opt_listen
+    opt_c = opt_connect
 
     def parseOptions(self, options: Any = None) -> None:
         """
@@ -177,20 +202,32 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
 
     def postOptions(self) -> None:
         """
-        Both ends must be given.
+        Both ends must be given, equally often.
         """
-        for name in ("listen", "connect"):
-            if not self[name]:
+        listen, connect = self.ends["listen"], self.ends["connect"]
+        for name, strings in self.ends.items():
+            if not all(strings) or not strings:
                 fail(f"--{name} ENDPOINT is missing; {_SEE_HELP}")
+        if len(listen) != len(connect):
+            fail(f"{len(listen)} --listen and {len(connect)} --connect: expected one --connect for each --listen")
         for option in _RATES:
-            if self[option] is not None and not any(is_ours(self[name]) for name in ("listen", "connect")):
+            if self[option] is not None and not any(is_ours(string) for string in (*listen, *connect)):
                 fail(f"--{option}: only where an end is utp:, utp6: or utps:")
+        self._log_as_text()
 
-    def endpoint(self, name: str) -> str:
+    def _log_as_text(self) -> None:
         """
-        The string of an end, C{listen} or C{connect}, with what we add where it is uTP's.
+        People read this log, in a file and in the journal as well, where C{twist} would write JSON unless it is asked.
         """
-        string: str = self[name]
+        twist = getattr(self, "parent", None)
+        was_asked = any(word.startswith("--log-fo") for word in sys.argv)  # twist keeps no record of it
+        if twist is not None and "fileLogObserverFactory" in twist and not was_asked:
+            twist.opt_log_format("text")
+
+    def completed(self, string: str) -> str:
+        """
+        The string of an end, with what we add where it is uTP's.
+        """
         if not is_ours(string):
             return string
         if ":stallTimeout=" not in string:
@@ -206,4 +243,5 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
             connect_timeout=self["connect-timeout"],
             idle_timeout=self["idle-timeout"],
             grace=self["grace"],
+            proxy_protocol=self["proxy-protocol"],
         )

@@ -7,10 +7,13 @@ the call, by when C{twist} has installed what C{--reactor} asks for.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.application.service import IService
 from twisted.internet.endpoints import clientFromString, serverFromString
 
 from twisted_utp.forward.options import Options, fail
+from twisted_utp.forward.route import Route
 from twisted_utp.forward.service import ForwardService
 
 
@@ -20,14 +23,27 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    try:
-        option = "listen"
-        listen = serverFromString(reactor, options.endpoint("listen"))
-        option = "connect"
-        connect = clientFromString(reactor, options.endpoint("connect"))
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        fail(f"--{option} {options[option]}: {error}")
-    service: IService = ForwardService(
-        reactor, listen, connect, options.limits(), names=(options["listen"], options["connect"])
-    )
+    routes = []
+    for names in zip(options.ends["listen"], options.ends["connect"], strict=True):
+        listen = _parsed("listen", names[0], serverFromString, reactor, options.completed(names[0]))
+        connect = _parsed("connect", names[1], clientFromString, reactor, options.completed(names[1]))
+        routes.append(Route(listen, connect, names))
+    service: IService = ForwardService(reactor, routes, options.limits(), _metrics(options["metrics"], routes, reactor))
     return service
+
+
+def _parsed(option: str, given: str, parse: Any, reactor: Any, string: str) -> Any:
+    try:
+        return parse(reactor, string)
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        fail(f"--{option} {given}: {error}")
+
+
+def _metrics(string: str | None, routes: list[Route], reactor: Any) -> tuple[str, Any, Any] | None:
+    if string is None:
+        return None
+    try:
+        from twisted_utp.forward.metrics import MetricsSite
+    except ImportError as error:
+        fail(f"--metrics: {error}; pip install 'twisted-utp[prometheus]'")
+    return string, _parsed("metrics", string, serverFromString, reactor, string), MetricsSite(routes)

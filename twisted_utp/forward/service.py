@@ -4,11 +4,13 @@ Who accepts the connections, counts them, and stops without losing them?
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -18,6 +20,8 @@ from twisted_utp.forward.ends import End, EndFactory
 from twisted_utp.forward.limits import Limits
 from twisted_utp.forward.options import fail
 from twisted_utp.forward.passage import Passage
+from twisted_utp.forward.readiness import notify
+from twisted_utp.forward.route import Route
 
 _log = Logger(namespace="utp-forward")
 
@@ -26,34 +30,34 @@ class ForwardService(Service):
     """
     Forwards connections.
 
-    @ivar passages: those that there are.
+    @ivar routes: whence and where.
     """
 
     name = "utp-forward"
 
     def __init__(
-        self,
-        reactor: Any,
-        listen: IStreamServerEndpoint,
-        connect: IStreamClientEndpoint,
-        limits: Limits,
-        names: tuple[str, str],
+        self, reactor: Any, routes: Sequence[Route], limits: Limits, metrics: tuple[str, Any, Any] | None = None
     ) -> None:
         """
-        @param listen: where to accept connections.
-        @param connect: where to carry them.
-        @param names: both, for the log.
+        @param routes: where to accept connections, and where to carry them.
+        @param limits: of all together.
+        @param metrics: the endpoint string of the web server for metrics, the endpoint, and the server's factory.
         """
         self._reactor = reactor
-        self._listen = listen
-        self._connect = connect
+        self.routes = list(routes)
         self._limits = limits
-        self._names = names
-        self._port: IListeningPort | None = None
-        self._listening: Deferred[Any] | None = None
+        self._metrics = metrics
+        self._metrics_port: IListeningPort | None = None
+        self._started = False
         self._drained: Deferred[None] | None = None
-        self.passages: dict[Passage, None] = {}
-        self._count = self._failed = self._refused = self._there = self._back = 0
+        self._count = 0
+
+    @property
+    def passages(self) -> list[Passage]:
+        """
+        The connections that there are.
+        """
+        return [passage for route in self.routes for passage in route.passages]
 
     # --- IService ----------------------------------------------------------------------------------------------
 
@@ -69,7 +73,7 @@ class ForwardService(Service):
         Bind.
         """
         super().startService()
-        if self._listening is None:
+        if not self._started:
             self._start_listening()
 
     def stopService(self) -> Deferred[None]:
@@ -79,47 +83,71 @@ class ForwardService(Service):
         @return: fires when there are none.
         """
         super().stopService()
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.cancel()
-        port, self._port = self._port, None
-        closed: Deferred[Any] = maybeDeferred(port.stopListening) if port is not None else succeed(None)
+        notify("STOPPING=1")
+        closing: list[Deferred[Any]] = []
+        for route in self.routes:
+            listening, route.listening = route.listening, None
+            if listening is not None:
+                listening.cancel()
+            port, route.port = route.port, None
+            if port is not None:
+                closing.append(maybeDeferred(port.stopListening))
+        closed: Deferred[Any] = DeferredList(closing, consumeErrors=True)
         return closed.addCallback(lambda _: self._drain()).addCallback(self._report)
 
     # --- Accepting ---------------------------------------------------------------------------------------------
 
     def _start_listening(self) -> None:
+        self._started = True
+        for route in self.routes:
+            self._start_listening_to(route)
+        if self._metrics is not None:
+            name, endpoint, site = self._metrics
+            self._listen(f"--metrics {name}", endpoint, site).addCallback(self._serves_metrics)
+
+    def _start_listening_to(self, route: Route) -> None:
+        factory = EndFactory(partial(self._build_protocol, route))
+        route.listening = self._listen(f"--listen {route.names[0]}", route.listen, factory)
+        route.listening.addCallback(partial(self._listens, route))
+
+    def _listen(self, option: str, endpoint: IStreamServerEndpoint, factory: Any) -> Deferred[Any]:
         failures: list[Failure] = []
-        self._listening = self._listen.listen(EndFactory(self._build_protocol))
-        self._listening.addCallback(self._listens).addErrback(failures.append)
+        listening: Deferred[Any] = endpoint.listen(factory)
+        listening.addErrback(failures.append)
         if failures:
             # Endpoints bind at once, so that this is where a port in use is noticed.
-            fail(f"--listen {self._names[0]}: {cause_of(failures[0].value)}", code=1)
+            fail(f"{option}: {cause_of(failures[0].value)}", code=1)
+        return listening
 
-    def _listens(self, port: IListeningPort) -> None:
-        self._port = port
-        listen, connect = self._names
+    def _listens(self, route: Route, port: IListeningPort) -> None:
+        route.port = port
+        listen, connect = route.names
         where = spelled(port.getHost())
         _log.info(
             "listening on {where}, {listen}, and connecting to {connect}", where=where, listen=listen, connect=connect
         )
+        if all(other.port is not None for other in self.routes):
+            notify("READY=1")
 
-    def _build_protocol(self, address: object) -> End | None:
-        if len(self.passages) >= self._limits.max_connections:
-            self._refused += 1
+    def _serves_metrics(self, port: IListeningPort) -> None:
+        self._metrics_port = port
+        _log.info("metrics on {where}", where=spelled(port.getHost()))
+
+    def _build_protocol(self, route: Route, address: object) -> End | None:
+        there_are = len(self.passages)
+        if there_are >= self._limits.max_connections:
+            route.refused += 1
             _log.warn("{who} refused: there are {n} connections, as many as --max-connections allows",
-                           who=spelled(address), n=len(self.passages))  # fmt: skip
+                           who=spelled(address), n=there_are)  # fmt: skip
             return None
         self._count += 1
-        passage = Passage(self._count, self._reactor, self._connect, self._limits, self._ended)
-        self.passages[passage] = None
+        route.accepted += 1
+        passage = Passage(self._count, self._reactor, route, self._limits, partial(self._ended, route))
+        route.passages[passage] = None
         return passage.near
 
-    def _ended(self, passage: Passage) -> None:
-        del self.passages[passage]
-        self._failed += passage.failed
-        self._there += passage.near.received
-        self._back += passage.far.received
+    def _ended(self, route: Route, passage: Passage) -> None:
+        route.ended(passage)
         if self._drained is not None and not self.passages:
             drained, self._drained = self._drained, None
             drained.callback(None)
@@ -139,15 +167,19 @@ class ForwardService(Service):
         return drained.addCallback(lambda _: timer.cancel() if timer.active() else None)
 
     def _cut_all(self) -> None:
-        for passage in list(self.passages):
-            passage.cut("cut, the forwarder stops")
+        for passage in self.passages:
+            passage.cut("the forwarder stops")
 
-    def _report(self, _: object) -> None:
+    def _report(self, _: object) -> Any:
+        carried = [route.carried() for route in self.routes]
         _log.info(
-            "stopped: {count} connections, {failed} failed, {refused} refused, {there} bytes there, {back} bytes back",
+            "stopped: {count} connections, {failed} failed, {refused} refused, {sent} bytes sent, {received} received",
             count=self._count,
-            failed=self._failed,
-            refused=self._refused,
-            there=self._there,
-            back=self._back,
+            failed=sum(route.failures.total() for route in self.routes),
+            refused=sum(route.refused for route in self.routes),
+            sent=sum(sent for sent, _ in carried),
+            received=sum(received for _, received in carried),
         )
+        # Until now somebody may want to know how far the stopping is.
+        port, self._metrics_port = self._metrics_port, None
+        return maybeDeferred(port.stopListening) if port is not None else None

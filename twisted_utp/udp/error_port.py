@@ -13,6 +13,8 @@ from typing import Any
 
 from twisted.internet import udp
 from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.logger import LogLevel
+from twisted.python import context, log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -20,6 +22,29 @@ from twisted_utp.udp.binding import bound_socket
 from twisted_utp.udp.error_queue import read_errors, report_errors
 from twisted_utp.udp.local import LocalAddresses, name_local_addresses
 from twisted_utp.udp.settings import AS_IT_IS
+
+
+def _as_detail() -> dict[Any, Any]:
+    """
+    The context in which what C{twisted.python.log} is told is of level debug.
+    """
+    return {log.ILogContext: {**context.get(log.ILogContext), "log_level": LogLevel.debug}}
+
+
+class _AsBefore:
+    """
+    A protocol that is stopped while Twisted's lines are details: what it logs itself keeps its level.
+    """
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._context = context.get(log.ILogContext)
+
+    def doStop(self) -> None:
+        """
+        Stop it.
+        """
+        context.call({log.ILogContext: self._context}, self._protocol.doStop)
 
 
 @implementer(IHalfCloseableDescriptor)
@@ -52,6 +77,24 @@ class ErrorReportingPort(udp.Port):
             )
         self.prepare(port._preexistingSocket)
         super().startListening()
+
+    def _bindSocket(self) -> None:
+        """
+        Twisted's own, which logs that the port is there: a client's is there once for each connection.
+        """
+        context.call(_as_detail(), super()._bindSocket)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """
+        Twisted's own, which logs that the port is gone.
+        """
+        port: Any = self
+        stopped = port.protocol
+        port.protocol = _AsBefore(stopped)
+        try:
+            context.call(_as_detail(), super().connectionLost, reason)
+        finally:
+            port.protocol = stopped
 
     def prepare(self, udp_socket: socket.socket) -> None:
         """
