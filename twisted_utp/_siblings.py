@@ -110,7 +110,8 @@ class Siblings:
             # Who turns out not to be there has seen it, too.
             if self._hand_to(number, datagram, _Round(_ASKED, may_refuse, first, seen)):
                 return True
-        return is_refused and not may_refuse
+        # Whose connection it is may be the one who could not be asked; its peer will repeat the packet.
+        return is_refused and (not may_refuse or self._group.is_crowded)
 
     def _hand_to(self, number: int, datagram: Datagram, how: _Round) -> bool:
         is_there = self._group.send(number, _encode(how, datagram))

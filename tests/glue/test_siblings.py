@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.wire import Echo
 
 from tests.glue.test_real_sockets import Asking, ask, asynchronous, hang_up, listen, until
+from tests.udp.test_process_group import crowd_before
 from twisted_utp import UTPProtocol
 from twisted_utp import _siblings as module
 from twisted_utp._siblings import Siblings, _decode, _encode, _Round
@@ -181,6 +182,18 @@ async def test_dialling_from_there() -> None:
     await hang_up(*dialled)
     for server in servers:
         await server.stopListening()
+    first.end()
+    second.end()
+
+
+def test_no_reset_while_one_cannot_be_asked() -> None:
+    """Another user who keeps the door of a process blocked does not end its connections."""
+    first = Process()
+    second = Process(first.number)
+    stray = Datagram(struct.pack("!BBHIIIHH", 1, 0, 4711, 1, 1, 1, 1, 1) + b"stray", ("192.0.2.1", 9000))
+    with crowd_before(second.siblings._group):
+        assert first.siblings.ask(stray, True) and first.handed_on == 0
+        assert not first.siblings.ask(stray, False), "what is not refused goes on here"
     first.end()
     second.end()
 

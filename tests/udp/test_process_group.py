@@ -6,6 +6,7 @@ Here they are in one process, which makes no difference to the kernel.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -136,3 +137,34 @@ def is_closed(theirs: socket.socket) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+@contextlib.contextmanager
+def crowd_before(group: ProcessGroup) -> Iterator[None]:
+    """So many want to be taken in that nobody else can: any user of the machine can do that."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(4 * MAX_MEMBERS):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK))
+            try:
+                one.connect(f"{group._prefix}{group.number}")
+            except BlockingIOError:
+                break
+        else:
+            raise AssertionError("all of them fit")
+        yield
+
+
+def test_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot be asked for that is told from who is not there, for as long as it is not asked again."""
+    now = [1000.0]
+    monkeypatch.setattr(process_group, "monotonic", lambda: now[0])
+    monkeypatch.setattr(process_group, "_ABSENCE", 0.1)
+    first, second = Member(), Member()
+    assert not first.group.send(2, b"nobody") and not first.group.is_crowded
+    with crowd_before(second.group):
+        assert not first.group.send(1, b"somebody") and first.group.is_crowded
+    assert 1 not in first.group.others(0)
+    now[0] += 0.2
+    assert 1 in first.group.others(0) and not first.group.is_crowded
+    first.group.leave()
+    second.group.leave()

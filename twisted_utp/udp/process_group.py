@@ -69,6 +69,7 @@ class ProcessGroup:
         self._received = received
         self._others: dict[int, socket.socket] = {}
         self._absent: dict[int, float] = {}  # until when
+        self._crowded_until = 0.0
         self._heard: set[_Heard] = set()
         self._turn = 0
         self.unsent = 0
@@ -143,12 +144,22 @@ class ProcessGroup:
         self._absent[number] = monotonic() + _ABSENCE
         return False
 
+    @property
+    def is_crowded(self) -> bool:
+        """
+        Was there somebody a moment ago who could not be connected to, because so many want to be taken in?  Any user
+        of the machine can bring that about, so it says neither that the process is one of ours nor that it is not.
+        """
+        return monotonic() <= self._crowded_until
+
     def _connected(self, number: int) -> socket.socket | None:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         try:
             made.connect(self._prefix + str(number))
-        except OSError:
+        except OSError as error:
+            if error.errno == EAGAIN:
+                self._crowded_until = monotonic() + _ABSENCE
             made.close()
             return None
         if not _is_ours(made):
