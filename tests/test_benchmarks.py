@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bottleneck.uploads import WAYS, main
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 MEASURES = (
     "bulk", "latency-1", "latency-2", "churn", "memory", "idle-cpu", "busy", "loss", "distance", "foreign", "addresses"
@@ -44,3 +46,24 @@ def test_tiny(start_python, tmp_path, name):
     table = "\n".join(program.output)
     assert f"== {name}: " in table
     assert all(f"goal: {goal}" in table for goal in measured["goals"])
+
+
+def test_picture_of_uploads(tmp_path):
+    """
+    What the lab has written, in one file or in several, becomes one picture that names everybody.
+    """
+    pytest.importorskip("matplotlib")
+    for number, who in enumerate(WAYS):
+        pings = [(index / 50, 50.0 + 40 * number * (index > 0)) for index in range(-100, 700)]
+        upload = {
+            "who": who,
+            "congestion": "",
+            "pings": pings,
+            "rate": 19.0,
+            "p50": 40.0 * number,
+            "p95": 41.0 * number,
+        }
+        (tmp_path / who).write_text(json.dumps({"uploads": [upload]}))
+    main([*(str(tmp_path / who) for who in WAYS), str(tmp_path / "out.svg")])
+    drawn = (tmp_path / "out.svg").read_text()
+    assert all(name in drawn for name in ("CUBIC", "BBR", "libutp", "Twisted uTP", "120 ms more"))

@@ -149,6 +149,11 @@ def test_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     account = json.loads(out.read_text())
     assert account[1]["controllers"]["ledbat"]["met"] is True and account[1]["controllers"]["ledbat"]["x"] == 6
     assert main(["--rows", "one", "-c", "ledbat"]) == 0
+    assert main(["--rows", "--put-together", str(out), "--controller", "ledbat++@20", "cubic"]) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "| One | <= 1 | 11 ✗ | - |",
+        "| Two | no worse | 11 ✗ | - |",
+    ]
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

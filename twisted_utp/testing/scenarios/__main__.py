@@ -3,8 +3,10 @@ Which scenarios meet their goals?  Prints the table::
 
     python -m twisted_utp.testing.scenarios [-c CONTROLLER] [-l] [--rst] [NAME ...]
     python -m twisted_utp.testing.scenarios --rows [ROW ...] [--controller CONTROLLER ...] [-l] [--rst] [--json OUT]
+    python -m twisted_utp.testing.scenarios --rows --put-together JSON ... [--controller CONTROLLER ...] [--rst]
 
-The second form is about neighbours: a row for each goal, a column for each controller.
+The second form is about neighbours: a row for each goal, a column for each controller.  The third makes one table of
+the JSON of several such runs.
 """
 
 from __future__ import annotations
@@ -84,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rows", nargs="*", metavar="ROW", help="the goals about neighbours, or those that begin so; all by default"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there (--rows only)")
+    parser.add_argument(
+        "--put-together", nargs="+", type=Path, metavar="JSON", help="of earlier runs, instead of running (--rows only)"
+    )
     options = parser.parse_args(arguments)
     try:
         return _scenarios(options) if options.rows is None else _rows(options)
@@ -121,7 +126,10 @@ def _rows(options: argparse.Namespace) -> int:
             print(f"{row.name:<16} {row.title}")
         return 0
     results = []
-    for number, (row, cells) in enumerate(neighbour.table(rows, controllers)):
+    table = neighbour.table(rows, controllers)
+    if options.put_together:
+        table = neighbour.put_together([path.read_text() for path in options.put_together], rows, controllers)
+    for number, (row, cells) in enumerate(table):
         if not number:
             widths = " ".join(["30", "14", *["20"] * len(controllers)])
             _print_head(["scenario", "goal", *controllers], widths, options.rst)

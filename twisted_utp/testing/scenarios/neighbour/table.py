@@ -84,6 +84,25 @@ def table(rows: Sequence[Row], controllers: Sequence[str]) -> Iterator[tuple[Row
         yield row, [judge.cell(row, controller) for controller in controllers]
 
 
+def put_together(
+    accounts: Sequence[str], rows: Sequence[Row], controllers: Sequence[str]
+) -> Iterator[tuple[Row, list[Cell]]]:
+    """
+    The rows of earlier runs, from what L{as_json} made of them.  Rows that none has are left out; a controller that did
+    not run in one has an empty cell.
+    """
+    seen: dict[tuple[str, str], Cell] = {}
+    for account in accounts:
+        for one in json.loads(account):
+            for controller, told in one["controllers"].items():
+                seen[one["row"], controller] = Cell({}, told["text"], told["met"], told["seconds"])
+    empty = Cell({}, "-", True, 0.0)
+    for row in rows:
+        cells = [seen.get((row.name, controller), empty) for controller in controllers]
+        if any(cell is not empty for cell in cells):
+            yield row, cells
+
+
 def mark(cell: Cell) -> str:
     """
     The cell's text, with a cross where the goal is missed.
