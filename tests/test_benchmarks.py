@@ -67,3 +67,4 @@ def test_picture_of_uploads(tmp_path):
     main([*(str(tmp_path / who) for who in WAYS), str(tmp_path / "out.svg")])
     drawn = (tmp_path / "out.svg").read_text()
     assert all(name in drawn for name in ("CUBIC", "BBR", "libutp", "Twisted uTP", "120 ms more"))
+    assert [one["who"] for one in json.loads((tmp_path / "out.json").read_text())["uploads"]] == list(WAYS)

@@ -2,7 +2,8 @@
 What does a call notice of an upload on the same line: by TCP with CUBIC, by TCP with BBR, by libutp, by us?
 
 Each upload runs by itself, a ping as a call would send it all the time.  C{lab.py --only uploads --json OUT} measures
-(with C{--who} less than all at a time), C{python -m benchmarks.bottleneck.uploads JSON... OUT.svg} draws.
+(with C{--who} less than all at a time), C{python -m benchmarks.bottleneck.uploads JSON... OUT.svg} draws, and puts what
+it has drawn into C{OUT.json}.
 """
 
 from __future__ import annotations
@@ -171,7 +172,9 @@ def main(words: Sequence[str]) -> None:
     Draw what the lab has written.
     """
     *sources, out = words
-    draw([one for source in sources for one in json.loads(FilePath(source).read_text())["uploads"]], out)
+    uploads = [one for source in sources for one in json.loads(FilePath(source).read_text())["uploads"]]
+    draw(uploads, out)
+    FilePath(out).with_suffix(".json").write_text(json.dumps({"uploads": uploads}, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
