@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.udp.addresses import is_numeric, without_brackets
+from twisted_utp.udp.addresses import is_ipv4, is_numeric, without_brackets
 from twisted_utp.udp.dscp import ALLOWED as ALLOWED_DSCP
 from twisted_utp.udp.dscp import MAX_DSCP, dscp_number
 from twisted_utp.udp.settings import SETTING_NAMES
@@ -67,7 +67,8 @@ def check_interface(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine, as str")
     if value and not is_numeric(value):
-        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine")
+        reason = "an interface is named by device"
+        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine; {reason}")
 
 
 def checked_host(name: str, value: object) -> str:
@@ -123,6 +124,20 @@ def check_flag(name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name}={value!r}: expected True or False")
+
+
+def check_ip_version(name: str, value: object, host: str) -> None:
+    """
+    IPv4 or IPv6, of which a numeric host has to be; or L{None} for both.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: expected 4, 6 or None")
+    if value not in (4, 6):
+        raise ValueError(f"{name}={value!r}: expected 4 or 6")
+    if is_numeric(host) and is_ipv4(host) != (value == 4):
+        raise ValueError(f"{name}={value!r}: expected a name, or an IPv{value} address, as the host, not {host!r}")
 
 
 def checked_dscp(name: str, value: object) -> int | None:

@@ -14,6 +14,7 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from twisted.internet import error
 
+from twisted_utp._resolution import NoAddress
 from twisted_utp.errors import (
     UTPConnectionReset,
     UTPConnectionTimedOut,
@@ -80,6 +81,12 @@ def cause_of(exception: BaseException | None) -> Cause:
 
 # The first that fits.
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind, str, str], ...] = (
+    (
+        NoAddress,
+        Kind.NAME,
+        "the name has no address of this IP version",
+        "leave the version out, or give an address",
+    ),
     (
         (error.DNSLookupError, error.UnknownHostError),
         Kind.NAME,

@@ -16,10 +16,20 @@ from zope.interface import implementer
 from twisted_utp.udp.addresses import is_numeric
 
 
-def resolve(reactor: Any, host: str, port: int) -> Deferred[list[str]]:
+class NoAddress(DNSLookupError):
+    """
+    A name has addresses, but none of the family that was asked for.
+    """
+
+    def __init__(self, host: str, version: int | None) -> None:
+        super().__init__(f"{host} has no IPv{version} address")
+
+
+def resolve(reactor: Any, host: str, port: int, version: int | None = None) -> Deferred[list[str]]:
     """
     Look a name up with the reactor's resolver.
 
+    @param version: 4 or 6, when only addresses of IPv4 or of IPv6 will do.
     @return: numeric hosts, in the order to be tried; at least one, or fails with C{DNSLookupError}.
     """
     if is_numeric(host):
@@ -28,9 +38,10 @@ def resolve(reactor: Any, host: str, port: int) -> Deferred[list[str]]:
     reactor.nameResolver.resolveHostName(receiver, host, portNumber=port, transportSemantics="UDP")
 
     def ordered(addresses: list[IAddress]) -> list[str]:
-        hosts = interleave([_host(address) for address in addresses if isinstance(address, (IPv4Address, IPv6Address))])
+        found = [_host(address) for address in addresses if isinstance(address, (IPv4Address, IPv6Address))]
+        hosts = interleave([host for host in found if version is None or (":" in host) is (version == 6)])
         if not hosts:
-            raise DNSLookupError(f"no results for hostname lookup: {host}")
+            raise NoAddress(host, version) if found else DNSLookupError(f"no results for hostname lookup: {host}")
         return hosts
 
     return receiver.resolved.addCallback(ordered)

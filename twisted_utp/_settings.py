@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from twisted_utp._hints import for_key
 from twisted_utp._rates import EXAMPLES, parse_rate
 from twisted_utp.proto.config import RANGES, RATE_UNIT, UTPConfig
 
@@ -56,7 +57,7 @@ def parse_settings(given: Mapping[str, str], *arguments: str, others: tuple[str,
     keys = setting_keys(*arguments)
     for key in given:
         if key not in keys:
-            raise ValueError(f"{key}={given[key]!r}: no such key; there are {', '.join(sorted((*keys, *others)))}")
+            raise ValueError(f"{key}={given[key]!r}: no such key; {for_key(key, (*keys, *others))}")
     config = UTPConfig()
     for key, text in given.items():
         config = _set(config, key, keys[key], text)
@@ -84,6 +85,17 @@ def parse_flag(text: str, *, key: str) -> bool:
     if text not in _BOOLEANS:
         raise ValueError(f"{key}={text!r}: expected 0 or 1")
     return _BOOLEANS[text]
+
+
+def parse_ip_version(text: str | None) -> int | None:
+    """
+    IPv4 or IPv6.
+
+    @raise ValueError: when it is neither.
+    """
+    if text not in (None, "4", "6"):
+        raise ValueError(f"ipVersion={text!r}: expected 4 or 6")
+    return None if text is None else int(text)
 
 
 def parse_descriptor(key: str, text: str) -> int:

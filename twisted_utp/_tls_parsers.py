@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # The keys that C{ssl:} and, for "path", C{tls:} servers have, and those of C{ssl:} and C{tls:} clients.
 _BOTH_KEYS = ("certKey", "certificate", "privateKey", "handshakeTimeout")
-_SERVER_KEYS = (*_BOTH_KEYS, "dhParameters", "extraCertChain", "path", "sslmethod")
-_CLIENT_KEYS = (*_BOTH_KEYS, "caCertsDir", "hostname", "trustRoots")
+SERVER_TLS_KEYS = (*_BOTH_KEYS, "dhParameters", "extraCertChain", "path", "sslmethod")
+CLIENT_TLS_KEYS = (*_BOTH_KEYS, "caCertsDir", "hostname", "trustRoots")
 
 # Twisted's strings call the same thing by two names; both are understood, everywhere.
 _OTHER_NAMES = {"caCertsDir": "trustRoots", "certKey": "certificate"}
@@ -53,7 +53,7 @@ class UTPSServerParser:
         from twisted_utp._tls_endpoints import TLSServerEndpoint
         from twisted_utp._tls_reloading import server_credentials
 
-        tls, rest = _divide(kwargs, _SERVER_KEYS, (*SERVER_KEYS, *setting_keys("backlog")))
+        tls, rest = _divide(kwargs, SERVER_TLS_KEYS, (*SERVER_KEYS, *setting_keys("backlog")))
         timeout = _handshake_timeout(tls)
         below = self._below.parseStreamServer(reactor, *args, **rest)
         return TLSServerEndpoint(reactor, below, server_credentials(reactor, tls), timeout)
@@ -85,7 +85,7 @@ class UTPSClientParser:
 
         refuse(kwargs, NOT_FOR_CLIENTS)
         allowed = (*CLIENT_KEYS, *setting_keys("timeout"))
-        tls, rest = _divide(kwargs, _CLIENT_KEYS, allowed)
+        tls, rest = _divide(kwargs, CLIENT_TLS_KEYS, allowed)
         timeout = _handshake_timeout(tls)
         below = self._below.parseStreamClient(reactor, *args, **rest)
         host = rest["host"] if "host" in rest else args[0]
@@ -124,8 +124,9 @@ def _divide(given: dict[str, str], ours: Iterable[str], others: Iterable[str]) -
     """
     for key in given:
         if key not in ours and key not in others:
-            known = ", ".join(sorted({*ours, *others}))
-            raise ValueError(f"{key}={given[key]!r}: no such key; there are {known}")
+            from twisted_utp._hints import for_key
+
+            raise ValueError(f"{key}={given[key]!r}: no such key; {for_key(key, {*ours, *others})}")
     for other, name in _OTHER_NAMES.items():
         if other in given and name in given:
             raise ValueError(f"{other}={given[other]!r}: the same as {name}, which is given as well")

@@ -27,6 +27,7 @@ from twisted_utp._arguments import (
     check_factory,
     check_flag,
     check_interface,
+    check_ip_version,
     check_number,
     check_port,
     checked_bind_address,
@@ -206,6 +207,7 @@ class UTPClientEndpoint:
         dscp: int | str | None = None,
         device: str = "",
         proxy: SOCKS5Proxy | None = None,
+        ipVersion: int | None = None,
     ) -> None:
         """
         @param host: a name, or a numeric IPv4 or IPv6 address, perhaps with a scope id.
@@ -219,6 +221,7 @@ class UTPClientEndpoint:
         @param device: name of the only interface through which packets come and go; likewise.  Linux.
         @param proxy: the way to the peer, and to its name, which is not looked up here; C{bindAddress} is then our
             address toward it, and has no port, C{timeout} is for it and the peer together, and there is no C{device}.
+        @param ipVersion: 4 or 6, to use only those addresses of a name that are of IPv4, or of IPv6.
         @raise ValueError: on a value out of range, naming the argument; and when C{bindAddress} is of the other family
             than the host.
         @raise TypeError: naming the argument that is of the wrong type.
@@ -228,6 +231,8 @@ class UTPClientEndpoint:
         self._bind = checked_bind_address("bindAddress", bindAddress)
         check_config("config", config)
         check_device("device", device)
+        check_ip_version("ipVersion", ipVersion, self._host)
+        self._ip_version = ipVersion
         self._socket = SocketSettings(dscp=checked_dscp("dscp", dscp), device=device)
         settings = config if config is not None else UTPConfig()
         if timeout is not None and timeout != DEFAULT_CONNECT_TIMEOUT:
@@ -241,6 +246,8 @@ class UTPClientEndpoint:
         self._proxy = proxy
         if proxy is not None:
             self._host = _host_for(proxy, self._host, self._bind)
+            if ipVersion is not None:
+                raise ValueError(f"ipVersion={ipVersion!r}: expected none beside a proxy, which looks names up itself")
             if device:
                 raise ValueError(f"device={device!r}: expected none beside a proxy; TCP goes to it by any interface")
         elif self._bind is not None:
@@ -298,7 +305,7 @@ class UTPClientEndpoint:
         if self._protocol is not None and hasattr(self._protocol.udp_port, "reported"):
             reason = f"{self._host!r}: expected an address; to look it up here would tell what the proxy is to hide"
             return fail(ValueError(reason))
-        resolving = resolve(self._reactor, self._host, self._port)
+        resolving = resolve(self._reactor, self._host, self._port, self._ip_version)
         result: Deferred[IProtocol] = Deferred(partial(self._cancel, resolving))
         resolving.addCallback(self._race, protocolFactory)
         resolving.addCallbacks(result.callback, lambda reason: None if result.called else result.errback(reason))

@@ -128,6 +128,9 @@ def test_server_endpoint(machines: Any, name: str, value: Any, error: Any) -> No
         ("bindAddress", ("localhost", 0), ValueError),
         ("bindAddress", "localhost", ValueError),
         ("bindAddress", ("127.0.0.1", "0"), TypeError),
+        ("bindAddress", "eth0", ValueError),
+        ("ipVersion", "6", TypeError),
+        ("ipVersion", 5, ValueError),
     ],
 )
 def test_client_endpoint(machines: Any, name: str, value: Any, error: Any) -> None:

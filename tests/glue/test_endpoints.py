@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from zope.interface.verify import verifyObject
 
 from twisted_utp import UTPClientEndpoint, UTPConfig, UTPProtocol, UTPServerEndpoint
+from twisted_utp._causes import cause_of
 
 
 def test_interfaces(machines: Any) -> None:
@@ -201,3 +202,27 @@ def test_repr(machines: Any) -> None:
     assert repr(UTPServerEndpoint(None, 80, interface="::1")) == "<UTPServerEndpoint [::1]:80>"
     assert repr(UTPClientEndpoint(None, "::1", 80)) == "<UTPClientEndpoint [::1]:80>"
     assert repr(UTPClientEndpoint(None, "[::1]", 80)) == "<UTPClientEndpoint [::1]:80>"
+
+
+@pytest.mark.parametrize(("version", "peer"), [(4, "10.0.0.2"), (6, None), (None, "10.0.0.2")])
+def test_one_family(machines: Any, version: int | None, peer: str | None) -> None:
+    """With C{ipVersion} only a name's addresses of that family are tried."""
+    UTPServerEndpoint(machines.server, 9000).listen(machines.Building())
+    endpoint = UTPClientEndpoint(machines.client, "server.test", 9000, ipVersion=version)
+    connecting = endpoint.connect(machines.Building())
+    machines.advance(1)
+    if peer is None:
+        error = machines.failure(connecting)
+        assert isinstance(error, DNSLookupError) and "server.test has no IPv6 address" in str(error)
+        assert str(cause_of(error)).startswith("the name has no address of this IP version; leave")
+        return
+    assert connecting.result.transport.getPeer().host == peer
+
+
+def test_one_family_of_several(machines: Any) -> None:
+    """The other family's addresses are not tried, though they come first and answer as well."""
+    factory = machines.Building()
+    UTPServerEndpoint(machines.server, 9000).listen(factory)
+    connecting = UTPClientEndpoint(machines.client, "both.test", 9000, ipVersion=4).connect(machines.Building())
+    machines.advance(0.1)  # less than the delay before a second attempt
+    assert connecting.result.transport.getPeer().host == machines.SERVER

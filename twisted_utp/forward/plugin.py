@@ -12,6 +12,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.endpoints import clientFromString, serverFromString
 
+from twisted_utp._hints import explained
 from twisted_utp.forward.options import Options, fail
 from twisted_utp.forward.route import Route
 from twisted_utp.forward.service import ForwardService
@@ -36,7 +37,8 @@ def _parsed(option: str, given: str, parse: Any, reactor: Any, string: str) -> A
     try:
         return parse(reactor, string)
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        fail(f"--{option} {given}: {error}")
+        reason = str(error) if option == "metrics" else explained(string, error, listens=option == "listen")
+        fail(f"--{option} {given}: {reason}")
 
 
 def _metrics(string: str | None, routes: list[Route], reactor: Any) -> tuple[str, Any, Any] | None:

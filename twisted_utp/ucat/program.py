@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from twisted_utp._addresses import spelled
 from twisted_utp._causes import cause_of
+from twisted_utp._hints import explained
 from twisted_utp.ucat.account import Account
 from twisted_utp.ucat.conversation import Conversation
 from twisted_utp.ucat.execution import Execution
@@ -61,7 +62,9 @@ class Program:
                 self._reactor, self._options.endpoint
             )
         except (ValueError, TypeError, NotImplementedError, OSError) as error:
-            self._messages.say(f"{self._options.endpoint}: {error}; see ucat --help")
+            string = self._options.endpoint
+            reason = explained(string, error, listens=self._options.listen)
+            self._messages.say(f"{string}: {reason}; see ucat --help")
             self._finish(Exit.USAGE)
             return
         self._messages.say(f"{'listening' if self._options.listen else 'connecting'}: {self._options.endpoint}", 2)
