@@ -188,7 +188,7 @@ def check_config(name: str, value: object) -> None:
     Settings, or L{None} for those of the port.
     """
     if value is not None and not isinstance(value, UTPConfig):
-        raise TypeError(f"{name}={value!r}: expected a UTPConfig or None")
+        raise TypeError(f"{name}={value!r}: expected a UTPConfig, such as UTPConfig(target_delay=0.05), or None")
 
 
 def check_factory(name: str, value: object) -> None:

@@ -48,7 +48,7 @@ def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") 
     @raise ValueError: when an address is a name: it is not looked up here.
     """
     if udp_port is None:
-        return ConnectError(string="the UDP port is not open")
+        return ConnectError(string="the UDP port is not open; reactor.listenUDP(PORT, protocol) opens it")
     try:
         address = udp_port.path_to(host, port, source)
     except OSError as error:

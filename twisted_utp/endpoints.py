@@ -274,7 +274,7 @@ class UTPClientEndpoint:
         @raise TypeError: see the class.
         """
         if not isinstance(protocol, UTPProtocol):
-            raise TypeError(f"protocol={protocol!r}: expected a UTPProtocol")
+            raise TypeError(f"protocol={protocol!r}: expected a UTPProtocol, which reactor.listenUDP has given a port")
         settings = config if config is not None else protocol.multiplexer.config
         endpoint = cls(protocol.reactor, host, port, timeout, None, attemptDelay, settings)
         endpoint._protocol = protocol

@@ -23,8 +23,8 @@ FACTORY = Factory.forProtocol(Protocol)
 GOOD: dict[str, Any] = {"factory": FACTORY, "host": "10.0.0.2", "port": 9000, "config": None}
 
 # Arguments and what is wrong with them.
-PORTS = [("port", value, TypeError) for value in ("9000", 9000.0, True, None, b"9000")]
-PORTS += [("port", value, ValueError) for value in (-1, 65536)]  # type: ignore[misc]
+PORTS = [("port", value, TypeError) for value in ("http", "9000", 9000.0, True, None, b"9000")]
+PORTS += [("port", value, ValueError) for value in (-1, 65536, 70000)]  # type: ignore[misc]
 FACTORIES = [(None, TypeError), (Factory, TypeError), (Protocol(), TypeError), ("factory", TypeError)]
 CONFIGS = [("config", value, TypeError) for value in ({}, "ledbat", UTPConfig, 1)]
 
@@ -155,7 +155,8 @@ def test_endpoints_other_ways(machines: Any) -> None:
     """A descriptor that is none, a protocol that is none."""
     refused(TypeError, "descriptor", UTPServerEndpoint.adopting, machines.server, "3")
     refused(TypeError, "descriptor", UTPServerEndpoint.adopting, machines.server, True)
-    refused(TypeError, "protocol", UTPClientEndpoint.overProtocol, machines.client, "10.0.0.2", 9000)
+    for odd in (None, UTPProtocol, machines.client):
+        refused(TypeError, "protocol", UTPClientEndpoint.overProtocol, odd, "10.0.0.2", 9000)
     assert UTPClientEndpoint(machines.client, b"server.test", 9000)._host == "server.test"  # type: ignore[arg-type]
 
 
@@ -196,6 +197,31 @@ def test_controller_function(monkeypatch: pytest.MonkeyPatch) -> None:
     register_congestion_controller("odd", lambda **keywords: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(TypeError, match="congestion='odd': .*expected a CongestionController"):
         make_congestion_controller("odd", mss=1000, target_delay=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: UTPServerEndpoint(None, 70000), "port=70000: expected an integer from 0 to 65535"),
+        (lambda: UTPClientEndpoint(None, "h", "http"), "port='http': expected an integer from 1 to 65535"),  # type: ignore[arg-type]
+        (
+            lambda: UTPServerEndpoint(None, 9000, interface="eth0"),
+            "interface='eth0': expected an IPv4 or IPv6 address of this machine; an interface is named by device",
+        ),
+        (
+            lambda: UTPServerEndpoint(None, 9000, config={}),  # type: ignore[arg-type]
+            "config={}: expected a UTPConfig, such as UTPConfig(target_delay=0.05), or None",
+        ),
+        (
+            lambda: UTPClientEndpoint.overProtocol(None, "h", 9000),  # type: ignore[arg-type]
+            "protocol=None: expected a UTPProtocol, which reactor.listenUDP has given a port",
+        ),
+    ],
+)
+def test_messages(call: Any, message: str) -> None:
+    """One line: the cause, and what would be right."""
+    with pytest.raises((TypeError, ValueError), match=f"^{re.escape(message)}$"):
+        call()
 
 
 def test_trace_directory() -> None:

@@ -97,7 +97,7 @@ def test_connect_before_the_port_is_open(machines: Any) -> None:
     protocol = UTPProtocol(Clock())
     for connect in (protocol.connect, protocol.punch):
         error = machines.failure(connect(machines.Building(), "10.0.0.2", 2))
-        assert isinstance(error, ConnectError) and "the UDP port is not open" in str(error)
+        assert isinstance(error, ConnectError) and "the UDP port is not open; reactor.listenUDP(" in str(error)
 
 
 @pytest.mark.parametrize("name", ["localhost", "example.org", "", "127.0.0", "1.2.3.4.5", ":::1", "fe80::1%", "::1]"])
