@@ -4,6 +4,7 @@ What does ucat say about the path, and what does it not know?
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields
 from typing import Any
 
@@ -40,3 +41,24 @@ def test_only_what_was_measured(measured: dict[str, Any], path: str) -> None:
     account.connected(Transport(**measured), "192.0.2.7:9000")
     assert account.path() == path
     assert account.summary() == f"sent 0 B, received 0 B in 0.0 s; {path}"
+
+
+def test_checksums() -> None:
+    """Of what passed, in each direction; of what did not, none is made up."""
+    account = Account(lambda: 1.0, "client", checksums=True)
+    account.connected(None, "192.0.2.7:9000")
+    assert account.checksums() == {}
+    account.take(b"a")
+    account.take(b"b")
+    assert account.checksums() == {"sent": hashlib.sha256(b"ab").hexdigest()}
+    account.receive(b"c")
+    assert account.checksums()["received"] == hashlib.sha256(b"c").hexdigest()
+    account.connected(Transport(bytes_unsent=1), "192.0.2.7:9000")
+    assert "sent" not in account.checksums()  # the peer cannot have all of it
+
+
+def test_no_checksums() -> None:
+    """They cost time, and so are only taken when somebody will see them."""
+    account = Account(lambda: 1.0, "client")
+    account.take(b"a")
+    assert account.checksums() == {}

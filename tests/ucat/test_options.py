@@ -27,6 +27,11 @@ from twisted_utp.ucat.options import parse
         ("tcp:h:1", "tcp:h:1"),
         ("-l 9000", "utp:9000"),
         ("-l -6 9000", "utp6:9000"),
+        ("-l -4 9000", "utp:9000"),
+        ("-6 example.org 9000", "utp:host=example.org:port=9000:ipVersion=6"),
+        ("-4 utp:example.org:9000 --mtu 900", "utp:example.org:9000:ipVersion=4:mtu=900"),
+        ("[::1] 9000", r"utp:host=[\:\:1]:port=9000"),
+        ("-l 9000 -s [::1]", r"utp:9000:interface=[\:\:1]"),
         ("-l 9000 -s 127.0.0.1 --backlog 5", "utp:9000:interface=127.0.0.1:backlog=5"),
         ("-l utp:9000:interface=127.0.0.1", "utp:9000:interface=127.0.0.1"),
         ("-l tcp:9000", "tcp:9000"),
@@ -56,7 +61,11 @@ def test_colons_are_escaped(tmp_path: Any) -> None:
         ("-l", "expected one PORT, or an endpoint string, to listen on"),
         ("-l h 1", "expected one PORT, or an endpoint string, to listen on"),
         ("-k h 1", "--keep: only with --listen"),
-        ("-6 h 1", "--ipv6: only with --listen; give an IPv6 address, or a name that has one"),
+        ("-6 -l utp:9000", "--ipv6: write it into the endpoint string, utp:PORT for IPv4, utp6:PORT for IPv6"),
+        ("-4 tcp:h:1", "--ipv4: only for utp: and utps: endpoints"),
+        ("-4 -6 h 1", "argument -6/--ipv6: not allowed with argument -4/--ipv4"),
+        ("h 1 -w soon", "argument -w/--wait: 'soon': expected 0.1 to 86400 seconds"),
+        ("h 1 -w 0", "argument -w/--wait: '0': expected 0.1 to 86400 seconds"),
         ("-l 1 -p 2", "--source-port: only without --listen"),
         ("-l 1 --connect-timeout 2", "--connect-timeout: only without --listen"),
         ("h 1 --backlog 2", "--backlog: only with --listen"),
@@ -100,7 +109,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         _, found, description = settings.partition(f" {option} ")
         assert found, option
         assert len(description.partition(" --")[0]) > 20, option
-    assert "cubic, fixed, ledbat, ledbat++. [default: ledbat++]" in settings
+    assert "cubic, fixed, ledbat, ledbat++, scavenger. [default: ledbat++]" in settings
     assert "[default: found out]" in settings
     assert "With -l: SYNs that" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))

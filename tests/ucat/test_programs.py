@@ -147,6 +147,65 @@ def test_json(ucat: Any, listening: Any, tmp_path: Path) -> None:
     assert (stats["peer"], stats["result"], stats["transport"]) == (None, "name", None)
 
 
+def test_checksums(ucat: Any, listening: Any) -> None:
+    """With -v both sides tell the same SHA-256 of what passed, in each direction."""
+    server = listening("-e", "cat >&2; printf answer")
+    client = ucat("-v", "127.0.0.1", server.port(), stdin=b"question")
+    assert client.end() == b"answer"
+    server.end()
+    question, answer = (hashlib.sha256(text).hexdigest() for text in (b"question", b"answer"))
+    assert f"ucat: SHA-256 sent: {question}\nucat: SHA-256 received: {answer}\n" in client.errors()
+    assert f"ucat: SHA-256 sent: {answer}\nucat: SHA-256 received: {question}\n" in server.errors()
+
+
+def test_one_family(ucat: Any, listening: Any) -> None:
+    """-4 and -6 choose among the addresses of a name."""
+    server = listening()
+    assert ucat("-4", "localhost", server.port(), stdin=b"over IPv4").end() == b""
+    assert server.end() == b"over IPv4"
+    failed = ucat("-6", "127.0.0.1", 9000)
+    failed.end(2)
+    assert "ipVersion=6: expected a name, or an IPv6 address, as the host, not '127.0.0.1'" in failed.errors()
+
+
+# --- Closed descriptors ----------------------------------------------------------------------------------------
+
+
+def shell(ucat: Any, command: str) -> Any:
+    """A ucat with redirections."""
+    return ucat("-c", f"exec {UCAT} {command}", program=("bash",))
+
+
+def test_closed_input(ucat: Any, listening: Any, file: Path) -> None:
+    """<&- is nothing to send."""
+    with open(file, "rb") as source:
+        server = listening(stdin=source)
+        assert shell(ucat, f"127.0.0.1 {server.port()} <&-").end() == DATA
+        assert server.end() == b""
+
+
+def test_closed_output(ucat: Any, listening: Any) -> None:
+    """>&- does no harm until something arrives, which is then lost, and said so."""
+    server = listening("-k")
+    sender = shell(ucat, f"127.0.0.1 {server.port()} >&- <<< text")
+    sender.end()
+    server.wait_for("received 5 B")
+    server.process.terminate()
+    assert server.end(128 + signal.SIGTERM) == b"text\n"
+    receiver = shell(ucat, "-v -l 0 -s 127.0.0.1 >&-")
+    ucat("127.0.0.1", receiver.port(), stdin=b"text").process.communicate(b"text", 30)
+    receiver.end(10)
+    assert "cannot write standard output: bad file descriptor" in receiver.errors()
+
+
+def test_closed_errors(ucat: Any, listening: Any, file: Path) -> None:
+    """2>&- keeps messages out of the data."""
+    with open(file, "rb") as source:
+        server = listening(stdin=source)
+        assert shell(ucat, f"-v 127.0.0.1 {server.port()} 2>&- <&-").end() == DATA
+        server.end()
+
+
 # --- When it fails ---------------------------------------------------------------------------------------------
 
 
@@ -171,6 +230,20 @@ def test_nobody_answers(ucat: Any) -> None:
         failed = ucat("127.0.0.1", silent.getsockname()[1], "--connect-timeout", "0.2")
         failed.end(5)
     assert re.fullmatch(r"ucat: 127\.0\.0\.1:\d+: no answer in time; is the other side running.*\n", failed.errors())
+
+
+def test_waited_long_enough(ucat: Any, listening: Any) -> None:
+    """-w ends an attempt to connect, over whatever it is, and a connection that carries nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        failed = ucat("127.0.0.1", silent.getsockname()[1], "-w", "0.2")
+        failed.end(5)
+    assert "no answer in time" in failed.errors()
+    server = listening("-w", "0.2")
+    idle = ucat("127.0.0.1", server.port(), stdin=subprocess.PIPE)
+    assert server.process.wait(30) == 5
+    assert re.search(r"127\.0\.0\.1:\d+: nothing sent or received for 0\.2 s, see --wait", server.errors())
+    assert idle.process.wait(30) == 6
 
 
 def test_refused(ucat: Any, listening: Any) -> None:

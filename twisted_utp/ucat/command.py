@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from twisted_utp.ucat.descriptors import fill_closed
 from twisted_utp.ucat.options import parse
 from twisted_utp.ucat.program import Program
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     @param arguments: the command line, without the program's name; the process's when L{None}.
     @return: the exit code.
     """
+    fill_closed()
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         if options.verbose >= 3:

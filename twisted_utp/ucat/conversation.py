@@ -106,7 +106,7 @@ class Conversation(Protocol):
         """
         Write it.
         """
-        self.account.received += len(data)
+        self.account.receive(data)
         if self._sink.is_terminal:
             self._messages.terminal_used()
         self._sink.write(data)
@@ -150,7 +150,7 @@ class Conversation(Protocol):
         """
         Send it.
         """
-        self.account.taken += len(data)
+        self.account.take(data)
         self._wire.write(data)
 
     def input_ended(self) -> None:

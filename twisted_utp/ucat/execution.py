@@ -94,7 +94,7 @@ class Execution(Protocol):
         """
         For the command.
         """
-        self.account.received += len(data)
+        self.account.receive(data)
         self._process.write(data)
 
     def readConnectionLost(self) -> None:
@@ -130,7 +130,7 @@ class Execution(Protocol):
         """
         For the peer.
         """
-        self.account.taken += len(data)
+        self.account.take(data)
         if self.is_connected:
             self._wire.write(data)
 

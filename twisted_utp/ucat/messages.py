@@ -77,6 +77,8 @@ class Messages:
             self._print(account.as_json())
         elif self._options.stats == "text" and not self._options.quiet and account.peer is not None:
             self.say(account.summary())
+            for direction, checksum in account.checksums().items():
+                self.say(f"SHA-256 {direction}: {checksum}")
 
     def _tell_figures(self, account: Account) -> None:
         self.say(account.summary(), 2)

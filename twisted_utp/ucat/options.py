@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -39,6 +39,9 @@ examples:
   ucat 192.0.2.7 9000 < file               send it
   ucat -l 9000 -k -e 'tar c photos'        an archive for everyone who connects
   ucat utps:example.org:443                any of Twisted's endpoint strings
+
+An interrupted file starts again: a pipe cannot tell what is there already.  To go
+on where it broke off: rsync --partial through twist utp-forward.
 
 When both directions have ended, so does ucat.  Exit codes: 0 all done, 2 wrong
 usage, 3 name not found, 4 refused, 5 timed out, 6 broken off by the peer, 7 TLS,
@@ -116,7 +119,13 @@ def _add_data_options(parser: ArgumentParser) -> None:
 
 def _add_address_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("-6", "--ipv6", action="store_true", help="with -l PORT: listen on IPv6")
+    family = parser.add_mutually_exclusive_group()
+    family.add_argument("-4", "--ipv4", action="store_true", help="IPv4 only; with -l the default")
+    family.add_argument("-6", "--ipv6", action="store_true", help="IPv6 only; with -l PORT: listen on IPv6, too")
+    add(
+        "-w", "--wait", metavar="SECONDS", type=_seconds,
+        help="give up when connecting takes so long, or nothing was sent or received for so long [0.1 to 86400]",
+    )  # fmt: skip
     add("-s", "--source", metavar="ADDRESS", help="our address, when this machine has several")
     add("-p", "--source-port", metavar="PORT", help="our UDP port, when connecting")
 
@@ -138,6 +147,16 @@ def _add_message_options(parser: ArgumentParser) -> None:
         help="the summary on standard error, for people or for programs [default: text]",
     )  # fmt: skip
     add("-V", "--version", action="version", version=_version(), help="which version this is")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.1 <= value <= 86_400:
+        raise ArgumentTypeError(f"{text!r}: expected 0.1 to 86400 seconds")
+    return value
 
 
 def _version() -> str:
@@ -182,7 +201,15 @@ def _extended(options: Namespace, string: str, settings: dict[str, str]) -> str:
         if value is not None:
             key = "interface" if options.listen else "bindAddress" if option == "--source" else "bindPort"
             raise ValueError(f"{option}: write it into the endpoint string, as {key}={value}")
-    if settings and string.partition(":")[0].lower() not in _OURS:
+    is_ours = string.partition(":")[0].lower() in _OURS
+    family = "--ipv4" if options.ipv4 else "--ipv6" if options.ipv6 else None
+    if family is not None and options.listen:
+        raise ValueError(f"{family}: write it into the endpoint string, utp:PORT for IPv4, utp6:PORT for IPv6")
+    if family is not None:
+        if not is_ours:
+            raise ValueError(f"{family}: only for utp: and utps: endpoints")
+        string += f":ipVersion={family[-1]}"
+    if settings and not is_ours:
         raise ValueError(f"{option_name(next(iter(settings)))}: only for utp:, utp6: and utps: endpoints")
     return string + _as_keys(settings)
 
@@ -199,9 +226,13 @@ def _listening(options: Namespace, where: list[str]) -> str:
 def _dialling(options: Namespace, where: list[str]) -> str:
     if len(where) != 2:
         raise ValueError("expected HOST and PORT, or an endpoint string" if where else "whom to connect to is missing")
-    if options.ipv6:
-        raise ValueError("--ipv6: only with --listen; give an IPv6 address, or a name that has one")
-    ours = {"host": where[0], "port": where[1], "bindAddress": options.source, "bindPort": options.source_port}
+    ours = {
+        "host": where[0],
+        "port": where[1],
+        "bindAddress": options.source,
+        "bindPort": options.source_port,
+        "ipVersion": "4" if options.ipv4 else "6" if options.ipv6 else None,
+    }
     return "utp" + _as_keys({key: value for key, value in ours.items() if value is not None})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
@@ -25,6 +25,7 @@ from twisted_utp.ucat.execution import Execution
 from twisted_utp.ucat.exits import Exit, exit_for, exit_for_signal
 from twisted_utp.ucat.messages import Messages
 from twisted_utp.ucat.reading import NoInput, StandardInput
+from twisted_utp.ucat.waiting import Waiting
 from twisted_utp.ucat.writing import StandardOutput
 
 # Seconds that the goodbyes may take after a signal.
@@ -47,7 +48,7 @@ class Program:
         on_terminal = self._sink.is_terminal and self._source.is_terminal
         self._messages = Messages(reactor, options, data_on_terminal=on_terminal)
         self._port: IListeningPort | None = None
-        self._running: dict[Conversation | Execution, None] = {}
+        self._running: dict[Conversation | Execution, Waiting | None] = {}
         self._waiting: deque[Conversation] = deque()
         self._dialling: Deferred[Any] | None = None
         self._code: int = Exit.DONE
@@ -73,6 +74,9 @@ class Program:
             endpoint.listen(factory).addCallbacks(self._listening, self._failed)
         else:
             self._dialling = endpoint.connect(factory)
+            if self._options.wait is not None:
+                timer = self._reactor.callLater(self._options.wait, self._dialling.cancel)
+                self._dialling.addBoth(_cancelling, timer)
             self._dialling.addCallbacks(self._connected, self._failed)
 
     def interrupt(self, number: int) -> None:
@@ -95,7 +99,8 @@ class Program:
     # --- Connections -------------------------------------------------------------------------------------------
 
     def _account(self, role: str) -> Account:
-        return Account(self._reactor.seconds, role, None if self._options.exec else self._source.size())
+        total = None if self._options.exec else self._source.size()
+        return Account(self._reactor.seconds, role, total, checksums=self._options.verbose > 0)
 
     def _connect(self) -> Protocol:
         return self._make(self._account("client"))
@@ -126,11 +131,18 @@ class Program:
         if waits and isinstance(made, Conversation):
             self._waiting.append(made)
         else:
-            self._running[made] = None
+            self._run(made)
         return made
 
+    def _run(self, one: Conversation | Execution) -> None:
+        seconds = self._options.wait
+        waiting = None if seconds is None else Waiting(self._reactor, seconds, one.account, one.break_off)
+        self._running[one] = waiting
+
     def _ended(self, one: Conversation | Execution) -> None:
-        self._running.pop(one, None)
+        idle = self._running.pop(one, None)
+        if idle is not None:
+            idle.stop()
         self._messages.ended(one.account)
         self._code = self._code or one.account.code
         if self._stopping:
@@ -146,7 +158,7 @@ class Program:
         while self._waiting and not self._running:
             waiting = self._waiting.popleft()
             if waiting.is_connected:
-                self._running[waiting] = None
+                self._run(waiting)
                 waiting.begin()
 
     # --- The beginning and the end -----------------------------------------------------------------------------
@@ -179,6 +191,12 @@ class Program:
     def _finish(self, code: int) -> None:
         if not self.finished.called:
             self.finished.callback(code)
+
+
+def _cancelling(result: Any, timer: IDelayedCall) -> Any:
+    if timer.active():
+        timer.cancel()
+    return result
 
 
 class _Building(Factory):
