@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from twisted_utp.proto.constants import PACING_CALM
 from twisted_utp.proto.pacing import Pacer
 
 MSS = 1000
@@ -64,6 +65,17 @@ def test_a_rate_of_its_own() -> None:
     assert paced.next_at(MSS) == pytest.approx(NOW + 100_000, abs=2)
     paced.set_window(10.0 * MSS, 10_000, MSS, slow_start=False, now=NOW + 50_000)
     assert paced.rate == pytest.approx(1.25 * MSS * 1000), "and windows count again"
+
+
+def test_bursts_are_short_for_a_while_after_a_loss() -> None:
+    """What overflowed, or a queue that drops early, would lose more of long ones."""
+    calm = pacer(cwnd=1000.0 * MSS)
+    longest = calm.allowance(LATER)
+    calm.on_loss(LATER)
+    calm.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=LATER)
+    assert calm.allowance(LATER + 1_000_000) < longest / 2
+    calm.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=LATER + PACING_CALM)
+    assert calm.allowance(LATER + PACING_CALM + 1_000_000) == pytest.approx(longest)
 
 
 def test_burst_is_a_millisecond_of_the_rate() -> None:

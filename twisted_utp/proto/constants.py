@@ -363,6 +363,9 @@ PACING_STEADY = 6_000
 PACING_STEADY_PACKETS = 96
 PACING_MAX = 8_000
 PACING_RTT_SHARE = 12
+# Ours: so long after a loss bursts are as short as in slow start.  Behind CoDel (10 Mb/s, 50 ms) long ones cost ledbat
+# two points of the link.
+PACING_CALM = 10_000_000
 # Ours: who is always woken late sends as much more at a time, up to this part of a round trip (1 / 4).  Less makes a
 # busy process, with hundreds of connections, fall behind its windows; more lets windows out in fewer, longer bursts.
 MAX_LATE_SHARE = 4

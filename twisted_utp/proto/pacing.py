@@ -18,6 +18,7 @@ from twisted_utp.proto.constants import (
     MAX_LATE_SHARE,
     MIN_BURST_PACKETS,
     PACING_BURST,
+    PACING_CALM,
     PACING_GAIN,
     PACING_GAIN_SLOW_START,
     PACING_MAX,
@@ -33,7 +34,18 @@ class Pacer:
     When may how much be sent?
     """
 
-    __slots__ = ("_burst", "_credit", "_due", "_late", "_latest", "_min_burst", "_rate", "_stamp", "_stride")
+    __slots__ = (
+        "_burst",
+        "_calm_at",
+        "_credit",
+        "_due",
+        "_late",
+        "_latest",
+        "_min_burst",
+        "_rate",
+        "_stamp",
+        "_stride",
+    )
 
     def __init__(self) -> None:
         self._rate = 0.0  # bytes per µs; 0 = no round trip known yet, unlimited
@@ -44,6 +56,7 @@ class Pacer:
         self._late = 0.0  # µs by which that is missed, smoothed
         self._latest = 0  # ... and how much of it counts
         self._stride = PACING_BURST  # µs of the rate that a burst may carry
+        self._calm_at = 0  # until then bursts stay short, because of a loss
 
     @property
     def rate(self) -> float:
@@ -63,8 +76,14 @@ class Pacer:
             return
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         rate = gain * cwnd / rtt
-        self._stride = PACING_BURST if slow_start else _longest_stride(mss / rate, rtt)
+        self._stride = PACING_BURST if slow_start or now < self._calm_at else _longest_stride(mss / rate, rtt)
         self._follow(rate, rtt, mss, now)
+
+    def on_loss(self, now: int) -> None:
+        """
+        The window was cut.  A queue that overflows, or one that drops early as CoDel does, loses more of long bursts.
+        """
+        self._calm_at = now + PACING_CALM
 
     def set_rate(self, rate: float, rtt: int, mss: int, *, now: int) -> None:
         """

@@ -784,6 +784,7 @@ class Sender:
         self.delay.growth.elsewhere = 0
         self._is_repeat_owed = True
         self.counters.window_cuts += 1
+        self.pacer.on_loss(now)
         self._follow_window(now)
 
     # --- Timers ----------------------------------------------------------------------------------------------
