@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp import UTPConfig
+from twisted_utp.proto.constants import CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY
 from twisted_utp.proto.late_answers import LateAnswers
 from twisted_utp.proto.scoreboard import Flight
 from twisted_utp.testing import Ends, Pair
@@ -71,6 +72,15 @@ def test_which_echo_proves_that_the_original_came(echoed: int, expected: bool) -
     answers.on_repeated(310)
     assert answers.is_late_original(echoed) is expected
     assert not answers.is_late_original(200) or not expected, "said once"
+
+
+def test_few_cuts_are_taken_back() -> None:
+    """Nothing shows that the receiver tells the truth."""
+    answers, now = LateAnswers(), 5_000_000_000
+    assert [answers.may_take_back(now) for _ in range(5)] == [True] * CUTS_TAKEN_BACK + [False] * (5 - CUTS_TAKEN_BACK)
+    assert not answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY - 1)
+    assert answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY)
+    assert not answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY + 1)
 
 
 def test_a_packet_lost_twice_has_no_original_to_come() -> None:

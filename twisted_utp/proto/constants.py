@@ -187,6 +187,12 @@ KEEPALIVE_RETURNED_WAIT = 1_000_000
 
 # --- Congestion control ---------------------------------------------------------------------------------------
 
+# Ours: window cuts that a receiver's word takes back at once, and µs until there is another.  More pays for liars who
+# say that nothing was lost (tests/scenarios/test_liars.py); less costs window on paths that pause often.
+CUTS_TAKEN_BACK = 3
+CUTS_TAKEN_BACK_EVERY = 10_000_000
+# ... and none where round trips have grown by so many µs: half of LEDBAT++'s target.
+MAX_QUEUE_WITHOUT_LOSS = 30_000
 DEFAULT_TARGET_DELAY = 0.1  # BEP-29 and RFC 6817: 100 ms at the most
 MAX_CWND_INCREASE_PER_RTT = 3000  # BEP-29: bytes
 # RFC 6928, where RFC 6817 INIT_CWND has 2.  The first packets are small (BASE_MTU_IPV4) and paced over half a round

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from twisted_utp.proto.constants import CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY
 from twisted_utp.proto.scoreboard import Flight
 
 
@@ -24,12 +25,14 @@ class LateAnswers:
     What one sender waits to hear.  Sequence numbers are unwrapped, times are µs.
     """
 
-    __slots__ = ("_original_at", "_probe_end", "_repeated_at")
+    __slots__ = ("_credit", "_credit_at", "_original_at", "_probe_end", "_repeated_at")
 
     def __init__(self) -> None:
         self._probe_end: int | None = None  # TLP.end_seq
         self._original_at = 0  # when the newest packet that was declared lost had left for the first time
         self._repeated_at = 0  # when the first of them left again; 0 while none has
+        self._credit = CUTS_TAKEN_BACK * CUTS_TAKEN_BACK_EVERY  # µs
+        self._credit_at = 0
 
     @property
     def are_due(self) -> bool:
@@ -92,4 +95,16 @@ class LateAnswers:
         if not self._original_at <= sent_at < self._repeated_at:
             return False
         self._original_at = self._repeated_at = 0
+        return True
+
+    def may_take_back(self, now: int) -> bool:
+        """
+        May the cut be taken back?  Each time that is one less for a while.
+        """
+        most = CUTS_TAKEN_BACK * CUTS_TAKEN_BACK_EVERY
+        self._credit = min(self._credit + now - self._credit_at, most)
+        self._credit_at = now
+        if self._credit < CUTS_TAKEN_BACK_EVERY:
+            return False
+        self._credit -= CUTS_TAKEN_BACK_EVERY
         return True

@@ -17,6 +17,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_MAX_IN_FLIGHT,
     HEADER_SIZE,
     INITIAL_PEER_WINDOW,
+    MAX_QUEUE_WITHOUT_LOSS,
     MAX_SMALL_IN_FLIGHT,
     MAX_SPAN,
     MAX_SPAN_FOREIGN,
@@ -606,6 +607,9 @@ class Sender:
         if self.recovery.in_recovery(self.board) or not self.late_answers.is_late_original(sent_at):
             return
         self.recovery.widen(self.board, self.next_seq)
+        # Where there is a queue, losses are likely, and a claim that there was none is not.
+        if self.rtt.smoothed - self.rtt.minimum > MAX_QUEUE_WITHOUT_LOSS or not self.late_answers.may_take_back(now):
+            return
         self.congestion.on_spurious_loss(now=now)
         self.counters.spurious_losses += 1
         self._follow_window(now)
