@@ -60,8 +60,8 @@ class Client(abc.ABC):
     @cvar name: for people.
     @cvar says_last: it says that it has the last piece before it closes the connection to a seed itself.  When it does
         not, our seed closes first only if it does not wait for that.
-    @cvar leaves_at_once: it leaves a seed in the moment in which it has everything, and loses what it has not yet read
-        when the seed leaves first.  So nobody can say who closes first when we seed.
+    @cvar leaves_at_once: it leaves a seed in the moment in which it has everything, before the seed can know, and loses
+        what it has not yet read when the seed leaves first.  A seed that is to close first keeps the last piece back.
     @cvar is_shared: one process of it does for all cases, also several at a time.
     @cvar attempts: how often a case is tried with a new process, for a client that sometimes stands still by itself.
     @ivar port: its UDP port in I{theirs}.
