@@ -63,7 +63,7 @@ def test_forward(start: Any, localhost: Any) -> None:
                 assert second.recv(100) == b""
             inner.wait_for_line("refused: there are 1 connections")
         assert client.recv(100) == b""
-    inner.wait_for_line("#1 .*: done after .* s, 8 bytes there, 6 bytes back")
+    inner.wait_for_line("#1 .*: closed .* s, 8 bytes sent, 6 bytes received")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output
 
 
@@ -82,9 +82,9 @@ def test_forward_that_does_not_trust(start: Any, localhost: Any) -> None:
                 client.sendall(b"secret")
             with pytest.raises(ConnectionResetError):
                 assert client.recv(1) == b"broken off, not closed"
-        trust = "the certificate is not trusted; trust it, or who signed it, with trustRoots=FILE after"
-        outer.wait_for_line(f"#1 .*: there: {trust} .* s, 6 bytes there, 0 bytes back")
-        inner.wait_for_line(r"#1 .*: here: the peer does not trust our certificate; it needs trustRoots=FILE after")
+        trust = "the certificate is not trusted; trust it, or who signed it, with trustRoots=FILE"
+        outer.wait_for_line(f"#1 .*: failed: service side: {trust} .* s, 6 bytes sent, 0 bytes received")
+        inner.wait_for_line(r"#1 .*: failed: client side: the peer does not trust our certificate; it needs trust")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output + outer.output
 
 
