@@ -91,7 +91,8 @@ def explained(string: str, error: Exception, *, listens: bool) -> str:
     if kind.lower() in ("udp", "udp4", "udp6") and rest:
         return f"there is no {kind}:, a stream over UDP is {_in_quotes(_form('utp', rest, listens))}"
     host, _, port = string.rpartition(":")
-    if port.isdecimal() and kind.lower() not in _KINDS and "=" not in host:
+    is_host = ":" not in host or is_numeric(host.strip("[]"))
+    if port.isdecimal() and kind.lower() not in _KINDS and is_host and "=" not in host:
         return f"a string begins with its kind, {_in_quotes(_form('utp', string, listens))} for uTP"
     near = get_close_matches(kind.lower(), _KINDS, 1)
     hint = f"did you mean {near[0]}:{rest}?" if near else "uTP's begin with utp:, utp6: or utps:"

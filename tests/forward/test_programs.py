@@ -123,7 +123,7 @@ def test_twistd(start: Any, answering: Answering, tmp_path: Path) -> None:
             ["--listen", "utp:99999", "--connect", "tcp:h:1"],
             r"^utp-forward: --listen utp:99999: port='99999'",
         ),
-        (["--listen", "utp:0", "--connect", "xyz:h:1"], r"^utp-forward: --connect xyz:h:1: Unknown endpoint type"),
+        (["--listen", "utp:0", "--connect", "xyz:h:1"], r"^utp-forward: --connect xyz:h:1: there is no xyz:, "),
         (["--listen", "utp:0", "--connect", "tcp:h"], r"^utp-forward: --connect tcp:h: "),
         (
             ["--listen", "utp:0", "--connect", "tcp:h:1", "--grace=soon"],

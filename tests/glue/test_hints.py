@@ -111,6 +111,7 @@ def test_what_is_proposed_is_understood(listens: bool, message: str) -> None:
         ("utpx:host:9000:mtu=900", False, "there is no utpx:, did you mean utp:host:9000:mtu=900?"),
         ("tcpp:host:x", False, "there is no tcpp:, did you mean tcp:host:x?"),
         ("quic:host:x", False, "there is no quic:, uTP's begin with utp:, utp6: or utps:"),
+        ("xyz:h:1", False, "there is no xyz:, uTP's begin with utp:, utp6: or utps:"),
         ("utp:http", True, "port='http': expected an integer from 0 to 65535"),
     ],
 )

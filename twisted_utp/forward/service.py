@@ -127,7 +127,8 @@ class ForwardService(Service):
             "listening on {where}, {listen}, and connecting to {connect}", where=where, listen=listen, connect=connect
         )
         if all(other.port is not None for other in self.routes):
-            notify("READY=1")
+            # Not before the reactor runs: a SIGTERM that comes earlier ends the process without a word.
+            self._reactor.callWhenRunning(notify, "READY=1")
 
     def _serves_metrics(self, port: IListeningPort) -> None:
         self._metrics_port = port

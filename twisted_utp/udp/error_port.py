@@ -33,12 +33,16 @@ def _as_detail() -> dict[Any, Any]:
 
 class _AsBefore:
     """
-    A protocol that is stopped while Twisted's lines are details: what it logs itself keeps its level.
+    A protocol that is stopped while Twisted's lines are details: what it logs itself keeps its level.  All else of it
+    is as it was.
     """
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self._context = context.get(log.ILogContext)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
 
     def doStop(self) -> None:
         """
