@@ -20,9 +20,11 @@ from twisted_utp.udp.process_group import ProcessGroup
 if TYPE_CHECKING:
     from twisted_utp.protocol import UTPProtocol
 
-# What it is, may it be refused, where it arrived first, who has seen it, segment size, the peer's port, lengths of both
-# hosts.
-_HEADER = struct.Struct("=BBBQHHBB")
+# Another one is another version of this package's: a server that is restarted process by process has both for a while.
+_FORMAT = 1
+# The format, what it is, may it be refused, where it arrived first, who has seen it, segment size, the peer's port,
+# lengths of both hosts.
+_HEADER = struct.Struct("=BBBBQHHBB")
 _ASKED, _KNOWN, _MINE = range(3)
 _ID = struct.Struct(">H")
 
@@ -130,7 +132,8 @@ class Siblings:
     # --- From the others ---------------------------------------------------------------------------------------
 
     def _received(self, messages: list[bytes]) -> None:
-        for how, pairs in groupby(map(_decode, messages), lambda pair: pair[0]):
+        understood = [pair for pair in map(_decode, messages) if pair is not None]
+        for how, pairs in groupby(understood, lambda pair: pair[0]):
             datagrams = [datagram for _, datagram in pairs]
             if how.kind == _MINE:
                 self._learn(how.first, datagrams)
@@ -170,15 +173,19 @@ def _encode(how: _Round, datagram: Datagram) -> bytes:
     address = datagram.address
     host, local = address[0].encode(), address[2].encode() if len(address) == 3 else b""
     lengths = len(host), len(local)
-    header = (how.kind, how.may_refuse, how.first, how.seen, datagram.segment_size, address[1], *lengths)
+    header = (_FORMAT, how.kind, how.may_refuse, how.first, how.seen, datagram.segment_size, address[1], *lengths)
     return b"".join((_HEADER.pack(*header), host, local, datagram.data))
 
 
-def _decode(message: bytes) -> tuple[_Round, Datagram]:
+def _decode(message: bytes) -> tuple[_Round, Datagram] | None:
     """
-    Only processes of our user are heard, so there is nothing to mistrust.
+    Only processes of our user are heard, so there is nothing to mistrust but their version.
+
+    @return: L{None} for what is of another format.
     """
-    kind, may_refuse, first, seen, size, port, host_size, local_size = _HEADER.unpack_from(message)
+    if len(message) < _HEADER.size or message[0] != _FORMAT:
+        return None
+    _, kind, may_refuse, first, seen, size, port, host_size, local_size = _HEADER.unpack_from(message)
     at = _HEADER.size
     host = message[at : at + host_size].decode()
     local = message[at + host_size : at + host_size + local_size].decode()

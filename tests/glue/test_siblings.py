@@ -224,6 +224,16 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     siblings.leave()
 
 
+@pytest.mark.parametrize("message", [b"", b"\x01", b"\x02" + bytes(100)], ids=["empty", "short", "other version"])
+def test_messages_of_another_version(message: bytes) -> None:
+    """They do no harm, nor to those that come with them."""
+    siblings = Siblings(reactor, UTPProtocol(reactor), "versions")
+    mine = _encode(_Round(module._MINE, False, 5, 0), Datagram(b"\0\1", ("192.0.2.1", 7)))
+    siblings._received([message, mine])
+    assert siblings._known == {(("192.0.2.1", 7), 1): 5}
+    siblings.leave()
+
+
 @pytest.mark.parametrize("address", [("192.0.2.1", 4000), ("::1", 1, "::1"), ("fe80::1%3", 65535, "fe80::2%3")])
 def test_messages(address: Address) -> None:
     """They say what was meant."""
