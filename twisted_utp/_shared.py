@@ -101,6 +101,7 @@ def protocol_to_connect(
     if found is not None and not found.is_closing and len(found.multiplexer) < config.max_connections:
         return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
+    protocol.is_passing = True
     listen_udp(reactor, 0, protocol, interface, settings=settings)
     _settings[protocol] = settings
     dialling[key] = protocol

@@ -101,9 +101,12 @@ class UTPProtocol(Settable, DatagramProtocol):
     @ivar other: gets the datagrams that are not uTP: a DHT node's, say.  See L{share_with}.
     @ivar in_flush: the wheel is being turned, so what is asked of the core now is served before that ends.
     @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
+    @cvar is_passing: the port is there for connections that we open alone: that it comes and goes is a detail of the
+        log.
     """
 
     noisy = False
+    is_passing = False
 
     def __init__(
         self,

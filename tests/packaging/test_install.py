@@ -24,7 +24,7 @@ pytestmark = pytest.mark.packaging
 
 # -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
 ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
-PLUGINS = ["", "_forward", "_tls"]
+PLUGINS = ["", "_forward", "_hints", "_tls"]
 SERVERS = ["utp:0", "utp6:0", "UTP:0", "utp:0:interface=127.0.0.1", "haproxy:utp:0"]
 CLIENTS = [
     "utp:localhost:1",
@@ -229,7 +229,7 @@ def test_interface_is_declared(installed):
     code += "from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor as Client; "
     code += "print(sorted((I.__name__[7:13], p.prefix, verifyObject(I, p)) for I in (Server, Client) "
     code += "for p in getPlugins(I) if p.prefix.startswith('utp')))"
-    wanted = [("Client", "utp", True), ("Client", "utps", True)]
+    wanted = [("Client", "utp", True), ("Client", "utp6", True), ("Client", "utps", True)]
     wanted += [("Server", "utp", True), ("Server", "utp6", True), ("Server", "utps", True)]
     assert installed.probe(code).strip() == str(wanted)
 

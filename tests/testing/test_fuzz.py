@@ -125,9 +125,9 @@ def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 def believes_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any RESET from the right address ends a connection."""
 
-    def on_reset(self: Multiplexer, packet: Any, address: Any, now: int) -> None:
+    def on_reset(self: Multiplexer, packet: Any, datagram: Any, now: int) -> None:
         for connection in list(self._connections.values()):
-            if connection.address == address:
+            if connection.address == datagram.address:
                 connection.abort(now=now)
 
     monkeypatch.setattr(Multiplexer, "_on_reset", on_reset)

@@ -11,6 +11,7 @@ import pytest
 from twisted.internet.endpoints import clientFromString, serverFromString
 
 from twisted_utp import UTPConfig
+from twisted_utp.proto.congestion.base import congestion_controller_names
 from twisted_utp.ucat.exits import Exit
 from twisted_utp.ucat.options import parse
 
@@ -109,7 +110,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         _, found, description = settings.partition(f" {option} ")
         assert found, option
         assert len(description.partition(" --")[0]) > 20, option
-    assert "cubic, fixed, ledbat, ledbat++, scavenger. [default: ledbat++]" in settings
+    assert f"{', '.join(congestion_controller_names())}. [default: ledbat++]" in settings
     assert "[default: found out]" in settings
     assert "With -l: SYNs that" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))

@@ -24,11 +24,13 @@ from twisted_utp.udp.local import LocalAddresses, name_local_addresses
 from twisted_utp.udp.settings import AS_IT_IS
 
 
-def _as_detail() -> dict[Any, Any]:
+def _context_for(protocol: Any) -> dict[Any, Any]:
     """
-    The context in which what C{twisted.python.log} is told is of level debug.
+    The context in which Twisted logs that a port is there, or gone: of level debug where the protocol asks for it
+    (C{is_passing}), because its port is there for as long as its connections.
     """
-    return {log.ILogContext: {**context.get(log.ILogContext), "log_level": LogLevel.debug}}
+    own = context.get(log.ILogContext)
+    return {log.ILogContext: {**own, "log_level": LogLevel.debug} if getattr(protocol, "is_passing", False) else own}
 
 
 class _AsBefore:
@@ -84,9 +86,9 @@ class ErrorReportingPort(udp.Port):
 
     def _bindSocket(self) -> None:
         """
-        Twisted's own, which logs that the port is there: a client's is there once for each connection.
+        Twisted's own, which logs that the port is there.
         """
-        context.call(_as_detail(), super()._bindSocket)
+        context.call(_context_for(self.protocol), super()._bindSocket)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
@@ -96,7 +98,7 @@ class ErrorReportingPort(udp.Port):
         stopped = port.protocol
         port.protocol = _AsBefore(stopped)
         try:
-            context.call(_as_detail(), super().connectionLost, reason)
+            context.call(_context_for(stopped), super().connectionLost, reason)
         finally:
             port.protocol = stopped
 
