@@ -32,10 +32,10 @@ def prepare(wire: Any) -> None:
     """
     Set the options, if it is a TCP connection, or TLS over one.
 
-    - No delay: with Nagle's algorithm (RFC 896) the second of two small writes waits for the acknowledgement of the
-      first, which the other side's kernel delays by up to 40 ms (RFC 1122 (4.2.3.2)).  A forwarder writes what
-      arrives, in whatever pieces, so it would add that wait where a program writes its messages whole.
-    - Keepalive: who is silent because the machine was switched off holds a connection for ever otherwise.
+      - No delay: with Nagle's algorithm (RFC 896) the second of two small writes waits for the acknowledgement of the
+        first, which the other side's kernel delays by up to 40 ms (RFC 1122 (4.2.3.2)).  A forwarder writes what
+        arrives, in whatever pieces, so it would add that wait where a program writes its messages whole.
+      - Keepalive: who is silent because the machine was switched off holds a connection for ever otherwise.
     """
     while isinstance(wire, ProtocolWrapper):  # TLS, or what reads a PROXY header
         wire = wire.transport
