@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from twisted_utp.proto.budget import Budget
 from twisted_utp.proto.values import Address, Datagram
 from twisted_utp.udp.process_group import ProcessGroup
 
@@ -64,7 +65,7 @@ class Siblings:
         self._stats = protocol.multiplexer.stats
         self._round: _Round | None = None  # of what is being served
         self._known: dict[tuple[Address, int], int] = {}
-        self._tokens, self._stamp = float(ASK_BURST), protocol.clock()
+        self._asks = Budget(ASK_BURST, 1_000_000 // ASKS_PER_SECOND)
         self._group = ProcessGroup(reactor, name, self._received)
 
     @property
@@ -102,7 +103,7 @@ class Siblings:
         See L{Elsewhere.ask <twisted_utp.proto.elsewhere.Elsewhere.ask>}.
         """
         before = self._round
-        if before is None and not self._may_ask():
+        if before is None and not self._asks.take(self._protocol.clock()):
             self._stats.strays_dropped += 1
             return True
         seen = (before.seen if before is not None else 0) | 1 << self.number
@@ -119,15 +120,6 @@ class Siblings:
         is_there = self._group.send(number, _encode(how, datagram))
         self._stats.handed_on += is_there
         return is_there
-
-    def _may_ask(self) -> bool:
-        now = self._protocol.clock()
-        self._tokens = min(self._tokens + (now - self._stamp) * ASKS_PER_SECOND / 1e6, ASK_BURST)
-        self._stamp = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
     # --- From the others ---------------------------------------------------------------------------------------
 

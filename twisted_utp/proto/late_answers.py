@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from twisted_utp.proto.budget import Budget
 from twisted_utp.proto.constants import CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY
 from twisted_utp.proto.scoreboard import Flight
 
@@ -25,14 +26,13 @@ class LateAnswers:
     What one sender waits to hear.  Sequence numbers are unwrapped, times are µs.
     """
 
-    __slots__ = ("_credit", "_credit_at", "_original_at", "_probe_end", "_repeated_at")
+    __slots__ = ("_original_at", "_probe_end", "_repeated_at", "_taken_back")
 
     def __init__(self) -> None:
         self._probe_end: int | None = None  # TLP.end_seq
         self._original_at = 0  # when the newest packet that was declared lost had left for the first time
         self._repeated_at = 0  # when the first of them left again; 0 while none has
-        self._credit = CUTS_TAKEN_BACK * CUTS_TAKEN_BACK_EVERY  # µs
-        self._credit_at = 0
+        self._taken_back: Budget | None = None  # few connections need one
 
     @property
     def are_due(self) -> bool:
@@ -101,10 +101,6 @@ class LateAnswers:
         """
         May the cut be taken back?  Each time that is one less for a while.
         """
-        most = CUTS_TAKEN_BACK * CUTS_TAKEN_BACK_EVERY
-        self._credit = min(self._credit + now - self._credit_at, most)
-        self._credit_at = now
-        if self._credit < CUTS_TAKEN_BACK_EVERY:
-            return False
-        self._credit -= CUTS_TAKEN_BACK_EVERY
-        return True
+        if self._taken_back is None:
+            self._taken_back = Budget(CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY)
+        return self._taken_back.take(now)

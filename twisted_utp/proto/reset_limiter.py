@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from twisted_utp.proto.budget import Budget
 from twisted_utp.proto.constants import (
     RESET_BURST,
     RESET_SOURCE_INTERVAL,
@@ -23,12 +24,11 @@ class ResetLimiter:
     L{RESETS_PER_SOURCE} in L{RESET_SOURCE_INTERVAL} for each source, and a token bucket for all together.
     """
 
-    __slots__ = ("_sources", "_stamp", "_tokens")
+    __slots__ = ("_sources", "_total")
 
     def __init__(self) -> None:
         self._sources: dict[Hashable, tuple[int, int]] = {}  # since when, how many
-        self._tokens = float(RESET_BURST)
-        self._stamp = 0
+        self._total = Budget(RESET_BURST, 1_000_000 // RESETS_PER_SECOND)
 
     def is_spent(self, source: Hashable, now: int) -> bool:
         """
@@ -45,11 +45,8 @@ class ResetLimiter:
 
         @param now: µs.
         """
-        self._tokens = min(self._tokens + (now - self._stamp) * RESETS_PER_SECOND / 1e6, RESET_BURST)
-        self._stamp = now
-        if self.is_spent(source, now) or self._tokens < 1:
+        if self.is_spent(source, now) or not self._total.take(now):
             return False
-        self._tokens -= 1
         self.count(source, now)
         return True
 
