@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -122,15 +121,12 @@ async def refused_by_the_system(reactor: Any) -> Told:
     return told
 
 
-SCENES: tuple[Callable[[Any], Any], ...] = (link_local, deprecated, gone_and_back, refused_by_the_system)
-
-
-async def main(reactor: Any) -> None:
-    """All of it."""
-    for line in NETWORK.strip().splitlines():
+async def play(reactor: Any, network: str, *scenes: Callable[[Any], Any]) -> None:
+    """Build a network, and say what came of each scene in it."""
+    for line in network.strip().splitlines():
         ip(line)
-    print(json.dumps({scene.__name__: await scene(reactor) for scene in SCENES}), file=sys.stdout)
+    print(json.dumps({scene.__name__: await scene(reactor) for scene in scenes}))
 
 
 if __name__ == "__main__":
-    react(main)
+    react(play, (NETWORK, link_local, deprecated, gone_and_back, refused_by_the_system))

@@ -7,11 +7,9 @@ It has two interfaces that swallow what they are given, and whoever has the righ
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import struct
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
@@ -19,7 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 from twisted.protocols.wire import Echo
 
-from tests.kernel.in_namespace import Told, ask, ip, outcome
+from tests.kernel.in_namespace import Told, ask, ip, outcome, play
 
 NETWORK = """
 link set lo up
@@ -160,15 +158,5 @@ async def free(reactor: Any) -> Told:
     return told
 
 
-SCENES: tuple[Callable[[Any], Any], ...] = (marked, through_devices, free)
-
-
-async def main(reactor: Any) -> None:
-    """All of it."""
-    for line in NETWORK.strip().splitlines():
-        ip(line)
-    print(json.dumps({scene.__name__: await scene(reactor) for scene in SCENES}), file=sys.stdout)
-
-
 if __name__ == "__main__":
-    react(main)
+    react(play, (NETWORK, marked, through_devices, free))

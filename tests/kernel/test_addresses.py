@@ -4,32 +4,17 @@ On a host with several interfaces, families and routes: does uTP connect whereve
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.kernel.accounts import account_of
 
 
 @pytest.fixture(scope="module", params=["1", "0"], ids=["offload", "plain"])
 def told(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What C{in_namespace.py} says."""
-    argv = ["unshare", "--net", sys.executable, "-m", "tests.kernel.in_namespace"]
-    environment = {**os.environ, "TWISTED_UTP_OFFLOAD": request.param}
-    try:
-        ran = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120)
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if "unshare failed" in ran.stderr:
-        pytest.skip("namespaces take more rights")
-    assert ran.returncode == 0, ran.stderr
-    accounts: dict[str, Any] = json.loads(ran.stdout)
-    return accounts
+    return account_of("in_namespace", request.param)
 
 
 def test_link_local(told: dict[str, Any]) -> None:

@@ -4,16 +4,12 @@ Do packets bear the mark that was asked for, and go through the interface; does 
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.kernel.accounts import account_of
+
 LE, AF11 = 0b000001_00, 0b001010_00  # as they stand in the header, with ECN's two bits
 DATA, STATE, RESET, SYN = 0, 2, 3, 4
 
@@ -21,16 +17,7 @@ DATA, STATE, RESET, SYN = 0, 2, 3, 4
 @pytest.fixture(scope="module", params=["1", "0"], ids=["offload", "plain"])
 def told(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What C{settings_in_namespace.py} says."""
-    argv = ["unshare", "--net", sys.executable, "-m", "tests.kernel.settings_in_namespace"]
-    environment = {**os.environ, "TWISTED_UTP_OFFLOAD": request.param}
-    try:
-        ran = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120)
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if "unshare failed" in ran.stderr:
-        pytest.skip("namespaces take more rights")
-    assert ran.returncode == 0, ran.stderr
-    accounts: dict[str, Any] = json.loads(ran.stdout)
+    accounts = account_of("settings_in_namespace", request.param)
     accounts["trains"] = request.param == "1"
     return accounts
 
