@@ -68,6 +68,18 @@ def test_simulate_and_plot(start_python, tmp_path):
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+    ("name", "command"), [("test_with_trial.py", ["twisted.trial"]), ("test_with_pytest.py", ["pytest", "-q"])]
+)
+def test_testing(start_python, tmp_path, name, command):
+    """
+    Tests in virtual time, run as their docstrings say.
+    """
+    process = start_python("-m", *command, EXAMPLES / name)
+    process.wait_for_line(r"PASSED \(successes=3\)|5 passed")
+    process.wait_for_exit()
+
+
 def test_service(start, start_python, free_port):
     """
     The daemon echoes where its environment says.

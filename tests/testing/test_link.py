@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import pytest
 
+from twisted_utp.testing.fq_codel import FQCoDel
 from twisted_utp.testing.jitter import NormalJitter, UniformJitter
 from twisted_utp.testing.link import Link, flip_bit
 from twisted_utp.testing.loss import EveryNth, GilbertElliott, RandomLoss
 from twisted_utp.testing.packet import Packet, overhead_of
-from twisted_utp.testing.queues import DropTail
+from twisted_utp.testing.queues import RED, CoDel, DropTail
 from twisted_utp.testing.simulator import SECOND, START, Simulator
 
 HERE, THERE = ("10.0.0.1", 1), ("10.0.0.2", 2)
@@ -411,3 +412,52 @@ def test_another_route() -> None:
     assert arrivals.times == [7_000, 10_000, 42_000]
     with pytest.raises(ValueError, match="expected 0 µs or more"):
         link.set_delay(-1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        (
+            {"rate": "2M"},
+            TypeError,
+            r"rate='2M': expected 0 bits per second or more, as an int \(2 Mb/s is 2_000_000\)",
+        ),
+        ({"rate": 2e6}, TypeError, "rate=2000000.0: expected 0 bits per second"),
+        ({"rate": True}, TypeError, "rate=True"),
+        ({"delay": 0.025}, TypeError, r"delay=0.025: expected 0 µs or more, as an int \(25 ms is 25_000\)"),
+        ({"delay": -1}, ValueError, "delay=-1: expected 0 µs or more"),
+        ({"reorder_delay": "1ms"}, TypeError, "reorder_delay='1ms'"),
+        ({"coalesce": 1.5}, TypeError, "coalesce=1.5"),
+        ({"mtu": 0}, ValueError, "mtu=0: expected 1 bytes or more"),
+        ({"loss": "1%"}, TypeError, "loss='1%': expected a probability"),
+        ({"loss": 2}, ValueError, "loss=2: expected 0 to 1"),
+        ({"duplicate": None}, TypeError, "duplicate=None: expected a probability"),
+        ({"jitter": 5000}, TypeError, r"jitter=5000: expected a Jitter, such as UniformJitter\(5_000\), or None"),
+        ({"queue": 100}, TypeError, r"queue=100: expected a Queue, such as DropTail\(milliseconds=200\), or None"),
+        ({"queue": DropTail}, TypeError, "queue=<class .*: expected a Queue"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, object], error: type[Exception], message: str) -> None:
+    """A setting of the wrong type or out of range is refused at once, with its name and what would do."""
+    with pytest.raises(error, match=message):
+        make(**settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        (DropTail, {"nbytes": "64k"}, "nbytes='64k': expected 1 bytes or more"),
+        (DropTail, {"milliseconds": "200"}, "milliseconds='200': expected a number"),
+        (CoDel, {"target": 0.005}, r"target=0.005: expected 0 µs or more, as an int \(5 ms is 5_000\)"),
+        (FQCoDel, {"quantum": 1514.0}, "quantum=1514.0"),
+        (RED, {"nbytes": 64_000, "probability": "10%"}, "probability='10%'"),
+        (UniformJitter, {"width": 0.005}, "width=0.005"),
+        (NormalJitter, {"sigma": "5ms"}, "sigma='5ms'"),
+        (RandomLoss, {"probability": "1%"}, "probability='1%'"),
+        (EveryNth, {"n": 2.0}, "n=2.0: expected 1 packets or more"),
+    ],
+)
+def test_models_name_wrong_settings(model: type, settings: dict[str, object], message: str) -> None:
+    """So is one of a queue, or of a model of loss or jitter."""
+    with pytest.raises(TypeError, match=message):
+        model(**settings)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Hashable
 from random import Random
 
+from twisted_utp.testing.checks import check_whole
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.queues import CoDel, Queue
 from twisted_utp.testing.simulator import MILLISECOND
@@ -53,6 +54,10 @@ class FQCoDel(Queue):
         @param packets: room in packets; who queues most loses the first of his, when there is none.
         """
         super().__init__()
+        check_whole("target", target, "µs", example="5 ms is 5_000")
+        check_whole("interval", interval, "µs", lowest=1, example="100 ms is 100_000")
+        check_whole("quantum", quantum, "bytes", lowest=1)
+        check_whole("packets", packets, "packets", lowest=1)
         self.target, self.interval, self.quantum, self.limit_packets = target, interval, quantum, packets
         self._queues: dict[Hashable, _Turn] = {}
         self._names: dict[int, Hashable] = {}

@@ -9,7 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from random import Random
 
+from twisted_utp.testing.checks import check_whole
 from twisted_utp.testing.simulator import MILLISECOND
+
+MS = "5 ms is 5_000"
 
 
 class Jitter(ABC):
@@ -42,10 +45,8 @@ class UniformJitter(Jitter):
     """
 
     def __init__(self, width: int, *, keeps_order: bool = False) -> None:
-        if width < 0:
-            raise ValueError(f"width={width!r}: expected 0 µs or more")
         super().__init__(keeps_order=keeps_order)
-        self.width = width
+        self.width: int = check_whole("width", width, "µs", example=MS)
 
     def sample(self, random: Random) -> int:
         """
@@ -60,10 +61,8 @@ class NormalJitter(Jitter):
     """
 
     def __init__(self, sigma: int, *, mean: int = 0, keeps_order: bool = False) -> None:
-        if sigma < 0:
-            raise ValueError(f"sigma={sigma!r}: expected 0 µs or more")
         super().__init__(keeps_order=keeps_order)
-        self.sigma = sigma
+        self.sigma: int = check_whole("sigma", sigma, "µs", example=MS)
         self.mean = mean
 
     def sample(self, random: Random) -> int:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from twisted_utp.testing.checks import check_model, check_probability, check_whole
 from twisted_utp.testing.jitter import Jitter
-from twisted_utp.testing.loss import Loss, RandomLoss, check_probability
+from twisted_utp.testing.loss import Loss, RandomLoss
 from twisted_utp.testing.packet import Packet, Sink
 from twisted_utp.testing.queues import DropTail, Queue
 from twisted_utp.testing.simulator import ScheduledCall, Simulator
@@ -96,6 +97,8 @@ class Link:
         @param fragments: larger ones without the DF bit pass nevertheless, as IPv4 fragments.
         @param queue: what waits for a busy link; tail drop by default.
         @param coalesce: µs for which the receiving network card gathers packets for one interrupt.
+        @raise TypeError: naming the setting that is of the wrong type.
+        @raise ValueError: naming the setting that is out of range.
         """
         self.simulator = simulator
         self.sink: Sink = sink if sink is not None else _no_sink
@@ -103,16 +106,19 @@ class Link:
         self.taps: list[Tap] = []
         self.route: Route | None = None
         self.on_too_big: Callable[[Packet, int], object] | None = None
-        self.delay = delay
-        self.jitter = jitter
-        self.loss = RandomLoss(loss) if isinstance(loss, (int, float)) else loss
+        self.delay = _check_time("delay", delay)
+        self.jitter: Jitter | None = check_model("jitter", jitter, Jitter, "UniformJitter(5_000)")
+        if loss is not None and not isinstance(loss, Loss):
+            loss = RandomLoss(check_probability("loss", loss))
+        self.loss = loss
         self.reorder = check_probability("reorder", reorder)
-        self.reorder_delay = reorder_delay
+        self.reorder_delay = _check_time("reorder_delay", reorder_delay)
         self.duplicate = check_probability("duplicate", duplicate)
         self.corrupt = check_probability("corrupt", corrupt)
-        self.mtu = mtu
+        self.mtu: int | None = check_whole("mtu", mtu, "bytes", lowest=1, optional=True)
         self.fragments = fragments
-        self.coalesce = coalesce
+        self.coalesce = _check_time("coalesce", coalesce)
+        queue = check_model("queue", queue, Queue, "DropTail(milliseconds=200)")
         self.queue = queue if queue is not None else DropTail()
         self.rate: int | None = None
         self.set_rate(rate)
@@ -124,9 +130,7 @@ class Link:
         From now on (after the packet that is being sent) C{rate} bits per second: L{None} is infinitely fast, 0
         holds everything in the queue.
         """
-        if rate is not None and rate < 0:
-            raise ValueError(f"rate={rate!r}: expected 0 bits per second or more, or None")
-        self.rate = rate
+        self.rate = check_whole("rate", rate, "bits per second", example="2 Mb/s is 2_000_000", optional=True)
         if rate:
             self.queue.set_rate(rate)
         if self._serving is None:
@@ -142,9 +146,7 @@ class Link:
         """
         Another route: what is sent from now on takes C{delay} µs, and overtakes what is under way on a longer one.
         """
-        if delay < 0:
-            raise ValueError(f"delay={delay!r}: expected 0 µs or more")
-        self.delay = delay
+        self.delay = _check_time("delay", delay)
 
     def set_delay_at(self, time: int, delay: int) -> None:
         """
@@ -362,3 +364,8 @@ def _arrived_at(packet: Packet) -> int:
 
 def _no_sink(packets: list[Packet]) -> None:
     raise AssertionError("the link leads nowhere: give it a sink, or join hosts with Network.join")
+
+
+def _check_time(name: str, value: int) -> int:
+    checked: int = check_whole(name, value, "µs", example="25 ms is 25_000")
+    return checked

@@ -10,14 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from random import Random
 
-
-def check_probability(name: str, value: float) -> float:
-    """
-    @raise ValueError: when C{value} is no probability.
-    """
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}={value!r}: expected 0 to 1")
-    return value
+from twisted_utp.testing.checks import check_probability, check_whole
 
 
 class Loss(ABC):
@@ -88,9 +81,7 @@ class EveryNth(Loss):
     """
 
     def __init__(self, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"n={n!r}: expected 1 or more")
-        self.n = n
+        self.n: int = check_whole("n", n, "packets", lowest=1)
         self._seen = 0
 
     def loses(self, random: Random) -> bool:

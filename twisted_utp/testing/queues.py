@@ -12,6 +12,7 @@ from collections import deque
 from math import sqrt
 from random import Random
 
+from twisted_utp.testing.checks import check_probability, check_whole
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.simulator import MILLISECOND
 
@@ -91,6 +92,10 @@ class DropTail(Queue):
         @param packets: room in packets.
         """
         super().__init__()
+        check_whole("nbytes", nbytes, "bytes", lowest=1, optional=True)
+        check_whole("packets", packets, "packets", lowest=1, optional=True)
+        if milliseconds is not None and (isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float))):
+            raise TypeError(f"milliseconds={milliseconds!r}: expected a number, such as 200, or None")
         if nbytes is None and milliseconds is None and packets is None:
             milliseconds = DEFAULT_MILLISECONDS
         self.limit_bytes = nbytes
@@ -128,6 +133,9 @@ class CoDel(Queue):
         @param packets: room in packets, beyond which the tail is dropped.
         """
         super().__init__()
+        check_whole("target", target, "µs", example="5 ms is 5_000")
+        check_whole("interval", interval, "µs", lowest=1, example="100 ms is 100_000")
+        check_whole("packets", packets, "packets", lowest=1)
         self.target = target
         self.interval = interval
         self.limit_packets = packets
@@ -212,13 +220,14 @@ class RED(Queue):
         @param weight: of the present queue in the average.
         """
         super().__init__()
+        check_whole("nbytes", nbytes, "bytes", lowest=1)
         self.limit_bytes = nbytes
         self.low = nbytes // 6 if low is None else low
         self.high = nbytes // 2 if high is None else high
         if not 0 <= self.low < self.high <= nbytes:
             raise ValueError(f"low={self.low!r}, high={self.high!r}: expected 0 <= low < high <= {nbytes} bytes")
-        self.probability = probability
-        self.weight = weight
+        self.probability = check_probability("probability", probability)
+        self.weight = check_probability("weight", weight)
         self.average = 0.0
         self._since_drop = 0
         self._idle_since = 0

@@ -8,7 +8,7 @@ all run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from errno import EADDRINUSE, EADDRNOTAVAIL
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from twisted_utp.proto.values import host_and_port
 from twisted_utp.testing.network import AddressInUse, Host, UDPPort
+from twisted_utp.testing.not_simulated import NotSimulated
 from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.simulator import SECOND, ScheduledCall
 
@@ -277,9 +278,10 @@ class HostsTable:
 
 
 @implementer(IReactorCore, IReactorTime, IReactorUDP, IReactorPluggableNameResolver, IReactorFromThreads)
-class SimulatedReactor:
+class SimulatedReactor(NotSimulated):
     """
-    A reactor on a simulated host.
+    A reactor on a simulated host: UDP, delayed calls and names.  What else a reactor may have, TCP for one, it refuses
+    with a sentence that says what to use instead.
 
     @ivar host: the host.
     @ivar nameResolver: a L{HostsTable} unless another was installed.
@@ -484,9 +486,9 @@ class SimulatedReactor:
         """
         self.simulator.run_for(round(seconds * SECOND))
 
-    def wait_for(self, deferred: Deferred[_T], *, limit: float = 600.0) -> _T:
+    def wait_for(self, awaitable: Deferred[_T] | Coroutine[Any, Any, _T], *, limit: float = 600.0) -> _T:
         """
-        Run the whole network until C{deferred} fires.
+        Run the whole network until a L{Deferred} has fired, or a coroutine that awaits Deferreds has returned.
 
         @param limit: seconds of virtual time.
         @return: its result.
@@ -494,6 +496,7 @@ class SimulatedReactor:
         @raise SimulationDidNotEnd: when it does not fire.
         """
         results: list[Any] = []
+        deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
         deferred.addBoth(results.append)
         self.simulator.run(lambda: bool(results), limit=round(limit * SECOND))
         if isinstance(results[0], Failure):

@@ -198,7 +198,10 @@ class TCPFlow:
         """
         @param window: one of L{WINDOWS}.
         @param at: when to start, µs; now by default.
+        @raise ValueError: when there is no such congestion control.
         """
+        if window not in WINDOWS:
+            raise ValueError(f"window={window!r}: expected one of {', '.join(WINDOWS)}")
         self.congestion = WINDOWS[window](mss=SEGMENT, target_delay=IGNORED_DELAY)
         self.congestion.cwnd = float(INITIAL_WINDOW * SEGMENT)
         self._delivery = DeliveryRate() if isinstance(self.congestion, RateBasedController) else None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted_utp.proto.config import UTPConfig
+from twisted_utp.testing.checks import check_whole
 from twisted_utp.testing.clock import HostClock
 from twisted_utp.testing.link import Link
 from twisted_utp.testing.network import Host, Network
@@ -102,6 +103,7 @@ class Dumbbell:
         @param rtt: their round trip without any queue, µs, beyond the delay of the shared links.
         @param clock: settings of the receiving host's L{HostClock}.
         """
+        check_whole("rtt", rtt, "µs", example="50 ms is 50_000")
         self._hosts += 1
         number = self._hosts
         sender = self.network.add_host(f"10.1.{number >> 8}.{number & 255}")
