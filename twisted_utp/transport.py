@@ -86,6 +86,8 @@ class UTPTransport(Settable):
     _wants_pull = False
     _awaits_write = False  # the producer was told to go on and has not written since
     _buffer_size: int | None = None
+    # What one batch brought and reading is paused for: a handful, mostly none.
+    _held: list[Event] | None = None
 
     def __init__(
         self,
@@ -110,8 +112,6 @@ class UTPTransport(Settable):
         self._host = host
         self._peer = peer
         self._lost = lost
-        # What one batch brought and reading is paused for: a handful.  An empty deque would take 600 bytes.
-        self._held: list[Event] = []
         self._no_delay = connection.config.no_delay
         self._keepalive = connection.config.keepalive > 0
         self._log_prefix = self._make_log_prefix(protocol)
@@ -144,7 +144,7 @@ class UTPTransport(Settable):
         The next bytes of the stream are there.
         """
         if self._reading_paused or self._held:
-            self._held.append(data)
+            self._hold(data)
         elif not (self.disconnected or self._aborting or self.disconnecting):  # TCP does not read on either
             self._tell_data(data)
 
@@ -170,9 +170,18 @@ class UTPTransport(Settable):
         elif isinstance(event, Writable):
             self._call(self._buffer_drained)
         elif self._reading_paused or self._held:
-            self._held.append(event)
+            self._hold(event)
         else:
             self._deliver(event)
+
+    def _hold(self, event: Event) -> None:
+        if self._held is None:
+            self._held = []
+        self._held.append(event)
+
+    def _drop_held(self) -> None:
+        if self._held is not None:
+            self._held.clear()
 
     def deliver_held(self) -> None:
         """
@@ -266,11 +275,11 @@ class UTPTransport(Settable):
             return
         if event.reason is LossReason.DONE and not self._aborting:
             if self._held:
-                self._held.append(event)  # a clean end comes after the data
+                self._hold(event)  # a clean end comes after the data
                 return
             if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
                 return  # both directions are closed, and the application has yet to say that it knows
-        self._held.clear()
+        self._drop_held()
         loss = self._owner.refusals.explain(self._connection, loss_exception(event))
         self._connection_lost(Failure(loss))
 
@@ -350,7 +359,7 @@ class UTPTransport(Settable):
             return
         self.disconnected = True
         self.connected = False
-        self._held.clear()
+        self._drop_held()
         self._connection.user_data = None
         protocol, producer, lost = self.protocol, self.producer, self._lost
         self.protocol = self.producer = self._lost = None
@@ -437,7 +446,7 @@ class UTPTransport(Settable):
             self._held = [ConnectionLost(LossReason.ABORTED)]
             self._owner.reading_resumed(self)
             return
-        self._held.clear()
+        self._drop_held()
         self._abort()
 
     def _abort(self) -> None:

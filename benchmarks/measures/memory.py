@@ -52,8 +52,8 @@ MEMORY = Measure(
     (Column("bytes, server"), Column("bytes, client")),
     lambda scale: [_case(contender) for contender in CONTENDERS],
     (
-        Goal("bytes, server", figure(OURS_ONE_PORT.name, "bytes, server"), 5000, at_most=True),
-        Goal("bytes, client", figure(OURS_ONE_PORT.name, "bytes, client"), 5000, at_most=True),
+        Goal("bytes, server", figure(OURS_ONE_PORT.name, "bytes, server"), 4500, at_most=True),
+        Goal("bytes, client", figure(OURS_ONE_PORT.name, "bytes, client"), 4500, at_most=True),
     ),
     reference=OURS_ONE_PORT.name,
     max_rounds=3,

@@ -73,13 +73,13 @@ class Path:
             back_claimed = back if claimed is None else claimed
             self.delay.on_their_sample(RTT // 2 - OFFSET + back_claimed & 0xFFFFFFFF, self.now)
             said = RTT // 2 + OFFSET + there & 0xFFFFFFFF if echo is None else echo
-            self.delay.growth.on_in_flight(50, self.now)
+            self.delay.round_trips().on_in_flight(50, self.now)
             result = self.delay.on_ack(said, RTT + there + back, RTT, RTT, TARGET, self.now)
         return result
 
     def step_back(self, there: int, back: int) -> None:
         """For some round trips we are out of the way."""
-        self.now = quiet(self.delay.growth, *[RTT + there + back] * 3, now=self.now)
+        self.now = quiet(self.delay.round_trips(), *[RTT + there + back] * 3, now=self.now)
 
 
 @pytest.mark.parametrize("echo", [None, 0, NONE, RTT // 2 + OFFSET])

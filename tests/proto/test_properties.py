@@ -54,7 +54,7 @@ def assert_bounded(multiplexer: Multiplexer) -> None:
     for connection in set(multiplexer._connections.values()):
         receiver = connection.receiver
         assert receiver.unread_bytes + receiver._ahead_bytes <= 2 * connection.config.receive_buffer
-        assert len(receiver._ahead) <= 16_384
+        assert len(receiver._ahead or ()) <= 16_384
         assert receiver._mask.bit_length() <= 16_384
 
 

@@ -303,7 +303,7 @@ def test_a_lying_peer_cannot_grow_memory(capacity: int, arrivals: list[tuple[int
             buffer.on_run(buffer.next_seq + offset, [b"x" * size] * 2, 2 * size)
         else:
             buffer.on_data(buffer.next_seq + offset, b"x" * size)
-        held = sum(map(len, buffer._ahead.values()))
+        held = sum(map(len, (buffer._ahead or {}).values()))
         assert held == buffer._ahead_bytes <= capacity
         assert held + buffer.unread_bytes <= 2 * capacity
         assert buffer.window() >= 0

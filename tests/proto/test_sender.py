@@ -969,7 +969,7 @@ def test_pacing_follows_a_queue_that_has_gone() -> None:
     bench.now += RTT
     bench.ack(1)
     assert bench.sender.rtt.smoothed > 8 * RTT
-    assert bench.sender.pacer.rate == pytest.approx(1.25 * 10_000 / (RTT / 1e6))
+    assert bench.sender.pacing_rate == pytest.approx(1.25 * 10_000 / (RTT / 1e6))
 
 
 @pytest.mark.parametrize("rtt", [1000, RTT])
@@ -980,12 +980,12 @@ def test_a_controller_may_name_a_rate(rtt: int) -> None:
     bench.write(10 * MSS)
     bench.now += rtt
     bench.ack(1)
-    assert bench.sender.pacer.rate == pytest.approx(5 * MSS)
+    assert bench.sender.pacing_rate == pytest.approx(5 * MSS)
     bench.recorder.pacing_rate = 0.0
     bench.now += rtt
     bench.ack(2)
-    assert (bench.sender.pacer.rate == 0) == (rtt < 2000)
-    assert bench.sender.pacer.rate == 0 or bench.sender.pacer.rate > 1000 * MSS
+    assert (bench.sender.pacing_rate == 0) == (rtt < 2000)
+    assert bench.sender.pacing_rate == 0 or bench.sender.pacing_rate > 1000 * MSS
 
 
 def test_a_full_window_waits_for_acks_not_for_the_pacer() -> None:
@@ -1048,7 +1048,7 @@ def test_unfiltered_samples() -> None:
 def test_a_loss_wants_proof_once_more() -> None:
     """What was seen on the way back when we stepped back is not believed any more after a loss."""
     bench = Bench()
-    bench.sender.delay.growth.elsewhere = 70_000
+    bench.sender.delay.round_trips().elsewhere = 70_000
     bench.write(1000)
     bench.now += RTT
     bench.ack(0, 1, 2, 3)
@@ -1139,7 +1139,7 @@ def test_very_short_paths_are_not_paced(rtt: int, is_paced: bool) -> None:
     bench.write(10 * MSS)
     bench.now += rtt
     bench.ack(1)
-    assert (bench.sender.pacer.rate > 0) is is_paced
+    assert (bench.sender.pacing_rate > 0) is is_paced
 
 
 def test_the_pace_follows_a_round_trip_that_has_become_short() -> None:
@@ -1154,7 +1154,7 @@ def test_the_pace_follows_a_round_trip_that_has_become_short() -> None:
     bench.now += 50_000
     bench.ack(2)
     assert bench.sender.rtt.smoothed > 400_000
-    assert bench.sender.pacer.rate * 0.05 >= 2 * MSS
+    assert bench.sender.pacing_rate * 0.05 >= 2 * MSS
 
 
 def test_the_pace_does_not_follow_a_late_packet() -> None:
@@ -1163,7 +1163,7 @@ def test_the_pace_does_not_follow_a_late_packet() -> None:
     bench.write(2 * MSS)
     bench.now += 400_000
     bench.ack(2)
-    assert bench.sender.pacer.rate * 0.1 >= 2 * MSS
+    assert bench.sender.pacing_rate * 0.1 >= 2 * MSS
 
 
 def test_the_first_repeated_packet_needs_no_window() -> None:

@@ -38,16 +38,19 @@ class OneWayDelay:
     @ivar is_disputed: the peer's echoes say much less than our round trips.
     @ivar peer_queue: that of the peer's last packet on its way to us, not filtered.
     @ivar raw: what the last acknowledgement's own echo says, µs; L{None} when it had none.
+    @ivar growth: what our own round trips say; L{None} before the first.
+
+    A connection that has sent nothing yet has no use for most of it, so that is made with the first sample.
     """
 
     __slots__ = ("_drift", "_ours", "_recent", "_theirs", "growth", "is_disputed", "peer_queue", "queuing", "raw")
 
     def __init__(self) -> None:
-        self._ours = BaseDelayHistory()
+        self._ours: BaseDelayHistory | None = None
         self._theirs = BaseDelayHistory()
-        self._drift = ClockDrift()
-        self._recent: list[int] = []
-        self.growth = RoundTripGrowth()
+        self._drift: ClockDrift | None = None
+        self._recent: tuple[int, ...] = ()
+        self.growth: RoundTripGrowth | None = None
         self.is_disputed = False
         self.peer_queue = 0
         self.queuing = 0
@@ -58,7 +61,7 @@ class OneWayDelay:
         """
         The base delay toward the peer, clock offset included.
         """
-        return self._ours.base
+        return None if self._ours is None else self._ours.base
 
     @property
     def peer_base(self) -> int | None:
@@ -80,7 +83,7 @@ class OneWayDelay:
         after = self._theirs.base
         if after is not None:
             self.peer_queue = signed_timestamp(sample - after)
-        if before is None or after is None or self._ours.base is None:
+        if before is None or after is None or self._ours is None:
             return
         fell = -signed_timestamp(after - before)
         if 0 < fell <= MAX_DRIFT_CORRECTION:
@@ -97,7 +100,7 @@ class OneWayDelay:
         @return: the filtered queueing delay in µs; L{None} when nothing is known.
         """
         if rtt:
-            self.growth.on_round_trip(rtt, now)
+            self.round_trips().on_round_trip(rtt, now)
         self.raw = None
         self.on_our_sample(sample, rtt or smoothed, min_rtt, now)
         if not self._recent and not rtt:
@@ -111,14 +114,24 @@ class OneWayDelay:
         """
         What the peer's echoes say, as far as they are consistent.
         """
-        return (max(min(self._recent), 0) if self._recent else 0) + self._drift.penalty
+        penalty = 0 if self._drift is None else self._drift.penalty
+        return (max(min(self._recent), 0) if self._recent else 0) + penalty
+
+    def round_trips(self) -> RoundTripGrowth:
+        """
+        C{growth}, for whoever has something to add.
+        """
+        growth = self.growth
+        if growth is None:
+            growth = self.growth = RoundTripGrowth()
+        return growth
 
     @property
     def way_back(self) -> int:
         """
         The queue on the way back as far as it is believed, µs.
         """
-        return max(min(self.peer_queue, self.growth.elsewhere, MAX_WAY_BACK), 0)
+        return max(min(self.peer_queue, self.growth.elsewhere, MAX_WAY_BACK), 0) if self.growth is not None else 0
 
     def _own_measure(self, target: int) -> int:
         """
@@ -127,6 +140,8 @@ class OneWayDelay:
 
         Little of it is nothing: jitter, late timers and delayed acknowledgements are in every round trip.
         """
+        if self.growth is None:
+            return 0
         unexplained = self.growth.growth - self.way_back
         return unexplained if unexplained > min(MAX_UNEXPLAINED_DELAY, target // 2) else 0
 
@@ -140,11 +155,13 @@ class OneWayDelay:
         """
         if not is_delay_sample(sample):
             return None
-        ours = self._ours
+        ours, drift = self._ours, self._drift
+        if ours is None or drift is None:
+            ours, drift = self._ours, self._drift = BaseDelayHistory(), ClockDrift()
         if ours.base is not None and abs(signed_timestamp(sample - ours.base)) >= 1 << 30:
             return None  # a quarter of the range off, 18 minutes: no path and no drift does that
         ours.on_sample(sample, now)
-        self._drift.on_sample(sample, now)
+        drift.on_sample(sample, now)
         assert ours.base is not None
         current = signed_timestamp(sample - ours.base)
         if rtt and current > rtt:
@@ -152,10 +169,9 @@ class OneWayDelay:
             # grown by is the best guess at the queue that is left; the rest goes into the base.
             queue = max(rtt - min_rtt, 0)
             ours.shift(current - queue)
-            self._recent.clear()
+            self._recent = ()
             current = queue
-        del self._recent[: max(len(self._recent) - CURRENT_DELAY_FILTER + 1, 0)]
-        self._recent.append(current)
-        self.raw = max(current, 0) + self._drift.penalty
+        self._recent = (*self._recent[1 - CURRENT_DELAY_FILTER :], current)
+        self.raw = max(current, 0) + drift.penalty
         self.queuing = self._claimed()
         return self.queuing

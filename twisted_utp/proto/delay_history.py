@@ -16,7 +16,7 @@ class BaseDelayHistory:
     __slots__ = ("_bucket_ends", "_buckets", "base")
 
     def __init__(self) -> None:
-        self._buckets: list[int] = []  # an empty deque takes 600 bytes
+        self._buckets: tuple[int, ...] = ()  # one or a few: a deque takes 600 bytes, an empty list 56
         self._bucket_ends = 0
         self.base: int | None = None
 
@@ -27,20 +27,18 @@ class BaseDelayHistory:
         buckets = self._buckets
         if not buckets or now >= self._bucket_ends:
             # The oldest minute is forgotten; the base is then the minimum of what is left.
-            del buckets[: max(len(buckets) - BASE_HISTORY_BUCKETS + 1, 0)]
-            buckets.append(sample)
+            self._buckets = (*buckets[max(len(buckets) - BASE_HISTORY_BUCKETS + 1, 0) :], sample)
             self._bucket_ends = now + BASE_HISTORY_BUCKET
             self._find_base()
         elif signed_timestamp(sample - buckets[-1]) < 0:
-            buckets[-1] = sample
+            self._buckets = (*buckets[:-1], sample)
             self._find_base()
 
     def shift(self, amount: int) -> None:
         """
         Raise (or lower) every remembered minimum by C{amount} µs.
         """
-        for index, value in enumerate(self._buckets):
-            self._buckets[index] = value + amount & TIMESTAMP_MASK
+        self._buckets = tuple([value + amount & TIMESTAMP_MASK for value in self._buckets])
         self._find_base()
 
     def _find_base(self) -> None:

@@ -26,7 +26,7 @@ class RoundTripGrowth:
 
     def __init__(self) -> None:
         self._base = BaseDelayHistory()
-        self._recent: list[int] = []
+        self._recent: tuple[int, ...] = ()
         self._quiet_since = 0
         self._in_evidence = False
         self.latest = 0
@@ -48,9 +48,7 @@ class RoundTripGrowth:
         Take a measured round trip, µs.
         """
         self._base.on_sample(rtt, now)
-        recent = self._recent
-        del recent[: max(len(recent) - CURRENT_DELAY_FILTER + 1, 0)]
-        recent.append(rtt)
+        recent = self._recent = (*self._recent[1 - CURRENT_DELAY_FILTER :], rtt)
         base = self._base.base
         assert base is not None
         self.latest = rtt - base

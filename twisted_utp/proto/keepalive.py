@@ -213,7 +213,7 @@ def _is_idle(connection: Connection) -> bool:
     return not (
         sender.buffer.nbytes
         or sender.eof_queued
-        or sender.late_answers.are_due
+        or (sender.late_answers is not None and sender.late_answers.are_due)
         or connection.ack_pending
         or receiver.has_gap
         or receiver.fin_seq is not None

@@ -66,9 +66,10 @@ class ReceiveBuffer:
         self.unread_bytes = self.arrived_bytes = 0
         self.limit: ReceiveLimit | None = None
         self.duplicates = 0
-        self._unread: list[bytes] = []
+        # Both are empty most of the time, and an empty list or dict takes 56 or 64 bytes.
+        self._unread: list[bytes] | None = None
         self._joined = 0  # so many of them are large enough
-        self._ahead: dict[int, bytes] = {}
+        self._ahead: dict[int, bytes] | None = None
         self._ahead_bytes = 0
         self._mask = 0  # bit i: packet next_seq + 1 + i has arrived (next_seq is missing by definition)
         self._advertised = capacity
@@ -142,6 +143,8 @@ class ReceiveBuffer:
         if self._mask & bits or self.unread_bytes + self._ahead_bytes + nbytes > self.capacity:
             return False
         self._mask |= bits
+        if self._ahead is None:
+            self._ahead = {}
         self._ahead.update(zip(range(first, first + count), payloads, strict=True))
         self._ahead_bytes += nbytes
         self.arrived_bytes += nbytes
@@ -152,7 +155,10 @@ class ReceiveBuffer:
         if self._mask & (1 << count - 1) - 1 or self.unread_bytes + nbytes > self.capacity:
             return False
         self.next_seq += count
-        self._unread.extend(payloads)
+        if self._unread is None:
+            self._unread = list(payloads)
+        else:
+            self._unread.extend(payloads)
         self.unread_bytes += nbytes
         self.arrived_bytes += nbytes
         if self._mask:
@@ -171,6 +177,8 @@ class ReceiveBuffer:
             if self._ahead:
                 self._advance_over_ahead()
         elif arrival is Arrival.AHEAD:
+            if self._ahead is None:
+                self._ahead = {}
             self._ahead[seq] = payload
             self._ahead_bytes += len(payload)
             self.arrived_bytes += len(payload)
@@ -194,7 +202,7 @@ class ReceiveBuffer:
 
     def _place(self, seq: int, nbytes: int) -> Arrival:
         ahead = seq - self.next_seq
-        if ahead < 0 or seq in self._ahead:
+        if ahead < 0 or (self._ahead is not None and seq in self._ahead):
             return Arrival.OLD
         if self.fin_seq is not None and seq > self.fin_seq:
             return Arrival.BEYOND_FIN
@@ -210,7 +218,10 @@ class ReceiveBuffer:
         self.next_seq += 1
         self._mask >>= 1
         if payload:
-            self._unread.append(payload)
+            if self._unread is None:
+                self._unread = [payload]
+            else:
+                self._unread.append(payload)
             self.unread_bytes += len(payload)
 
     def _advance_over_ahead(self) -> None:
@@ -218,9 +229,13 @@ class ReceiveBuffer:
         next_seq has moved by one, so bit -1 of the mask, which was shifted out, says whether it is here already.
         """
         ahead = self._ahead
+        if ahead is None:
+            return
         while (payload := ahead.pop(self.next_seq, None)) is not None:
             self._ahead_bytes -= len(payload)
             self._append(payload)
+        if not ahead:
+            self._ahead = None
 
     def take(self) -> bytes:
         """
@@ -230,7 +245,7 @@ class ReceiveBuffer:
         if not unread:
             return b""
         data = unread[0] if len(unread) == 1 else b"".join(unread)
-        self._unread = []
+        self._unread = None
         self._joined = 0
         self.unread_bytes = 0
         return data
@@ -239,8 +254,9 @@ class ReceiveBuffer:
         """
         Nobody takes what has arrived: join pieces, which cost more than their bytes when a peer sends two at a time.
         """
-        if len(self._unread) - self._joined >= JOINED_PIECES:
-            self._unread[self._joined :] = [b"".join(self._unread[self._joined :])]
+        unread = self._unread
+        if unread is not None and len(unread) - self._joined >= JOINED_PIECES:
+            unread[self._joined :] = [b"".join(unread[self._joined :])]
             self._joined += 1
 
     def selective_ack(self, limit: int) -> tuple[int, int] | None:
@@ -259,7 +275,6 @@ class ReceiveBuffer:
         """
         Forget what was received and not taken.
         """
-        self._unread = []
+        self._unread = self._ahead = None
         self._joined = 0
-        self._ahead = {}
         self._mask = self._ahead_bytes = self.unread_bytes = 0

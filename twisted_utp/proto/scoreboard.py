@@ -217,7 +217,7 @@ class Scoreboard:
         self.highest_acked = first_seq
         self.flights: list[Flight] = []
         self.departures = Departures()
-        self._lost: list[int] = []  # a heap: where lost flights begin; some are no longer lost
+        self._lost: list[int] | None = None  # a heap: where lost flights begin; some are no longer lost
         self.flight_bytes = 0
         self.lost_packets = 0
         self.outstanding_bytes = 0
@@ -272,7 +272,7 @@ class Scoreboard:
         """
         self.flights.clear()
         self.departures.clear()
-        self._lost.clear()
+        self._lost = None
 
     def acknowledge(self, una: int, sack: int, too_soon: int) -> Acked:
         """
@@ -306,7 +306,7 @@ class Scoreboard:
                     self._count(flight, una - flight.seq, acked, too_soon)
                     self.outstanding_bytes -= flight.drop_first(una - flight.seq)
                     if flight.fate is Fate.LOST:
-                        heappush(self._lost, una)
+                        self._note_lost(una)
                 break
             self._count(flight, flight.count, acked, too_soon)
             self.outstanding_bytes -= flight.nbytes
@@ -416,7 +416,7 @@ class Scoreboard:
         if rest.fate is Fate.IN_FLIGHT:
             self.departures.insert(rest, flight)
         elif rest.fate is Fate.LOST:
-            heappush(self._lost, rest.seq)
+            self._note_lost(rest.seq)
         return index + 1
 
     def _merge_sacked(self, index: int) -> int:
@@ -447,9 +447,14 @@ class Scoreboard:
         """
         flight.fate = Fate.LOST
         self.departures.remove(flight)
-        heappush(self._lost, flight.seq)
+        self._note_lost(flight.seq)
         self.flight_bytes -= flight.nbytes
         self.lost_packets += flight.count
+
+    def _note_lost(self, seq: int) -> None:
+        if self._lost is None:
+            self._lost = []
+        heappush(self._lost, seq)
 
     def mark_all_lost(self) -> None:
         """

@@ -89,7 +89,8 @@ class Sender:
     @ivar limit: what bounds the rate beside the windows, L{None} for nothing.
     @ivar latest_echo: the timestamp_difference of the peer's last packet.
     @ivar trace: the connection's.
-    @ivar late_answers: what would show that a loss was none.
+    @ivar late_answers: what would show that a loss was none; L{None} before the first.
+    @ivar pacer: spreads the window over the round trip; L{None} while nothing is to be spread.
     @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
         nothing but the SYN-ACK, so a forged SYN cannot aim us at somebody.  Peers of our kind confirm at once; to
@@ -102,6 +103,7 @@ class Sender:
         "_answered_at",
         "_asked_at",
         "_blocked_at",
+        "_counters",
         "_early_byte",
         "_is_probe_due",
         "_is_repeat_owed",
@@ -122,7 +124,6 @@ class Sender:
         "board",
         "buffer",
         "congestion",
-        "counters",
         "delay",
         "eof_queued",
         "fin_seq",
@@ -175,12 +176,12 @@ class Sender:
         self.buffer = SendBuffer()
         self.board = Scoreboard(first_seq)
         self.recovery = LossDetector(first_seq)
-        self.late_answers = LateAnswers()
+        self.late_answers: LateAnswers | None = None  # few connections lose anything
         self.rtt = RttEstimator(min_rto)
         self.delay = OneWayDelay()
         self.congestion = congestion
-        self.pacer = Pacer()
-        self.counters = SenderCounters()
+        self.pacer: Pacer | None = None  # made with the first window that is to be spread
+        self._counters: SenderCounters | None = None
         self.trace: ConnectionTrace | None = None
         self.limit: SendLimit | None = None
         self.withholding: Withholding | None = None
@@ -207,6 +208,30 @@ class Sender:
         self._window_questions = 0  # of them, in a row without an answer
         self._asked_at = self.latest_echo = 0
         self.is_question_due = self.is_probe_sent = self._is_probe_due = False
+
+    @property
+    def counters(self) -> SenderCounters:
+        """
+        What it counts.
+        """
+        counters = self._counters
+        if counters is None:
+            counters = self._counters = SenderCounters()
+        return counters
+
+    @property
+    def has_counted(self) -> bool:
+        """
+        Is there anything in C{counters}?  To look would make them, and idle connections need none.
+        """
+        return self._counters is not None
+
+    @property
+    def pacing_rate(self) -> float:
+        """
+        Bytes per second, 0 while there is no limit.
+        """
+        return 0.0 if self.pacer is None else self.pacer.rate
 
     # --- Sending ---------------------------------------------------------------------------------------------
 
@@ -285,10 +310,10 @@ class Sender:
         self._last_sent_at = self._progress_at = now
         self._stall_at = now + self._stall_timeout
         self._stall_goal = 0  # there is nothing but this packet to acknowledge
-        counters = self.counters
+        counters = self._counters or self.counters
         counters.packets += 1
         counters.nbytes += nbytes
-        if self._pacing:
+        if self.pacer is not None:
             self.pacer.on_sent(nbytes)
         self._timers[_RETRANSMISSION] = now + self.recovery.probe_timeout(self.rtt)
         return seq, data
@@ -299,11 +324,11 @@ class Sender:
             self._note_withheld(flight)
         if self.trace is not None:
             self.trace.flight_sent(now, flight)
-        if self._pacing:
+        if self.pacer is not None:
             self.pacer.on_sent(flight.nbytes)
         if self.limit is not None:
             self.limit.on_sent(flight.nbytes)
-        counters = self.counters
+        counters = self._counters or self.counters
         if flight.transmissions == 1:
             counters.packets += flight.count
             counters.nbytes += flight.nbytes
@@ -338,7 +363,8 @@ class Sender:
         if flight.seq < self._timeout_end and flight.transmissions:
             self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
-        self.late_answers.on_repeated(now)
+        if self.late_answers is not None:
+            self.late_answers.on_repeated(now)
         return flight
 
     def _packets_allowed(self, now: int, size: int, wanted: int) -> int:
@@ -351,7 +377,7 @@ class Sender:
         budget = self.congestion.cwnd - in_flight
         if budget < min(size, wanted) and not in_flight:
             budget = size  # a window below one packet still sends one at a time
-        if self._pacing:
+        if self.pacer is not None:
             credit = self.pacer.allowance(now, size)
             if credit < min(size, wanted) <= budget:
                 self._timers[Timer.PACING] = self.pacer.next_at(size)
@@ -539,7 +565,7 @@ class Sender:
             if flight.transmissions > 1 or flight.fate or flight.padding or self.eof_queued:
                 return False
             board.acknowledge_only()
-            self.counters.acked_bytes += flight.nbytes
+            (self._counters or self.counters).acked_bytes += flight.nbytes
             self.recovery.duplicate_acks = 0
             self.is_probe_sent = self._is_probe_due = False
             self._progress_at = now
@@ -587,8 +613,8 @@ class Sender:
             self.congestion.on_spurious_loss(now=now)
             self.counters.spurious_losses += 1
         if acked.probed and not self.recovery.in_recovery(board):
-            self.late_answers.on_probe_answered(acked.probed)
-        if self.late_answers.is_probe_loss(board.una):
+            self._own_late_answers().on_probe_answered(acked.probed)
+        if self.late_answers is not None and self.late_answers.is_probe_loss(board.una):
             self._cut_window(now, self.mss)
         self.find_losses(now)
         self._follow_window(now)
@@ -601,18 +627,25 @@ class Sender:
         @param una: its ack_nr + 1, unwrapped.
         @param sent_at: when the packet that it answers had left, µs.
         """
-        if una != self.board.una:
-            return  # overtaken by a newer one
-        self.late_answers.on_duplicate(una)
-        if self.recovery.in_recovery(self.board) or not self.late_answers.is_late_original(sent_at):
+        late_answers = self.late_answers
+        if una != self.board.una or late_answers is None:
+            return  # overtaken by a newer one, or of no interest
+        late_answers.on_duplicate(una)
+        if self.recovery.in_recovery(self.board) or not late_answers.is_late_original(sent_at):
             return
         self.recovery.widen(self.board, self.next_seq)
         # Where there is a queue, losses are likely, and a claim that there was none is not.
-        if self.rtt.smoothed - self.rtt.minimum > MAX_QUEUE_WITHOUT_LOSS or not self.late_answers.may_take_back(now):
+        if self.rtt.smoothed - self.rtt.minimum > MAX_QUEUE_WITHOUT_LOSS or not late_answers.may_take_back(now):
             return
         self.congestion.on_spurious_loss(now=now)
         self.counters.spurious_losses += 1
         self._follow_window(now)
+
+    def _own_late_answers(self) -> LateAnswers:
+        late_answers = self.late_answers
+        if late_answers is None:
+            late_answers = self.late_answers = LateAnswers()
+        return late_answers
 
     def _on_window(self, wnd_size: int) -> None:
         """
@@ -639,9 +672,10 @@ class Sender:
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
         self._is_repeat_owed = self.recovery.in_recovery(self.board)
-        self.counters.acked_bytes += acked.nbytes
+        counters = self._counters or self.counters
+        counters.acked_bytes += acked.nbytes
         is_held = self.limit is not None and self.limit.is_waiting and not self.board.flights
-        if self.counters.acked_bytes >= self._stall_goal or is_held:
+        if counters.acked_bytes >= self._stall_goal or is_held:
             self._expect_progress(now)
 
     @staticmethod
@@ -661,7 +695,8 @@ class Sender:
         latest = self._measured(acked, info)
         congestion = self.congestion
         delay = self.delay
-        delay.growth.on_in_flight(flight_before / self.mss, info.received_at)
+        growth = delay.round_trips()
+        growth.on_in_flight(flight_before / self.mss, info.received_at)
         queuing = delay.on_ack(
             info.timestamp_difference, latest, rtt.smoothed, rtt.minimum, congestion.target_delay, info.received_at
         )
@@ -679,7 +714,7 @@ class Sender:
             is_disputed=delay.is_disputed,
             way_back=delay.way_back,
             raw_delay=delay.raw,
-            growth=delay.growth.latest if latest else None,
+            growth=growth.latest if latest else None,
             has_more=self.buffer.nbytes > 0,
             received_at=info.received_at,
         )
@@ -716,15 +751,24 @@ class Sender:
         if not self._pacing:
             return
         rtt, congestion = self.rtt, self.congestion
+        if not congestion.pacing_rate and rtt.minimum < MIN_PACED_RTT:
+            if self.pacer is not None:
+                self.pacer.release()
+            return
+        pacer = self._own_pacer()
         if congestion.pacing_rate:
-            self.pacer.set_rate(congestion.pacing_rate, rtt.minimum, self.mss, now=now)
-        elif rtt.minimum < MIN_PACED_RTT:
-            self.pacer.release()
+            pacer.set_rate(congestion.pacing_rate, rtt.minimum, self.mss, now=now)
         else:
             # The latest when it is shorter: once the queue of others is gone, a window of two packets would otherwise
             # be paced for a second by what they had caused: smoothing takes dozens of samples.
             shorter = min(rtt.smoothed, rtt.latest)
-            self.pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=congestion.in_slow_start, now=now)
+            pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=congestion.in_slow_start, now=now)
+
+    def _own_pacer(self) -> Pacer:
+        pacer = self.pacer
+        if pacer is None:
+            pacer = self.pacer = Pacer()
+        return pacer
 
     # --- Loss ------------------------------------------------------------------------------------------------
 
@@ -754,7 +798,8 @@ class Sender:
             packets += flight.count
             self._on_mtu_probe_lost(flight, now)
         recovery.on_declared(sum(flight.count for flight in congested))
-        self.late_answers.on_declared(congested)
+        if congested:
+            self._own_late_answers().on_declared(congested)
         self.counters.lost_packets += packets
 
     def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
@@ -783,13 +828,16 @@ class Sender:
     def _cut_window(self, now: int, bytes_lost: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
-        self.late_answers.clear()
+        if self.late_answers is not None:
+            self.late_answers.clear()
         # A buffer that overflows is on the way there, and a claim that the queue is elsewhere wants proof once more.
-        self.delay.growth.elsewhere = 0
+        if self.delay.growth is not None:
+            self.delay.growth.elsewhere = 0
         self._is_repeat_owed = True
         self.counters.window_cuts += 1
-        self.pacer.on_loss(now)
-        self._follow_window(now)
+        if self._pacing:
+            self._own_pacer().on_loss(now)
+            self._follow_window(now)
 
     # --- Timers ----------------------------------------------------------------------------------------------
 
@@ -934,7 +982,8 @@ class Sender:
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)
         self.recovery.on_declared(board.lost_packets - before)
-        self.late_answers.clear()
+        if self.late_answers is not None:
+            self.late_answers.clear()
         self.counters.lost_packets += board.lost_packets - before
         self._follow_window(now)
         return True

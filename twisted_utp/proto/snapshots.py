@@ -15,7 +15,7 @@ from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.rate_limit import lowest
 from twisted_utp.proto.seqnum import signed_timestamp
-from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats
+from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats, SenderCounters
 
 if TYPE_CHECKING:
     from twisted_utp.proto.census import Census
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What a close reason adds to a header: itself, and the selective ack that must stand before it.
 _CLOSE_REASON_SIZE = 12
+
+_NOTHING = SenderCounters()
 
 _PORT_FIELDS = frozenset(field.name for field in fields(PortStats))
 
@@ -52,8 +54,12 @@ def snapshot(connection: Connection) -> ConnectionStats:
     )
 
 
+def _counted(sender: Sender) -> SenderCounters:
+    return sender.counters if sender.has_counted else _NOTHING
+
+
 def _sending(sender: Sender) -> dict[str, Any]:
-    counted, rtt, ssthresh = sender.counters, sender.rtt, sender.congestion.ssthresh
+    counted, rtt, ssthresh = _counted(sender), sender.rtt, sender.congestion.ssthresh
     return {
         "bytes_sent": counted.nbytes,
         "bytes_acked": counted.acked_bytes,
@@ -76,7 +82,7 @@ def _sending(sender: Sender) -> dict[str, Any]:
         "queuing_delay": sender.delay.queuing,
         "cwnd": int(sender.congestion.cwnd),
         "ssthresh": None if ssthresh == float("inf") else int(ssthresh),
-        "pacing_rate": sender.pacer.rate,
+        "pacing_rate": sender.pacing_rate,
         "bytes_in_flight": sender.board.flight_bytes,
         "bytes_unsent": sender.buffer.nbytes,
         "peer_window": sender.peer_window,
@@ -97,7 +103,7 @@ def _delays(connection: Connection) -> dict[str, Any]:
 
 def _overhead(connection: Connection) -> dict[str, int]:
     sender, writer = connection.sender, connection.writer
-    sent, is_fin_sent = sender.counters, sender.fin_seq is not None
+    sent, is_fin_sent = _counted(sender), sender.fin_seq is not None
     fin = HEADER_SIZE + (_CLOSE_REASON_SIZE if connection.close_code else 0)
     return {
         "overhead_connect": connection.handshake.nbytes,
@@ -114,7 +120,7 @@ def note_ended(counters: PortCounters, connection: Connection) -> None:
     """
     A connection is about to be forgotten: keep its sums.
     """
-    sent, ended = connection.sender.counters, counters.ended
+    sent, ended = _counted(connection.sender), counters.ended
     ended[0] += sent.nbytes
     ended[1] += sent.retransmitted_bytes
     ended[2] += connection.bytes_received
@@ -155,7 +161,7 @@ def port_snapshot(
 def _sums(counters: PortCounters, connections: Iterable[Connection]) -> dict[str, Any]:
     payload, again, received, packets_again, keepalives = counters.ended
     for connection in connections:
-        sent = connection.sender.counters
+        sent = _counted(connection.sender)
         payload += sent.nbytes
         again += sent.retransmitted_bytes
         received += connection.bytes_received

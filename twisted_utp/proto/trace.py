@@ -280,7 +280,7 @@ class ConnectionTrace:
             congestion_window=int(congestion.cwnd),
             ssthresh=None if congestion.ssthresh == float("inf") else int(congestion.ssthresh),
             bytes_in_flight=sender.board.flight_bytes,
-            pacing_rate=int(sender.pacer.rate),
+            pacing_rate=int(sender.pacing_rate),
             peer_window=sender.peer_window,
             bytes_unsent=sender.buffer.nbytes,
         )
