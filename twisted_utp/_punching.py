@@ -79,9 +79,9 @@ class Punches:
         The protocol of a connection that the peer has opened, from that address or, just now, from another port.
         """
         for transport in transports:
-            if transport.is_from(address[0], address[1]):
+            if transport._is_from(address[0], address[1]):
                 return transport.protocol
         for transport, at in self._arrivals.items() if any_port else ():
-            if now - at <= _ARRIVAL and transport.is_from(address[0]):
+            if now - at <= _ARRIVAL and transport._is_from(address[0]):
                 return transport.protocol
         return None

@@ -98,7 +98,7 @@ def protocol_to_connect(
     dialling = _dialling.setdefault(reactor, {})
     key = (_host(interface), config, settings)
     found = dialling.get(key)
-    if found is not None and not found.is_closing and len(found.multiplexer) < config.max_connections:
+    if found is not None and not found._is_closing and len(found.multiplexer) < config.max_connections:
         return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     protocol.is_passing = True
@@ -113,7 +113,7 @@ def closing_protocol(reactor: Any, interface: str, port: int) -> UTPProtocol | N
     The protocol that will have left that address in a moment.
     """
     found = _registered(reactor).get((_host(interface), port))
-    return found if found is not None and found.is_closing else None
+    return found if found is not None and found._is_closing else None
 
 
 def adopted_protocol(reactor: Any, descriptor: int, config: UTPConfig) -> UTPProtocol:
@@ -157,7 +157,7 @@ def _join(reactor: Any, interface: str, port: int, protocol: UTPProtocol, settin
     try:
         siblings = Siblings(reactor, protocol, f"{_host(interface)} {port} {settings.device}")
     except OSError as error:
-        udp_port = protocol.udp_port
+        udp_port = protocol._udp_port
         assert udp_port is not None
         udp_port.stopListening()
         raise CannotListenError(interface, port, error) from None
@@ -202,7 +202,7 @@ def _find(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
     candidates = [
         protocol
         for (its_host, its_port), protocol in registered.items()
-        if its_port == port and not protocol.is_closing and _reaches(protocol, its_host, host)
+        if its_port == port and not protocol._is_closing and _reaches(protocol, its_host, host)
     ]
     exact = registered.get((host, port))
     return exact if exact in candidates else next(iter(candidates), None)
@@ -211,7 +211,7 @@ def _find(reactor: Any, interface: str, port: int) -> UTPProtocol | None:
 def _reaches(protocol: UTPProtocol, bound: str, wanted: str) -> bool:
     if bound == wanted:
         return True
-    udp_port = protocol.udp_port
+    udp_port = protocol._udp_port
     if udp_port is None or not (udp_port.takes_ipv4 if ":" not in unmapped(wanted) else ":" in bound):
         return False
     return wanted in WILDCARDS or (bound in WILDCARDS and bool(udp_port.chooses_source))

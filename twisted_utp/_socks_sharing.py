@@ -54,11 +54,11 @@ def dial(reactor: Any, through: Through, factory: IProtocolFactory, host: str, p
     address = HostnameAddress(host.encode("ascii"), port)
 
     def connect(protocol: UTPProtocol) -> Deferred[IProtocol]:
-        way = way_to(protocol.udp_port, host, port)
+        way = way_to(protocol._udp_port, host, port)
         if isinstance(way, ConnectError):
             return fail(way)
         left = _less_by(config, (clock() - began) / 1_000_000, len(header_for(host, port)))
-        return protocol.connect_by(way, factory, left)
+        return protocol._connect_by(way, factory, left)
 
     return opening.wait(address).addCallback(connect)
 
@@ -120,7 +120,7 @@ class _Opening:
         """
         Can another connection be dialled from it?
         """
-        if self._is_over or self._protocol.is_closing or getattr(self._protocol.udp_port, "ended", None) is not None:
+        if self._is_over or self._protocol._is_closing or getattr(self._protocol._udp_port, "ended", None) is not None:
             return False
         return len(self._protocol.multiplexer) + len(self._waiters) < self._limit
 

@@ -102,11 +102,11 @@ class LastWords:
             self._reactor.callLater(_INTERVAL, self._look)
         else:
             # A proxy drops what it has not yet relayed when we hang up, so that comes last.
-            partings = [part() for port in self._began if (part := getattr(port.udp_port, "part", None)) is not None]
+            partings = [part() for port in self._began if (part := getattr(port._udp_port, "part", None)) is not None]
             DeferredList(partings).addBoth(lambda _: self.spoken.callback(None))
 
     def _is_awaited(self, port: UTPProtocol, connection: Connection) -> bool:
         limit = int(connection.config.shutdown_timeout * 1_000_000)
         if not port.is_open or port.clock() - self._began[port] >= limit:
             return False
-        return connection.is_delivering() or getattr(connection.user_data, "is_closing", False)
+        return connection.is_delivering() or getattr(connection.user_data, "_is_closing", False)

@@ -36,13 +36,13 @@ class BelowTLS:
         """
         Write what is already encrypted.
         """
-        self._transport.stream_write(data)
+        self._transport._stream_write(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """
         Write what is already encrypted.
         """
-        self._transport.stream_write(b"".join(iovec))
+        self._transport._stream_write(b"".join(iovec))
 
     def loseConnection(self) -> None:
         """
@@ -53,19 +53,19 @@ class BelowTLS:
         reactor's next turn.
         """
         self._transport.producerPaused = False
-        self._transport.stream_lose_connection()
+        self._transport._stream_lose_connection()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
         Register a producer of encrypted data.
         """
-        self._transport.stream_register_producer(producer, streaming)
+        self._transport._stream_register_producer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """
         Unregister it.
         """
-        self._transport.stream_unregister_producer()
+        self._transport._stream_unregister_producer()
 
 
 def start_tls(transport: UTPTransport, context_factory: Any, is_client: bool) -> None:

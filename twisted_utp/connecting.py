@@ -77,12 +77,12 @@ class OutgoingConnection:
         self._peer = peer_of(connection.address)
         self._connected()
 
-    def data_received(self, data: bytes) -> None:
+    def _data_received(self, data: bytes) -> None:
         """
         Nothing comes before the attempt has ended.
         """
 
-    def event_received(self, event: Event) -> None:
+    def _event_received(self, event: Event) -> None:
         """
         Something happened to the attempt.
         """
@@ -98,7 +98,7 @@ class OutgoingConnection:
         self._drop()
         self._ended(reason)
 
-    def failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure) -> None:
         """
         Something that is not ours has raised: that ends this attempt, and no other.
         """
@@ -111,13 +111,13 @@ class OutgoingConnection:
         connection = self._connection
         assert connection is not None
         connection.user_data = None
-        self._owner.attempt_ended(self)
-        self._peer = found_peer(self._owner.udp_port, connection.address, self._peer)
+        self._owner._attempt_ended(self)
+        self._peer = found_peer(self._owner._udp_port, connection.address, self._peer)
         try:
             protocol = self._factory.buildProtocol(self._peer)
             if protocol is None:
                 raise NoProtocol()
-            failure = self._owner.attach(connection, protocol, self._peer, self._factory.doStop)
+            failure = self._owner._attach(connection, protocol, self._peer, self._factory.doStop)
         except BaseException:
             self.fail(Failure())
             return
@@ -135,12 +135,12 @@ class OutgoingConnection:
         if connection is not None:
             connection.user_data = None
             guarded("aborting", connection.abort, now=self._owner.clock())
-            self._owner.request_flush()
+            self._owner._request_flush()
 
     def _ended(self, reason: Failure) -> None:
         if self._connection is not None:
             self._connection.user_data = None
-        self._owner.attempt_ended(self)
+        self._owner._attempt_ended(self)
         guarded(f"stopFactory of {name_of(self._factory)}", self._factory.doStop)
         if not self.result.called:
             self.result.errback(reason)

@@ -183,7 +183,7 @@ class UTPServerEndpoint:
             )
 
         port = opened().listen(factory, self._config)
-        port.reopen = opened
+        port._reopen = opened
         return cast(IListeningPort, port)
 
 
@@ -302,7 +302,7 @@ class UTPClientEndpoint:
             return _socks_sharing.dial(self._reactor, through, protocolFactory, self._host, self._port)
         if is_numeric(self._host):
             return maybeDeferred(self._dial, protocolFactory, self._host)
-        if self._protocol is not None and hasattr(self._protocol.udp_port, "reported"):
+        if self._protocol is not None and hasattr(self._protocol._udp_port, "reported"):
             reason = f"{self._host!r}: expected an address; to look it up here would tell what the proxy is to hide"
             return fail(ValueError(reason))
         resolving = resolve(self._reactor, self._host, self._port, self._ip_version)

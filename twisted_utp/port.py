@@ -35,7 +35,7 @@ class UTPPort(Settable):
     @ivar reopen: opens the UDP port again once it has been closed; L{None} if that is for others to do.
     """
 
-    reopen: Callable[[], UTPProtocol] | None = None
+    _reopen: Callable[[], UTPProtocol] | None = None
     _was_listening = False
 
     def __init__(self, protocol: UTPProtocol, factory: IProtocolFactory) -> None:
@@ -70,9 +70,9 @@ class UTPPort(Settable):
         """
         if self.listening:
             return
-        if self.reopen is not None and (self.protocol.is_closing or not self.protocol.is_open):
-            self.protocol = self.reopen()
-        self.protocol.add_port(self)
+        if self._reopen is not None and (self.protocol._is_closing or not self.protocol.is_open):
+            self.protocol = self._reopen()
+        self.protocol._add_port(self)
         if vars(self.protocol).pop("logPrefix", None) is None:  # opened for another: its message did not name us
             log.msg(f"{log_prefix(self.factory)} starting on {self.getHost().port}")
         self.listening = self._was_listening = True
@@ -80,7 +80,7 @@ class UTPPort(Settable):
             self.factory.doStart()
         except BaseException:
             self.listening = False
-            self.protocol.remove_port(self)
+            self.protocol._remove_port(self)
             raise
 
     def stopListening(self) -> Deferred[None]:
@@ -103,7 +103,7 @@ class UTPPort(Settable):
     def _stop(self) -> Deferred[None]:
         log.msg(f"(uTP Port {self.getHost().port} Closed)")
         self.listening = False
-        return self.protocol.remove_port(self)
+        return self.protocol._remove_port(self)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
@@ -115,7 +115,7 @@ class UTPPort(Settable):
             self._stop()
             self.factory.doStop()
 
-    def port_closed(self) -> None:
+    def _port_closed(self) -> None:
         """
         It is over: tell the factory.
         """

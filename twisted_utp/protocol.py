@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactor
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twisted_utp import _sharing
 from twisted_utp._addresses import local_of, peer_of
@@ -50,7 +51,7 @@ from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
-from twisted_utp.udp import DatagramTooBig, ITrainPort, train_port
+from twisted_utp.udp import DatagramTooBig, ITrainPort, ITrainReceiver, train_port
 
 if TYPE_CHECKING:
     from random import Random
@@ -84,6 +85,7 @@ _REST = 0.1
 _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
 
 
+@implementer(ITrainReceiver)
 class UTPProtocol(Settable, DatagramProtocol):
     """
     All uTP connections on one UDP port: any number of factories that listen, and of outgoing connections.
@@ -99,14 +101,11 @@ class UTPProtocol(Settable, DatagramProtocol):
     @ivar multiplexer: the core.
     @ivar clock: returns the time in µs, monotonic.
     @ivar other: gets the datagrams that are not uTP: a DHT node's, say.  See L{share_with}.
-    @ivar in_flush: the wheel is being turned, so what is asked of the core now is served before that ends.
     @ivar closes_when_idle: close the UDP port when neither a factory nor a connection needs it any more.
-    @cvar is_passing: the port is there for connections that we open alone: that it comes and goes is a detail of the
-        log.
     """
 
     noisy = False
-    is_passing = False
+    is_passing = False  # see ITrainReceiver
 
     def __init__(
         self,
@@ -159,13 +158,14 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._unsent: list[Transmit] = []
         self._resumed: list[UTPTransport] = []
         self._watchers: dict[UTPTransport, None] = {}
-        self.in_flush = False
+        # The wheel is being turned, so what is asked of the core now is served before that ends.
+        self._in_flush = False
         self._flush_call: IDelayedCall | None = None
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)
         self._moderation = Moderation(clock)
         self._errors = Rarely(_ERROR_INTERVAL, clock)
-        self.refusals = Refusals()
+        self._refusals = Refusals()
         self._faults = Rarely(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
 
     # --- What applications ask ---------------------------------------------------------------------------------
@@ -207,11 +207,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         check_dial(factory, host, port, config, bindAddress)
         way = way_to(None if self._closing else self._port, host, port, bindAddress)
         if isinstance(way, ConnectError):
-            self.request_flush()  # the port may have been opened for this
+            self._request_flush()  # the port may have been opened for this
             return fail(way)
-        return self.connect_by(way, factory, config)
+        return self._connect_by(way, factory, config)
 
-    def connect_by(self, way: Way, factory: IProtocolFactory, config: UTPConfig | None) -> Deferred[IProtocol]:
+    def _connect_by(self, way: Way, factory: IProtocolFactory, config: UTPConfig | None) -> Deferred[IProtocol]:
         """
         Connect by a way that L{way_to <twisted_utp._ways.way_to>} has found; see L{connect}.
         """
@@ -233,7 +233,7 @@ class UTPProtocol(Settable, DatagramProtocol):
 
         if attempt.start(dial):
             self._attempts[attempt] = None
-            self.request_flush()
+            self._request_flush()
         return attempt
 
     def punch(
@@ -297,7 +297,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         other, self.other = self.other, None
         if other is not None:
             _sharing.stop(other)
-        self.request_flush()  # the port may be closed now
+        self._request_flush()  # the port may be closed now
 
     def stats(self) -> PortStats:
         """
@@ -317,7 +317,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         check_no_socket_settings(changes)
         self._use(self.multiplexer.config.but(**changes))
-        self.request_flush()  # the port may have more to give to connections that wait
+        self._request_flush()  # the port may have more to give to connections that wait
 
     def _use(self, config: UTPConfig) -> None:
         self.multiplexer.config = config
@@ -349,7 +349,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         return cast("IPv4Address | IPv6Address", self._port.getHost())
 
     @property
-    def udp_port(self) -> ITrainPort | None:
+    def _udp_port(self) -> ITrainPort | None:
         """
         The UDP port, if there is one.
         """
@@ -363,7 +363,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         return self._port is not None
 
     @property
-    def is_closing(self) -> bool:
+    def _is_closing(self) -> bool:
         """
         Is the UDP port being closed, though the socket is still there?
         """
@@ -384,7 +384,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._closed_waiters.append(waiter)
         return waiter
 
-    # --- From the reactor --------------------------------------------------------------------------------------
+    # --- From the reactor and its UDP port ------------------------------------------------------------------
 
     def startProtocol(self) -> None:
         """
@@ -398,7 +398,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         watch(self.reactor, self._timer)
         if self.other is not None and self.transport is not None:
             _sharing.start(self.other, self.transport)
-        self.request_flush()
+        self._request_flush()
 
     def stopProtocol(self) -> None:
         """
@@ -417,11 +417,11 @@ class UTPProtocol(Settable, DatagramProtocol):
         note_closed(self)
         reason = Failure(lost)
         for transport in list(self._transports):
-            guarded(f"the end of {transport!r}", transport.port_lost, reason)
+            guarded(f"the end of {transport!r}", transport._port_lost, reason)
         for attempt in list(self._attempts):
             attempt.fail(Failure(failed))
         for port in list(self._ports):
-            port.port_closed()
+            port._port_closed()
         self._ports.clear()
         self._batch.clear()
         self._unsent.clear()
@@ -445,15 +445,15 @@ class UTPProtocol(Settable, DatagramProtocol):
             self._batch_received_at = self.clock()
         received_at = getattr(self._port, "received_at", 0) or self._batch_received_at
         self._batch.append(Datagram(datagram, self._port.full_address(addr), 0, received_at))
-        self.request_flush()
+        self._request_flush()
 
     def datagrams_received(self, datagrams: list[Datagram]) -> None:
         """
-        All that a port which reads batches itself read in one wake-up; served at once.
+        See L{ITrainReceiver.datagrams_received}.  They are served at once.
         """
         try:
             if len(datagrams) == 1 and not (
-                self.in_flush or self._batch or self._flush_call or self._unsent or self._moderation.due
+                self._in_flush or self._batch or self._flush_call or self._unsent or self._moderation.due
             ):
                 now = self.clock()
                 taken = self.multiplexer.receive_single(datagrams[0], now)
@@ -462,7 +462,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                     self._answer(*taken)
                     return
             self._batch.extend(datagrams)
-            if self.in_flush:
+            if self._in_flush:
                 return
             self._flush()
         except BaseException:
@@ -470,14 +470,14 @@ class UTPProtocol(Settable, DatagramProtocol):
 
     def port_writable(self) -> None:
         """
-        The socket has room again for what it had none for.
+        See L{ITrainReceiver.port_writable}.
         """
-        if self._unsent and not self.in_flush:
+        if self._unsent and not self._in_flush:
             self._flush()
 
     def datagrams_returned(self, returned: list[ReturnedDatagram]) -> None:
         """
-        Datagrams that could not be delivered, says the network.
+        See L{ITrainReceiver.datagrams_returned}.
         """
         if self._port is None:
             return
@@ -485,7 +485,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             for datagram in returned:
                 datagram.address = self._port.full_address(datagram.address)
             self.multiplexer.receive_returned(returned, now=self.clock())
-            self.request_flush()
+            self._request_flush()
         except BaseException:
             self._turn_failed()
 
@@ -497,27 +497,27 @@ class UTPProtocol(Settable, DatagramProtocol):
 
     # --- From transports, ports and attempts -------------------------------------------------------------------
 
-    def request_flush(self) -> None:
+    def _request_flush(self) -> None:
         """
         The core was asked for something: turn its wheel once this turn of the reactor is over.
         """
-        if not self.in_flush and self._flush_call is None and self._port is not None:
+        if not self._in_flush and self._flush_call is None and self._port is not None:
             self._flush_call = self.reactor.callLater(0, self._flush)
 
-    def watch(self, transport: UTPTransport) -> None:
+    def _watch(self, transport: UTPTransport) -> None:
         """
-        Call its C{sending_progressed} after each round of sending, until that returns False.
+        Call its C{_sending_progressed} after each round of sending, until that returns False.
         """
         self._watchers[transport] = None
 
-    def reading_resumed(self, transport: UTPTransport) -> None:
+    def _reading_resumed(self, transport: UTPTransport) -> None:
         """
         It may hold events to be delivered.
         """
         self._resumed.append(transport)
-        self.request_flush()
+        self._request_flush()
 
-    def attach(
+    def _attach(
         self,
         connection: Connection,
         protocol: IProtocol,
@@ -538,26 +538,26 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._transports[transport] = None
         if connection.incoming:
             self._punches.came_in(transport, self.clock())
-        return transport.start()
+        return transport._start()
 
-    def detach(self, transport: UTPTransport) -> None:
+    def _detach(self, transport: UTPTransport) -> None:
         """
         Its C{connectionLost} has been called.
         """
         self._transports.pop(transport, None)
         self._punches.left(transport)
         self._watchers.pop(transport, None)
-        self.request_flush()
+        self._request_flush()
 
-    def attempt_ended(self, attempt: OutgoingConnection) -> None:
+    def _attempt_ended(self, attempt: OutgoingConnection) -> None:
         """
         It is connected, or has failed.
         """
         self._attempts.pop(attempt, None)
         self._punches.discard(attempt)
-        self.request_flush()
+        self._request_flush()
 
-    def add_port(self, port: UTPPort) -> None:
+    def _add_port(self, port: UTPPort) -> None:
         """
         Let its factory be asked.
 
@@ -569,7 +569,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self.multiplexer.accepting = True
         _fire(self._stop_waiters)  # the port will not close now
 
-    def remove_port(self, port: UTPPort) -> Deferred[None]:
+    def _remove_port(self, port: UTPPort) -> Deferred[None]:
         """
         Ask its factory no more.
 
@@ -582,7 +582,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             return succeed(None)
         # Connections that have ended for their applications may still see to it that the peer gets everything.
         # Waiting for them leaves nothing behind in the reactor; it ends as they end.
-        self.request_flush()
+        self._request_flush()
         stopped: Deferred[None] = Deferred()
         self._stop_waiters.append(stopped)
         return stopped
@@ -605,20 +605,20 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._drop_flush_call()
         if self._port is None:
             return
-        self.in_flush = True
+        self._in_flush = True
         try:
             self._receive()
             self._dispatch()
             busy = self._exchange()
         except BaseException:
-            self.in_flush = False
+            self._in_flush = False
             self._turn_failed()
             return
-        self.in_flush = False
+        self._in_flush = False
         if self._port is None:
             return  # an application closed it
         if busy:
-            self.request_flush()
+            self._request_flush()
         self._arm_timer()
         self._close_if_idle()
 
@@ -629,18 +629,18 @@ class UTPProtocol(Settable, DatagramProtocol):
         The time is read once more, when the application has returned: what it took is no part of the path's delay.
         """
         transmit, port = None, self._port
-        self.in_flush = True
+        self._in_flush = True
         try:
             receiver = connection.user_data
             if receiver is not None:
-                receiver.data_received(data)
+                receiver._data_received(data)
             if not self._resumed and port is not None and port is self._port:
                 transmit = self.multiplexer.poll_single(connection, self.clock())
                 if transmit is not None:
                     self._unsent = hand_over(port, [transmit], self._send_failed)
         except BaseException:
             self._connection_failed(connection)
-        self.in_flush = False
+        self._in_flush = False
         if transmit is None or self._unsent or self._watchers or not self._transports:
             self._flush()
             return
@@ -671,7 +671,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         failure = Failure()
         receiver = connection.user_data
         if receiver is not None:
-            guarded(f"the end of {receiver!r}", receiver.failed, failure)
+            guarded(f"the end of {receiver!r}", receiver._failed, failure)
         else:
             _log.failure("uTP: unhandled error, the connection is dropped", failure)
             guarded("aborting", connection.abort, now=self.clock())
@@ -718,7 +718,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             if resumed:
                 self._resumed = []
                 for transport in resumed:
-                    self._tell(transport, transport.deliver_held)
+                    self._tell(transport, transport._deliver_held)
             for connection, event in events:
                 receiver = connection.user_data
                 try:
@@ -726,9 +726,9 @@ class UTPProtocol(Settable, DatagramProtocol):
                         if type(event) is Connected and event.incoming:
                             self._accept(connection)
                     elif type(event) is bytes:
-                        receiver.data_received(event)
+                        receiver._data_received(event)
                     else:
-                        receiver.event_received(event)
+                        receiver._event_received(event)
                 except BaseException:
                     self._connection_failed(connection)
 
@@ -737,7 +737,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         try:
             return what()
         except BaseException:
-            guarded(f"the end of {transport!r}", transport.failed, Failure())
+            guarded(f"the end of {transport!r}", transport._failed, Failure())
             return None
 
     def _accept(self, connection: Connection) -> None:
@@ -753,7 +753,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 _log.failure("{prefix}: unhandled error in buildProtocol", prefix=port.logPrefix())
                 continue
             if protocol is not None:
-                self.attach(connection, protocol, peer)
+                self._attach(connection, protocol, peer)
                 return
         connection.abort(now=self.clock())
 
@@ -779,7 +779,7 @@ class UTPProtocol(Settable, DatagramProtocol):
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, {}
         for transport in watchers:
-            if self._tell(transport, transport.sending_progressed):
+            if self._tell(transport, transport._sending_progressed):
                 self._watchers[transport] = None
 
     def _send_failed(self, transmit: Transmit, error: Exception) -> None:
@@ -797,7 +797,7 @@ class UTPProtocol(Settable, DatagramProtocol):
                 attempt.fail(Failure(getConnectError(error) if isinstance(error, OSError) else error))
             if hopeless:
                 return
-        self.refusals.note(transmit.address, error, self.clock())
+        self._refusals.note(transmit.address, error, self.clock())
         if self._errors.is_time():
             _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 

@@ -103,7 +103,7 @@ class UTPTransport(Settable):
         @param owner: the port that carries the connection.
         @param host: our address.
         @param peer: the other one.
-        @param lost: called after C{connectionLost}, and after C{owner.detach}.
+        @param lost: called after C{connectionLost}, and after C{owner._detach}.
         """
         self.protocol: IProtocol | None = protocol
         self.reactor = owner.reactor
@@ -126,7 +126,7 @@ class UTPTransport(Settable):
 
     # --- From the port -----------------------------------------------------------------------------------------
 
-    def start(self) -> Failure | None:
+    def _start(self) -> Failure | None:
         """
         Tell the protocol that it is connected.
 
@@ -139,7 +139,7 @@ class UTPTransport(Settable):
         assert self.protocol is not None
         self.protocol.makeConnection(self)
 
-    def data_received(self, data: bytes) -> None:
+    def _data_received(self, data: bytes) -> None:
         """
         The next bytes of the stream are there.
         """
@@ -157,11 +157,11 @@ class UTPTransport(Settable):
         try:
             self.protocol.dataReceived(data)  # type: ignore[union-attr]
         except BaseException:
-            self.failed(Failure())
+            self._failed(Failure())
         finally:
             stack.pop()
 
-    def event_received(self, event: Event) -> None:
+    def _event_received(self, event: Event) -> None:
         """
         Something happened to the connection.
         """
@@ -183,7 +183,7 @@ class UTPTransport(Settable):
         if self._held is not None:
             self._held.clear()
 
-    def deliver_held(self) -> None:
+    def _deliver_held(self) -> None:
         """
         Reading has been resumed: deliver what was on its way when it was paused.
         """
@@ -191,9 +191,9 @@ class UTPTransport(Settable):
         while held and not self._reading_paused:
             self._deliver(held.pop(0))
 
-    def sending_progressed(self) -> bool:
+    def _sending_progressed(self) -> bool:
         """
-        Trains have left.  Called after each round of sending for those who asked for it by C{owner.watch}.
+        Trains have left.  Called after each round of sending for those who asked for it by C{owner._watch}.
 
         @return: whether to be called again.
         """
@@ -202,7 +202,7 @@ class UTPTransport(Settable):
             self._call(self._buffer_drained)
         return self.connected and self._is_waiting()
 
-    def is_from(self, host: str, port: int | None = None) -> bool:
+    def _is_from(self, host: str, port: int | None = None) -> bool:
         """
         Has the peer opened the connection, from that host, and is it in use?
 
@@ -213,14 +213,14 @@ class UTPTransport(Settable):
         return connection.incoming and theirs[0] == host and port in (None, theirs[1]) and not self.disconnecting
 
     @property
-    def is_closing(self) -> bool:
+    def _is_closing(self) -> bool:
         """
         Has the application closed, and does it wait for the end, or for that of a protocol in between, TLS for one?
         """
         is_closing = self.disconnecting or getattr(self.protocol, "disconnecting", False)
         return bool(is_closing) and self.connected and not self._aborting
 
-    def failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure) -> None:
         """
         Something that is not ours has raised: that ends this connection, and no other.
         """
@@ -228,7 +228,7 @@ class UTPTransport(Settable):
         guarded("aborting", self._abort)
         self._connection_lost(failure)
 
-    def port_lost(self, reason: Failure) -> None:
+    def _port_lost(self, reason: Failure) -> None:
         """
         The UDP port is no more.  Who has closed, and whose FIN has left, has no more to do with it, as with TCP.
         """
@@ -271,7 +271,7 @@ class UTPTransport(Settable):
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
         if event.fault is not None:
-            self.failed(Failure(event.fault))
+            self._failed(Failure(event.fault))
             return
         if event.reason is LossReason.DONE and not self._aborting:
             if self._held:
@@ -280,7 +280,7 @@ class UTPTransport(Settable):
             if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
                 return  # both directions are closed, and the application has yet to say that it knows
         self._drop_held()
-        loss = self._owner.refusals.explain(self._connection, loss_exception(event))
+        loss = self._owner._refusals.explain(self._connection, loss_exception(event))
         self._connection_lost(Failure(loss))
 
     # --- Our FIN -----------------------------------------------------------------------------------------------
@@ -302,8 +302,8 @@ class UTPTransport(Settable):
             self._connection.close(now=now)
         else:
             self._connection.write_eof(now=now)
-        self._owner.watch(self)
-        self._owner.request_flush()
+        self._owner._watch(self)
+        self._owner._request_flush()
 
     def _has_fin_left(self) -> bool:
         return self._connection.state not in _WRITE_SIDE_OPEN
@@ -336,7 +336,7 @@ class UTPTransport(Settable):
         For the application it is over.  What it wrote, and our FIN, the core delivers on its own, as a kernel does.
         """
         self._connection.close(now=self._owner.clock())
-        self._owner.request_flush()
+        self._owner._request_flush()
         end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
         self._connection_lost(Failure(loss_exception(end)))
 
@@ -350,7 +350,7 @@ class UTPTransport(Settable):
             context.call({_LOG_CONTEXT: {"system": self._log_prefix}}, what, *args)
         except BaseException:
             failure = Failure()
-            self.failed(failure)
+            self._failed(failure)
             return failure
         return None
 
@@ -366,7 +366,7 @@ class UTPTransport(Settable):
         if producer is not None:
             self._tell("stopProducing", lambda: producer.stopProducing())
         self._tell("connectionLost", lambda: protocol.connectionLost(reason))  # type: ignore[union-attr]
-        self._owner.detach(self)
+        self._owner._detach(self)
         if lost is not None:
             self._tell("stopFactory", lost)
 
@@ -387,7 +387,7 @@ class UTPTransport(Settable):
         @raise TypeError: when it is not bytes.
         """
         if not self.TLS:
-            self.stream_write(data)
+            self._stream_write(data)
         elif self.connected:
             self._tls.write(data)
 
@@ -409,7 +409,7 @@ class UTPTransport(Settable):
         paused, is waited for; any other is not, as with TCP.
         """
         if not self.TLS:
-            self.stream_lose_connection()
+            self._stream_lose_connection()
         elif self.connected and not self.disconnecting:
             self._tls.loseConnection()
 
@@ -444,14 +444,14 @@ class UTPTransport(Settable):
         self._reading_paused = False
         if self._connection.is_done:
             self._held = [ConnectionLost(LossReason.ABORTED)]
-            self._owner.reading_resumed(self)
+            self._owner._reading_resumed(self)
             return
         self._drop_held()
         self._abort()
 
     def _abort(self) -> None:
         self._connection.abort(now=self._owner.clock())
-        self._owner.request_flush()
+        self._owner._request_flush()
 
     def loseWriteConnection(self) -> None:
         """
@@ -477,7 +477,7 @@ class UTPTransport(Settable):
         self._no_delay = bool(enabled)
         if self.connected:
             self._connection.set_no_delay(self._no_delay, now=self._owner.clock())
-            self._owner.request_flush()
+            self._owner._request_flush()
 
     def getTcpKeepAlive(self) -> bool:
         """
@@ -494,7 +494,7 @@ class UTPTransport(Settable):
         if self.connected:
             seconds = (self._connection.config.keepalive or DEFAULT_KEEPALIVE) if enabled else 0
             self._connection.set_keepalive(seconds, now=self._owner.clock())
-            self._owner.request_flush()
+            self._owner._request_flush()
 
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
         """
@@ -529,7 +529,7 @@ class UTPTransport(Settable):
         settings = reconfigure(self._connection, changes, now=self._owner.clock())
         self._no_delay = settings.no_delay if "no_delay" in changes else self._no_delay
         self._keepalive = settings.keepalive > 0 if "keepalive" in changes else self._keepalive
-        self._owner.request_flush()
+        self._owner._request_flush()
 
     def set_close_reason(self, close_code: int) -> None:
         """
@@ -567,7 +567,7 @@ class UTPTransport(Settable):
         if self.connected and not self.disconnecting and self._reading_paused:
             self._reading_paused = False
             self._connection.resume_reading(now=self._owner.clock())
-            self._owner.reading_resumed(self)
+            self._owner._reading_resumed(self)
 
     def stopProducing(self) -> None:
         """
@@ -608,7 +608,7 @@ class UTPTransport(Settable):
         elif self.TLS:
             self._tls.registerProducer(producer, streaming)
         else:
-            self.stream_register_producer(producer, streaming)
+            self._stream_register_producer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """
@@ -617,7 +617,7 @@ class UTPTransport(Settable):
         if self.TLS and self.connected:
             self._tls.unregisterProducer()
         else:
-            self.stream_unregister_producer()
+            self._stream_unregister_producer()
 
     def stopConsuming(self) -> None:
         """
@@ -628,7 +628,7 @@ class UTPTransport(Settable):
 
     # --- The stream, below TLS ---------------------------------------------------------------------------------
 
-    def stream_write(self, data: bytes) -> None:
+    def _stream_write(self, data: bytes) -> None:
         """
         Write to the uTP stream.
 
@@ -641,18 +641,18 @@ class UTPTransport(Settable):
         if (self._aborting or self.disconnecting or self._write_closing) and not self._is_writable():
             return
         self._connection.write(data)
-        if not self._owner.in_flush:
-            self._owner.request_flush()
+        if not self._owner._in_flush:
+            self._owner._request_flush()
         if self.producer is None or self.disconnected:
             return
         self._awaits_write = False
         if not self.streamingProducer:
             self._wants_pull = True
-            self._owner.watch(self)
+            self._owner._watch(self)
         elif self._connection.unsent_bytes > self.bufferSize:
             self.producerPaused = True
             if self._buffer_size is not None:
-                self._owner.watch(self)
+                self._owner._watch(self)
             self.producer.pauseProducing()  # type: ignore[attr-defined]
         self._settle_end()
 
@@ -661,7 +661,7 @@ class UTPTransport(Settable):
             return False
         return not ((self.disconnecting or self._write_closing) and self._has_fin_left())
 
-    def stream_lose_connection(self) -> None:
+    def _stream_lose_connection(self) -> None:
         """
         Close the uTP stream once all is sent and the producer is gone.
         """
@@ -676,10 +676,10 @@ class UTPTransport(Settable):
         if self._reading_paused:
             self._reading_paused = False
             self._connection.resume_reading(now=self._owner.clock())
-            self._owner.reading_resumed(self)
+            self._owner._reading_resumed(self)
         self._settle_end()
 
-    def stream_register_producer(self, producer: IProducer, streaming: bool) -> None:
+    def _stream_register_producer(self, producer: IProducer, streaming: bool) -> None:
         """
         See L{registerProducer}.
         """
@@ -696,10 +696,10 @@ class UTPTransport(Settable):
         self._settle_end()
         if not streaming:
             self._wants_pull = self._connection.unsent_bytes > 0
-            self._owner.watch(self)
+            self._owner._watch(self)
             producer.resumeProducing()  # type: ignore[attr-defined]
 
-    def stream_unregister_producer(self) -> None:
+    def _stream_unregister_producer(self) -> None:
         """
         See L{unregisterProducer}.
         """

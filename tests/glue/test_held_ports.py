@@ -103,7 +103,7 @@ class HeldPortsTestsBuilder(ReactorBuilder):
             look()
 
         def look() -> None:
-            port = server.udp_port
+            port = server._udp_port
             held.append(IHoldingPort.providedBy(port) and bool(port.is_held))
             if not arrived:
                 reactor.callLater(0.0005, look)

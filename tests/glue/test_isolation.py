@@ -481,7 +481,7 @@ def test_nothing_reaches_the_reactor(machines: Any, logged: Any, entry: str, err
     clock.advance(0)
     wire.sent.clear()
     if entry == "flush":
-        protocol.request_flush()
+        protocol._request_flush()
     if entry == "port_writable":
         protocol._unsent = [Transmit(("10.0.0.2", 2), b"x", 1)]
     failing.append(error())
@@ -508,7 +508,7 @@ def test_a_fault_that_repeats_is_not_repeated_in_the_log(machines: Any, logged: 
     protocol = UTPProtocol(clock, clock=lambda: 1_000_000)
     protocol.makeConnection(wire)
     protocol.clock = now
-    protocol.request_flush()
+    protocol._request_flush()
     clock.pump([0.01] * 1000)
     assert 50 < len(calls) < 210 and len(logged) == 1
 

@@ -61,7 +61,7 @@ class Process:
 
     def end(self) -> None:
         """Without a word to anybody, as if it had been killed."""
-        port: Any = self.protocol.udp_port
+        port: Any = self.protocol._udp_port
         for connection in self.protocol.multiplexer.table.all():
             connection.abort(now=self.protocol.clock())
         self.protocol.multiplexer.poll_transmits(now=self.protocol.clock(), max_transmits=1000)

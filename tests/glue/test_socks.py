@@ -290,7 +290,7 @@ def test_datagrams_from_names(through: Through, name: bytes) -> None:
     written = bytes((0, 0, 0, 3, len(name))) + name + b"\x23\x28"
     for kind in (DATA, SYN):
         stray = written + encode(Header(kind, 77, 1, 1, 1000, 5, 1, payload=b"?" * (kind == DATA)))
-        protocol.udp_port.datagrams_received([Datagram(stray, protocol.udp_port._relay)])
+        protocol._udp_port.datagrams_received([Datagram(stray, protocol._udp_port._relay)])
     through.client.advance(1)
     ours.transport.write(b"still there")
     through.client.advance(1)

@@ -8,8 +8,17 @@ one shape that L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} sends through.
 from __future__ import annotations
 
 from twisted_utp.udp.adoption import adopt_udp
-from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, ITrainPort
+from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, ITrainPort, ITrainReceiver
 from twisted_utp.udp.opening import listen_udp, train_port
 from twisted_utp.udp.plain import PlainTrainPort
 
-__all__ = ["DatagramTooBig", "IHoldingPort", "ITrainPort", "PlainTrainPort", "adopt_udp", "listen_udp", "train_port"]
+__all__ = [
+    "DatagramTooBig",
+    "IHoldingPort",
+    "ITrainPort",
+    "ITrainReceiver",
+    "PlainTrainPort",
+    "adopt_udp",
+    "listen_udp",
+    "train_port",
+]

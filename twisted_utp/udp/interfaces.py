@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IAddress
 from zope.interface import Attribute, Interface
 
-from twisted_utp.proto.values import Address, Transmit
+from twisted_utp.proto.values import Address, Datagram, ReturnedDatagram, Transmit
 
 
 class DatagramTooBig(Exception):
@@ -27,15 +27,38 @@ class DatagramTooBig(Exception):
 SendFailed = Callable[[Transmit, Exception], None]
 
 
+class ITrainReceiver(Interface):
+    """
+    The C{DatagramProtocol} that an L{ITrainPort} was opened for.  Applications do not call these.
+    """
+
+    is_passing = Attribute(
+        "The port is open only for connections that this process dials: the log has its lines at level debug."
+    )
+
+    def datagrams_received(datagrams: list[Datagram]) -> None:
+        """
+        All datagrams that a port has read in one wake-up.
+        """
+
+    def datagrams_returned(returned: list[ReturnedDatagram]) -> None:
+        """
+        Datagrams that could not be delivered, as the network reports (ICMP).  Called at any time, also from inside
+        L{ITrainPort.send}.
+        """
+
+    def port_writable() -> None:
+        """
+        The socket has room again, after L{ITrainPort.send} has returned what it had none for.
+        """
+
+
 class ITrainPort(Interface):
     """
     A UDP port that takes trains of equal datagrams.
 
-    A port that reads batches itself (with the kernel's help, UDP_GRO) calls C{datagrams_received(datagrams)} of the
-    C{DatagramProtocol} it was opened for, once per wake-up, with a list of L{Datagram
-    <twisted_utp.proto.values.Datagram>}; others call C{datagramReceived} for each.  A port that hears of datagrams that
-    could not be delivered calls C{datagrams_returned(returned)} with a list of L{ReturnedDatagram
-    <twisted_utp.proto.values.ReturnedDatagram>}, at any time, also from inside L{send}.
+    A port that reads batches itself (with the kernel's help, UDP_GRO) hands them to an L{ITrainReceiver}; others call
+    C{datagramReceived} of the C{DatagramProtocol} they were opened for, with each datagram.
     """
 
     max_segments = Attribute("Datagrams in a train, at most; 1 when trains do not pay.")
