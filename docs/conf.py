@@ -16,19 +16,18 @@ author = "twisted-utp contributors"
 copyright = "2026, twisted-utp contributors"
 release = version = __version__
 
-extensions = ["api_reference", "plain_links"]
+extensions = ["api_reference", "plain_links", "sphinx_copybutton"]
 exclude_patterns = ["congestion_table.rst", "neighbours_table.rst", "scavenger_table.rst"]
 highlight_language = "text"
 smartquotes = False
 nitpicky = True
 
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "uTP (BEP-29) as a Twisted transport",
-    "fixed_sidebar": True,
-    "page_width": "1120px",
-    "sidebar_width": "230px",
-}
-html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
+html_theme = "furo"
+html_title = f"twisted-utp {release}"
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_copy_source = True
 html_show_sourcelink = True
+
+# Only blocks that somebody may want to type again: output and diagrams need no button.
+copybutton_selector = "div.highlight-sh pre, div.highlight-python pre, div.highlight-ini pre, div.highlight-yaml pre"
