@@ -1,5 +1,5 @@
 """
-What can a peer make a connection hold (docs/security.rst, "Peers that hold resources")?
+What can a peer make a connection hold (docs/security.rst, "Memory")?
 """
 
 from __future__ import annotations
