@@ -103,7 +103,7 @@ class Association:
         self._port = SocksPort(protocol, name)
         self._port.closing = self._hang_up
         self._port.part = self._part
-        self._control = _Control(self, Negotiation(*proxy.login))
+        self._control = _Control(self, Negotiation(*proxy._login))
         self._connecting: Deferred[Any] | None = None
         self._is_over = False
         self._parting: IDelayedCall | None = None
@@ -120,7 +120,7 @@ class Association:
         now = steady_clock(self._reactor)()
         watch(self._reactor, self._timer)
         self._timer.arm(now + round(timeout * 1_000_000), now)
-        endpoint = self._proxy.control_endpoint(self._reactor, self._interface, timeout)
+        endpoint = self._proxy._control_endpoint(self._reactor, self._interface, timeout)
         self._connecting = connectProtocol(endpoint, self._control)
         self._connecting.addErrback(self._not_connected)
         return self._result

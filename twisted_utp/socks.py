@@ -69,14 +69,14 @@ class SOCKS5Proxy:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def login(self) -> tuple[bytes, bytes]:
+    def _login(self) -> tuple[bytes, bytes]:
         """
         User and password as bytes; empty ones for nobody.
         """
         user, password = self.user or "", self.password or ""
         return user.encode("utf-8", "surrogateescape"), password.encode("utf-8", "surrogateescape")
 
-    def control_endpoint(self, reactor: Any, interface: str, timeout: float) -> IStreamClientEndpoint:
+    def _control_endpoint(self, reactor: Any, interface: str, timeout: float) -> IStreamClientEndpoint:
         """
         How to connect to it.
 

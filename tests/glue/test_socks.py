@@ -388,7 +388,7 @@ def test_strings(tmp_path: Path) -> None:
     string = f"utp:far.example:9000:socks=\\:\\:1:socksUser=me:socksPasswordFile={file}"
     endpoint = clientFromString(None, string)
     assert endpoint._proxy == SOCKS5Proxy("::1", 1080, "me", "pass:word=\udcff ")
-    assert endpoint._proxy.login == (b"me", b"pass:word=\xff ")
+    assert endpoint._proxy._login == (b"me", b"pass:word=\xff ")
     tls = clientFromString(None, "utps:far.example:9000:socks=proxy.example:socksPort=9050")
     assert tls._below._proxy == SOCKS5Proxy("proxy.example", 9050)
     with pytest.raises(ValueError, match="socks='192.0.2.1': no such key"):

@@ -82,107 +82,91 @@ class UTPConfig:
     """
     The settings of a connection, or of all connections of a port.
 
+    @ivar congestion: the name of the congestion controller, see L{register_congestion_controller
+        <twisted_utp.proto.congestion.base.register_congestion_controller>}.
+    @ivar target_delay: seconds of queueing delay that a delay-based controller aims for (RFC 6817, TARGET), 0.005
+        to 1.  With C{ledbat++} the default stands for 60 ms, as its draft has it; C{scavenger} aims for less by
+        itself and never for more.  A lower target disturbs calls and games less, and is slower on paths whose delay
+        jitters.
+    @ivar receive_buffer: bytes that the peer may have in flight to us, or that may wait for a paused reader: what
+        C{wnd_size} announces.  16 KiB to 64 MiB.
+    @ivar send_buffer: bytes written and not yet sent, beyond which producers are paused.  4 KiB to 64 MiB.
+    @ivar max_in_flight: bytes sent and not yet acknowledged, however large a window the peer announces.  They are
+        kept for retransmission as long as the peer likes, so this bounds memory; and it bounds the rate to so many
+        bytes a round trip.  16 KiB to 64 MiB.
+    @ivar mtu: UDP payload of full packets in bytes, 150 to 65507; L{None} to start with what every path carries,
+        and to discover the rest.
+    @ivar keepalive: seconds of silence after which the peer is asked for an answer, which also refreshes a NAT's
+        mapping; 0 switches it off.  A peer that does not answer for C{user_timeout} is gone.
+    @ivar connect_timeout: seconds after which a connect without an answer fails, 0.1 to 3600.
+    @ivar user_timeout: seconds without an acknowledgement, while retransmitting, after which the peer is gone (RFC
+        5482), 1 to 3600.
+    @ivar min_rto: seconds: the floor of the retransmission timeout (RFC 6298), 0.01 to 10.
+    @ivar no_delay: C{True} sends every small write at once; C{False} coalesces small writes while small packets are
+        in flight.
+    @ivar pacing: C{True} spreads a window over the round trip; C{False} sends as soon as the window allows.
+    @ivar backlog: half-open connections of a port: SYNs that were answered, and whose senders have not yet
+        confirmed their address by a second packet.  Beyond it SYNs are answered without any state, see
+        L{twisted_utp.proto.syn_cookies}.
+    @ivar max_connections: connections on one UDP port, dialled or accepted; a SYN beyond it is refused.
+        Connections that have ended and only answer repeated packets do not count, up to as many again.
+    @ivar max_per_host: connections with one host (one /64 of IPv6), whatever its port; a SYN beyond it is refused.
+        Only peers that have confirmed their address count.  Many users may share a host's address (NAT).
+    @ivar refuse_silently: C{True} leaves refused SYNs unanswered; C{False} answers them with RESET.
+    @ivar early_byte: C{True} sends one byte to a peer that has connected and keeps silent, for protocols in which
+        the server speaks first: a libutp initiator confirms its address only then, or after 29 s.  The cost: forged
+        SYNs make us send twice their bytes, and an application hears of peers of other kinds before they have
+        confirmed their address.
+    @ivar stall_timeout: seconds in which a peer that does answer must take 100 bytes a second on average, at least
+        6,000 in all, or everything that waits for it; otherwise it is gone.  0 waits for ever.
+    @ivar linger: seconds that data may take to arrive once the connection is closed; then it is reset.  0 for as
+        long as the peer acknowledges.
+    @ivar shutdown_timeout: seconds for which a reactor that stops waits for closed connections to deliver what was
+        written; 0 for none.  It does not wait when there is nothing to deliver.
+    @ivar max_rate: bytes a second that the connection may send, and as many that it may receive; 0 for no limit.
+        Payload counts, retransmissions included; headers do not (3 % of full packets).  Of several limits the
+        lowest holds.
+    @ivar max_send_rate: bytes a second that the connection may send; 0 for no limit.
+    @ivar max_receive_rate: bytes a second that the connection may receive; 0 for no limit.  The receive window
+        enforces it.
+    @ivar max_port_rate: bytes a second that all connections of a UDP port together may send, and as many that they
+        may receive; 0 for no limit.  They take turns.
+    @ivar max_port_send_rate: bytes a second that all connections of a UDP port together may send; 0 for no limit.
+    @ivar max_port_receive_rate: bytes a second that all connections of a UDP port together may receive; 0 for no
+        limit.
+    @ivar trace: directory for a qlog trace of each connection, made when it is missing; empty for what the
+        environment variable C{TWISTED_UTP_TRACE} says, and no trace when that is empty too.
     @raise ValueError: on a value outside its range, naming the setting and the range.
     @raise TypeError: on a value of the wrong type.
     """
 
     congestion: str = "ledbat++"
-    """Name of the congestion controller, see L{register_congestion_controller
-    <twisted_utp.proto.congestion.base.register_congestion_controller>}."""
-
     target_delay: float = DEFAULT_TARGET_DELAY
-    """Seconds of queueing delay that a delay-based controller aims for (RFC 6817 TARGET); with C{ledbat++} the default
-    stands for its draft's 60 ms, and C{scavenger} aims for less by itself and never for more.  Lower is gentler to
-    calls and games, and slower on paths whose delay jitters."""
-
     receive_buffer: int = DEFAULT_RECEIVE_BUFFER
-    """Bytes that the peer may have under way to us or waiting for a paused reader (C{wnd_size})."""
-
     send_buffer: int = DEFAULT_SEND_BUFFER
-    """Bytes written but not yet sent for the first time, beyond which producers are paused."""
-
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
-    """Bytes sent and not yet acknowledged, however large a window the peer announces: they are kept, to be sent again,
-    for as long as the peer likes.  It bounds the rate to so many bytes a round trip."""
-
     mtu: int | None = None
-    """UDP payload of full packets in bytes; L{None} to start with what every path carries and find out."""
-
     keepalive: float = DEFAULT_KEEPALIVE
-    """Seconds of silence after which the peer is asked whether it is there, which also holds a NAT's mapping open; 0
-    switches it off.  Without an answer for C{user_timeout} the peer is gone."""
-
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
-    """Seconds after which a connect that nobody answered fails."""
-
     user_timeout: float = DEFAULT_USER_TIMEOUT
-    """Seconds without an acknowledgement, while retransmitting, after which the peer counts as gone (RFC 5482)."""
-
     min_rto: float = DEFAULT_MIN_RTO
-    """Seconds: the floor of the retransmission timeout (RFC 6298)."""
-
     no_delay: bool = False
-    """True sends every small write at once instead of coalescing while small packets are unacknowledged."""
-
     pacing: bool = True
-    """True spreads a window over the round trip; False sends as soon as the window allows."""
-
     backlog: int = DEFAULT_BACKLOG
-    """SYNs that were answered and whose senders have not yet proved their address (no packet after their SYN).  Beyond
-    it SYNs are answered without keeping anything of them, see L{twisted_utp.proto.syn_cookies}."""
-
     max_connections: int = DEFAULT_MAX_CONNECTIONS
-    """Connections on one UDP port, dialled or accepted; a SYN beyond it is refused.  Those that only linger to answer
-    repeated packets do not count, up to as many again."""
-
     max_per_host: int = DEFAULT_MAX_PER_HOST
-    """Connections with one host (one /64 of IPv6), whatever its port; a SYN beyond it is refused.  Only peers that have
-    proved their address count.  Many users may share a host's address (NAT)."""
-
     refuse_silently: bool = False
-    """True leaves refused SYNs unanswered; False answers them with RESET."""
-
     early_byte: bool = False
-    """True sends one byte to a peer that has connected and kept silent, where the application speaks first.  A libutp
-    initiator confirms its address only then, or after 29 s; but who forges SYNs makes us send twice their bytes, and
-    the application hears of peers that are not of our kind before they have proved their address."""
-
     stall_timeout: float = DEFAULT_STALL_TIMEOUT
-    """Seconds in which a peer that answers must take at least 100 bytes a second on the average, and 6,000 at least, or
-    all that waits for it; else it counts as gone: it hardly reads, or acknowledges nonsense.  0 waits for ever."""
-
     linger: float = 0
-    """Seconds that what was written has to arrive once the connection is closed; then it is reset.  0 for as long as
-    the peer keeps acknowledging."""
-
     shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
-    """Seconds for which a stop of the reactor waits for connections that have been closed and still have something to
-    deliver; 0 for none.  When there are none it does not wait."""
-
     max_rate: int = 0
-    """Bytes a second that the connection may send, and as many that it may receive; 0 for no limit.  What counts is
-    payload, also when it is sent again; headers come on top (3 % of full packets).  Of several limits the lowest
-    counts."""
-
     max_send_rate: int = 0
-    """Bytes a second that the connection may send; 0 for no limit."""
-
     max_receive_rate: int = 0
-    """Bytes a second that the connection may receive; 0 for no limit.  The window that the peer is shown keeps it."""
-
     max_port_rate: int = 0
-    """Bytes a second that all connections of a UDP port together may send, and as many that they may receive; 0 for no
-    limit.  They take turns."""
-
     max_port_send_rate: int = 0
-    """Bytes a second that all connections of a UDP port together may send; 0 for no limit."""
-
     max_port_receive_rate: int = 0
-    """Bytes a second that all connections of a UDP port together may receive; 0 for no limit."""
-
     trace: str = ""
-    """Directory for a qlog trace of each connection, made when it is missing; empty for what the environment variable
-    C{TWISTED_UTP_TRACE} says, which is nowhere when that is empty too."""
 
     def __post_init__(self) -> None:
         names = congestion_controller_names()

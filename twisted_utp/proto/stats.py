@@ -42,25 +42,53 @@ class ConnectionStats:
     """
     A connection at one moment.  Sizes are payload bytes, times µs.
 
-    @ivar bytes_sent: payload sent for the first time; C{bytes_retransmitted} is what was sent again.
-    @ivar bytes_acked: payload the peer has.
+    @ivar state: its state, as in C{docs/protocol.rst}.
+    @ivar bytes_sent: payload sent for the first time.
+    @ivar bytes_acked: payload that the peer has acknowledged.
     @ivar bytes_received: payload received in order.
-    @ivar packets_retransmitted: sent again, for one of three causes: C{retransmitted_fast}, because later ones had
-        arrived or a selective ack said so; C{retransmitted_timeout}, because nothing was heard;
-        C{retransmitted_probe}, to make the peer answer (RFC 8985 tail-loss probes).
-    @ivar packets_lost: declared lost; C{spurious_recoveries} counts recoveries undone because nothing had been.
-    @ivar packets_duplicate: received that had been received before.
-    @ivar rtt: smoothed round trip, 0 before the first sample; C{min_rtt} the smallest.
-    @ivar queuing_delay: one-way queueing delay toward the peer; C{peer_queuing_delay} that toward us.
-    @ivar one_way_delay: of the way toward the peer, and C{peer_one_way_delay} of the way to us.  The difference of the
-        two clocks is in it, so only changes mean something; L{None} before the first sample.
-    @ivar peer_window: what the peer takes.
-    @ivar max_send_rate: its limit in bytes a second, 0 for none, and C{max_receive_rate}; the port may have others.
-    @ivar mtu: bytes of UDP payload in a full packet, the best guess so far; C{mss} is its payload.
-    @ivar peer_is_ours: the peer showed our extension bits; C{peer_extension_bits} are all that it sent, if any.
-    @ivar overhead_connect: bytes of SYN and SYN-ACK; C{overhead_ack} of packets that only acknowledge, keepalives
-        included; C{overhead_header} of headers and extensions on data; C{overhead_retransmit} of what was sent again,
-        its headers included; C{overhead_close} of FIN and RESET.
+    @ivar bytes_retransmitted: payload sent again.
+    @ivar packets_sent: datagrams sent, of any type.
+    @ivar packets_received: well-formed datagrams received, of any type.
+    @ivar packets_retransmitted: packets sent again, for any of the three causes that follow.
+    @ivar retransmitted_fast: sent again because later ones had arrived, or a selective ack said so.
+    @ivar retransmitted_timeout: sent again because nothing was heard.
+    @ivar retransmitted_probe: sent again to make the peer answer (tail loss probes, RFC 8985).
+    @ivar packets_lost: packets declared lost.
+    @ivar packets_duplicate: packets received that had been received before.
+    @ivar packets_invalid: packets received and dropped: stale ones, and ones with values that cannot be.
+    @ivar acks_sent: packets sent that only acknowledge.
+    @ivar spurious_recoveries: recoveries undone, because nothing had been lost.
+    @ivar window_cuts: reductions of the congestion window after losses.
+    @ivar timeouts: retransmission timeouts.
+    @ivar tail_loss_probes: probes sent after two round trips without an answer (RFC 8985).
+    @ivar zero_window_probes: probes of a closed window.
+    @ivar rtt: smoothed round trip, 0 before the first sample.
+    @ivar rtt_variation: mean deviation of the round trip (RFC 6298, RTTVAR).
+    @ivar min_rtt: the smallest round trip.
+    @ivar rto: the retransmission timeout.
+    @ivar queuing_delay: one-way queueing delay toward the peer.
+    @ivar peer_queuing_delay: one-way queueing delay toward us.
+    @ivar one_way_delay: delay toward the peer.  The difference of the two clocks is in it, so only changes mean
+        something; L{None} before the first sample.
+    @ivar peer_one_way_delay: delay toward us, likewise.
+    @ivar cwnd: the congestion window.
+    @ivar ssthresh: where slow start ends; L{None} while it has no end.
+    @ivar pacing_rate: bytes a second, headers included; 0 without pacing.
+    @ivar max_send_rate: its limit in bytes a second, 0 for none; the port may have a lower one.
+    @ivar max_receive_rate: the same for what it receives.
+    @ivar bytes_in_flight: sent and neither acknowledged nor lost.
+    @ivar bytes_unsent: written and not yet sent.
+    @ivar peer_window: the window that the peer announced last.
+    @ivar receive_window: the window that we announced last.
+    @ivar mss: payload of a full packet.
+    @ivar mtu: UDP payload of a full packet, as far as it has been discovered.
+    @ivar peer_is_ours: the peer has sent the extension bits of this package.
+    @ivar peer_extension_bits: all extension bits that the peer has sent; L{None} when it sent none.
+    @ivar overhead_connect: bytes of SYN and SYN-ACK.
+    @ivar overhead_ack: bytes of packets that only acknowledge, keepalives included.
+    @ivar overhead_header: bytes of headers and extensions on data.
+    @ivar overhead_retransmit: bytes of packets that were sent again, headers included.
+    @ivar overhead_close: bytes of FIN and RESET.
     """
 
     state: str
@@ -168,38 +196,61 @@ class PortCounters:
 @dataclass(frozen=True, slots=True)
 class PortStats:
     """
-    A UDP port at one moment: all that passed through it since it was made, and what there is now.  Bytes are those of
-    UDP's payload, unless they are called payload, which is the streams'.
+    A UDP port at one moment: all that has passed through it since it was made, and what there is now.  Bytes are UDP
+    payload, unless they are called payload, which is that of the streams.
 
-    @ivar connections: those that somebody uses.
-    @ivar half_open: SYNs that were answered and whose senders have not proved their address yet.
-    @ivar connections_opened: dialled; C{connections_accepted} were accepted.
-    @ivar trains_sent: of several datagrams, whether or not the kernel took them whole; C{trains_received} likewise.
-    @ivar not_utp: datagrams of others on the port; C{malformed} looked like uTP and were not well-formed.
-    @ivar no_connection: packets that no connection knew.
-    @ivar resets_sent: to such, and to refused SYNs; C{resets_suppressed} were one too many.
-    @ivar resets_ignored: received, and not believed.
-    @ivar syns_refused: by limits, by the policy (C{policy_refusals}), or because nobody listens.
-    @ivar cookies_sent: SYNs answered without keeping anything; C{cookies_proven} of them became connections.
-    @ivar proofs_failed: packets that should have proved an address, and did not.
+    @ivar connections: connections in use.
+    @ivar half_open: SYNs that were answered and whose senders have not yet confirmed their address.
+    @ivar datagrams_received: datagrams received, of uTP or not.
+    @ivar bytes_received: their bytes.
+    @ivar datagrams_sent: datagrams sent.
+    @ivar bytes_sent: their bytes.
+    @ivar trains_sent: trains of several datagrams, whether or not the kernel took them whole.
+    @ivar trains_received: trains that the kernel handed over in one piece.
+    @ivar not_utp: datagrams of other protocols.
+    @ivar malformed: datagrams that looked like uTP and were not well-formed.
+    @ivar no_connection: packets that belonged to no connection.
+    @ivar resets_sent: RESETs sent, for such packets and for refused SYNs.
+    @ivar resets_suppressed: RESETs not sent, because of their rate limit.
+    @ivar resets_received: RESETs received.
+    @ivar resets_ignored: RESETs received and not believed.
+    @ivar syns_received: SYNs received.
+    @ivar syns_refused: SYNs refused: by limits, by the policy, or because nobody listens.
+    @ivar policy_refusals: those that the policy refused.
+    @ivar cookies_sent: SYNs answered without keeping any state (SYN cookies).
+    @ivar cookies_proven: those whose senders came back with the cookie: they became connections.
+    @ivar proofs_failed: packets that should have confirmed an address, and did not.
     @ivar challenges_sent: acknowledgements that asked a peer whether a doubtful packet was its own (RFC 5961).
-    @ivar peers_cut_off: that acknowledged what they had not been sent, or whose hosts knew nothing of them.
-    @ivar answers_dropped: to strangers, while the socket took nothing.
-    @ivar icmp_too_big: datagrams that came back because they were too big, and C{icmp_unreachable} because nobody could
-        be reached; C{icmp_ignored} those that were not ours, or said what cannot be.
+    @ivar peers_cut_off: peers that acknowledged what they had not been sent, or whose hosts knew nothing of them.
+    @ivar answers_dropped: answers to unconfirmed peers that were dropped while the socket was full.
     @ivar rebindings: peers whose NAT gave them another port in the middle of a connection.
-    @ivar handed_on: datagrams and trains that were given to another process on the port, and C{taken_over} from
-        another; C{strays_dropped} because there were too many to ask others about.
-    @ivar max_send_rate: its limit in bytes a second, 0 for none; C{waiting_to_send} connections wait for their turn.
-    @ivar max_receive_rate: the same for what it receives; C{waiting_to_receive} keep their peers waiting.
-    @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before;
-        C{sizes_sent} likewise.
-    @ivar payload_sent: for the first time; C{payload_retransmitted} again; C{payload_received} in order.
-    @ivar packets_retransmitted: datagrams sent again.
-    @ivar overhead_connect: see L{ConnectionStats}, as the other four.
-    @ivar read_calls: system calls that received something; C{write_calls} that sent something.
-    @ivar truncated: datagrams, and ICMP messages, that the system handed over incomplete: dropped, and not counted
-        as received.
+    @ivar handed_on: datagrams and trains handed to another process on the port.
+    @ivar taken_over: datagrams and trains taken from another process on the port.
+    @ivar strays_dropped: packets of unknown connections, dropped because there were too many to ask other processes.
+    @ivar icmp_too_big: datagrams returned because they were too big for a link.
+    @ivar icmp_unreachable: datagrams returned because nobody could be reached.
+    @ivar icmp_ignored: ICMP messages that quoted no packet in flight, or said what cannot be.
+    @ivar connections_opened: connections dialled.
+    @ivar connections_accepted: connections accepted.
+    @ivar max_send_rate: the port's limit in bytes a second, 0 for none.
+    @ivar max_receive_rate: the same for what it receives.
+    @ivar waiting_to_send: connections that wait for their turn to send, because of the limit.
+    @ivar waiting_to_receive: connections that keep their peers waiting, because of the limit.
+    @ivar sizes_received: how many datagrams were up to so many bytes long, and longer than the class before.
+    @ivar sizes_sent: the same for what was sent.
+    @ivar payload_sent: payload sent for the first time.
+    @ivar payload_retransmitted: payload sent again.
+    @ivar payload_received: payload received in order.
+    @ivar packets_retransmitted: packets sent again.
+    @ivar overhead_connect: bytes of SYN and SYN-ACK.
+    @ivar overhead_ack: bytes of packets that only acknowledge, keepalives included.
+    @ivar overhead_header: bytes of headers and extensions on data.
+    @ivar overhead_retransmit: bytes of packets that were sent again, headers included.
+    @ivar overhead_close: bytes of FIN and RESET.
+    @ivar read_calls: system calls that received something.
+    @ivar write_calls: system calls that sent something.
+    @ivar truncated: datagrams, and ICMP messages, that the system handed over incomplete: dropped, and not counted as
+        received.
     @ivar proxy_dropped: datagrams on a port behind a SOCKS5 proxy that did not come from its relay, or that had no
         proper header.
     """
