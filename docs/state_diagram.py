@@ -29,7 +29,15 @@ PLACES = {
     State.LINGERING: (1, 4),
     State.CLOSED: (1, 5),
 }
-WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 150, 40, 280, 90, 20
+WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 160, 44, 320, 100, 24
+TITLE = 40
+
+# How far along its arrow a label stands; in the middle, except where two arrows cross.
+ALONG = {
+    (State.ESTABLISHED, State.FIN_WAIT_1): 0.3,
+    (State.SYN_RECEIVED, State.FIN_WAIT_1): 0.72,
+    (State.ESTABLISHED, State.CLOSE_WAIT): 0.75,
+}
 
 LABELS = {
     Input.PEER_CONFIRMED: "peer confirmed",
@@ -74,23 +82,54 @@ def as_text() -> str:
 
 def _corner(state: State) -> tuple[int, int]:
     column, row = PLACES[state]
-    return MARGIN + column * ACROSS, MARGIN + row * DOWN
+    return MARGIN + column * ACROSS, MARGIN + TITLE + row * DOWN
+
+
+def _below(before: State, following: State) -> bool:
+    return PLACES[before][1] != PLACES[following][1]
+
+
+def _along_edge(state: State, other: State, others: list[State]) -> int:
+    """
+    Where on a box's lower or upper edge the arrow to or from another one is: side by side, in the order of the others.
+    """
+    ordered = sorted(others, key=lambda one: (PLACES[one][0], -PLACES[one][1]))
+    return _corner(state)[0] + WIDTH * (ordered.index(other) + 1) // (len(ordered) + 1)
+
+
+def _ends(before: State, following: State) -> tuple[tuple[int, int], tuple[int, int]]:
+    """
+    Where an arrow starts and ends.
+    """
+    (x1, y1), (x2, y2) = _corner(before), _corner(following)
+    if not _below(before, following):
+        start = (x1 + WIDTH if x2 > x1 else x1, y1 + HEIGHT // 2)
+        return start, (x2 if x2 > x1 else x2 + WIDTH, y2 + HEIGHT // 2)
+    if x1 == x2:
+        x = x1 + WIDTH // 2
+        return (x, y1 + HEIGHT), (x, y2)
+    leaving = [to for source, _, to in arrows() if source is before and _below(source, to)]
+    coming = [source for source, _, to in arrows() if to is following and _below(source, to)]
+    start = (_along_edge(before, following, leaving), y1 + HEIGHT)
+    return start, (_along_edge(following, before, coming), y2)
 
 
 def _arrow(before: State, what: Input, following: State) -> str:
+    start, end = _ends(before, following)
+    return f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" marker-end="url(#tip)"/>'
+
+
+def _label(before: State, what: Input, following: State) -> str:
     """
-    A line from the edge of one box to the edge of the other, with its label beside it.
+    On a white plate, so that no line runs through it.
     """
-    (x1, y1), (x2, y2) = _corner(before), _corner(following)
-    if y1 == y2:
-        start = (x1 + WIDTH if x2 > x1 else x1, y1 + HEIGHT // 2)
-        end = (x2 if x2 > x1 else x2 + WIDTH, y2 + HEIGHT // 2)
-    else:
-        start, end = (x1 + WIDTH // 2, y1 + HEIGHT), (x2 + WIDTH // 2, y2)
-    x, y = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2 - 4
-    line = f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" marker-end="url(#tip)"/>'
-    label = f'x="{x}" y="{y}">{escape(LABELS[what])}</text>'
-    return f'{line}\n<text class="label halo" {label}\n<text class="label" {label}'
+    start, end = _ends(before, following)
+    along = ALONG.get((before, following), 0.5)
+    x, y = (round(one + (other - one) * along) for one, other in zip(start, end, strict=True))
+    text = LABELS[what]
+    width = 7 * len(text) + 6
+    plate = f'<rect class="plate" x="{x - width // 2}" y="{y - 9}" width="{width}" height="18"/>'
+    return f'{plate}\n<text class="label" x="{x}" y="{y + 4}">{escape(text)}</text>'
 
 
 def as_svg() -> str:
@@ -98,24 +137,27 @@ def as_svg() -> str:
     A picture.
     """
     width = MARGIN * 2 + ACROSS * 2 + WIDTH
-    height = MARGIN * 2 + DOWN * 5 + HEIGHT + 30
+    height = MARGIN * 2 + TITLE + DOWN * 5 + HEIGHT + 30
     boxes = []
     for state in State:
         x, y = _corner(state)
         boxes.append(f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="8"/>')
-        boxes.append(f'<text x="{x + WIDTH // 2}" y="{y + 25}">{state.name}</text>')
+        boxes.append(f'<text x="{x + WIDTH // 2}" y="{y + 28}">{state.name}</text>')
     note = f"From every state: {', '.join(what.value for what in ENDS)}: CLOSED"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
             f'width="{width}" height="{height}">',
-            "<style>text { font: 14px sans-serif; text-anchor: middle } .label { font-size: 12px; fill: #444 }",
-            ".halo { stroke: white; stroke-width: 4px } rect { fill: #eef4fa; stroke: #456 }",
+            "<title>States of a uTP connection</title>",
+            "<style>text { font: 15px sans-serif; text-anchor: middle } .label { font-size: 13px; fill: #333 }",
+            ".title { font-size: 18px } rect { fill: #eef4fa; stroke: #456 } .plate { fill: white; stroke: none }",
             "line { stroke: #456; stroke-width: 1.5 }</style>",
             '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"',
             'orient="auto"><path d="M0 0L10 5L0 10z" fill="#456"/></marker></defs>',
             f'<rect width="{width}" height="{height}" style="fill: white; stroke: none"/>',
+            f'<text class="title" x="{width // 2}" y="{MARGIN + 12}">States of a uTP connection</text>',
             *[_arrow(*arrow) for arrow in arrows()],
+            *[_label(*arrow) for arrow in arrows()],
             *boxes,
             f'<text class="label" x="{width // 2}" y="{height - 15}">{escape(note)}</text>',
             "</svg>",

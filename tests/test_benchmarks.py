@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bottleneck.uploads import WAYS, main
+from benchmarks.measure import Column, Measure, Row
+from benchmarks.plot import draw, reference
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MEASURES = (
@@ -68,3 +70,19 @@ def test_picture_of_uploads(tmp_path):
     drawn = (tmp_path / "out.svg").read_text()
     assert all(name in drawn for name in ("CUBIC", "BBR", "libutp", "Twisted uTP", "120 ms more"))
     assert [one["who"] for one in json.loads((tmp_path / "out.json").read_text())["uploads"]] == list(WAYS)
+
+
+def test_picture_of_the_measures(tmp_path):
+    """
+    Bars start at zero and are multiples of one row; it is said which way is better, and what is cut off.
+    """
+    pytest.importorskip("matplotlib")
+    rows = [Row("ours", {0: {"MB/s": 10.0}}), Row("TCP", {0: {"MB/s": 20.0}}), Row("far", {0: {"MB/s": 1000.0}})]
+    measure = Measure("bulk", "one way", "", [Column("MB/s")], lambda scale: [], [], higher_is_better=False)
+    alone = Measure("idle", "nobody else", "", [Column("MB/s")], lambda scale: [], [])
+    draw({"bulk": (measure, rows), "idle": (alone, rows[:1])}, tmp_path / "out.svg")
+    drawn = (tmp_path / "out.svg").read_text()
+    for text in ("shorter is better", "1 = ours", "2 x (20)", "//  100 x"):
+        assert f"<!-- {text} -->" in drawn or text in drawn, text
+    assert "nobody else" not in drawn
+    assert reference(measure, [("TCP", 1.0), ("ours, one UDP port", 2.0)]) == ("ours, one UDP port", 2.0)

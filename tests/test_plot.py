@@ -4,6 +4,7 @@ Do traces become pictures, and what is said when they cannot?
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from twisted_utp import plot
-from twisted_utp._flows import Flow, NotATrace, rates, read_flow, thinned
+from twisted_utp._flows import Flow, NotATrace, broken, rates, read_flow, thinned
 from twisted_utp.qlog import QlogTracer
 from twisted_utp.testing import MILLISECOND, SECOND, DropTail, Pair
 
@@ -191,3 +192,42 @@ def test_without_matplotlib(directory: Path, monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert plot.main([str(directory), "-o", "out.svg"]) == 1
     assert capsys.readouterr().err == "twisted_utp.plot needs matplotlib: pip install 'twisted-utp[plot]'\n"
+
+
+def test_broken() -> None:
+    """A curve ends where a gap begins, and goes on with what holds when it is over."""
+    points = [(0.0, 1.0), (1.0, 2.0), (4.0, 3.0), (6.0, 4.0)]
+    drawn = broken(points, [(2.0, 5.0)])
+    assert [point for point in drawn if not math.isnan(point[1])] == [
+        (0.0, 1.0), (1.0, 2.0), (2.0, 2.0), (5.0, 3.0), (6.0, 4.0)
+    ]  # fmt: skip
+    assert [time for time, value in drawn if math.isnan(value)] == [2.0]
+    assert broken(points, []) == points
+
+
+def test_an_outage_is_a_gap(directory: Path) -> None:
+    """No delay is drawn while nothing came from the peer; a window is what it is all the time."""
+    pytest.importorskip("matplotlib")
+    flow = read_flow(clients(directory)[0])
+    ((start, end),) = flow.gaps(0.5)
+    assert 0.9 < end - start < 2.5
+    figure = plot.draw([flow])
+    _, window, queue, trips, _ = figure.axes
+    for axes in (queue, trips):
+        assert any("a line breaks" in text.get_text() for text in axes.texts)
+        line = axes.get_lines()[0]
+        assert any(math.isnan(value) for value in line.get_ydata())
+        inside = [
+            value for time, value in line.get_xydata() if start < time + flow.first < end and not math.isnan(value)
+        ]
+        assert not inside
+    assert not any(math.isnan(value) for value in window.get_lines()[0].get_ydata())
+
+
+def test_no_gap_no_note() -> None:
+    """Packets that come all the time, and a few round trips of silence, leave the line whole."""
+    flow = Flow(metrics={"smoothed_rtt": [(0.0, 0.3)]}, heard=[0.1 * index for index in range(50)], last=6.0)
+    assert flow.gaps(0.5) == []
+    flow.last = 7.0
+    ((_, end),) = flow.gaps(0.5)
+    assert end == 7.0

@@ -6,7 +6,10 @@ A L{Flow} is one connection's trace as series over time: seconds on the wall clo
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +17,10 @@ from typing import Any
 from twisted_utp.qlog import NAMESPACE, read_records
 
 Point = tuple[float, float]
+
+# So many round trips without a packet from the peer are a gap in what is measured by its packets: half a round trip of
+# silence is usual, a delayed acknowledgement or one lost packet makes it two.
+_GAP_ROUND_TRIPS = 4
 
 # Of metrics_updated, and what makes them bytes, bytes per second or seconds.
 _METRICS = {
@@ -43,6 +50,7 @@ class Flow:
     @ivar acked: likewise of what was acknowledged, and C{received} of what came.
     @ivar metrics: by name, time and value wherever it changed.
     @ivar measured_until: time of the last metrics.
+    @ivar heard: times at which something came from the peer.
     @ivar marks: by cause, time and number of packets: of losses, of repetitions and of timeouts.
     """
 
@@ -56,12 +64,15 @@ class Flow:
     first: float = 0.0
     last: float = 0.0
     measured_until: float = 0.0
+    heard: list[float] = field(default_factory=list)
 
     def note(self, time: float, event: str, data: dict[str, Any]) -> None:
         """
         Take an event in.
         """
         self.last = time
+        if event in ("packet_received", "packets_acked"):
+            self.heard.append(time)
         if event == "packet_sent":
             self._note_sent(time, data)
         elif event == "packet_received":
@@ -82,6 +93,17 @@ class Flow:
         elif event == "connection_started":
             self.target_delay = data["target_delay"] / 1000
             self.label = f"{data['role']} of {data['peer_host']}:{data['peer_port']}, {data['congestion']}"
+
+    def gaps(self, shortest: float) -> list[tuple[float, float]]:
+        """
+        When nothing came from the peer: an outage, or nobody had anything to say.  Nothing is known of delays then.
+
+        @param shortest: seconds; anything shorter would not be seen, or is no longer than a few round trips.
+        """
+        trips = [value for _, value in self.metrics.get("smoothed_rtt", [])]
+        least = max(shortest, _GAP_ROUND_TRIPS * statistics.median(trips)) if trips else shortest
+        times = [*self.heard, self.last]
+        return [(before, after) for before, after in itertools.pairwise(times) if after - before > least]
 
     def _note_sent(self, time: float, data: dict[str, Any]) -> None:
         if data["bytes"]:
@@ -119,6 +141,26 @@ def read_flow(path: str | os.PathLike[str]) -> Flow:
     if flow.last == flow.first and not flow.sent:
         raise NotATrace("nothing happens in it")
     return flow
+
+
+def broken(points: Iterable[Point], gaps: Iterable[tuple[float, float]]) -> list[Point]:
+    """
+    A curve of steps that ends where a gap begins, and goes on after it with the value that holds then.
+
+    @return: the points; a value that is not a number breaks the line.
+    """
+    kept: list[Point] = []
+    waiting = sorted(points)[::-1]
+    for start, end in gaps:
+        while waiting and waiting[-1][0] <= start:
+            kept.append(waiting.pop())
+        value = kept[-1][1] if kept else math.nan
+        kept += [(start, value), (start, math.nan)]
+        while waiting and waiting[-1][0] < end:
+            value = waiting.pop()[1]
+        if not waiting or waiting[-1][0] > end:
+            kept.append((end, value))
+    return kept + waiting[::-1]
 
 
 def rates(points: Iterable[Point], start: float, end: float, width: float) -> list[Point]:

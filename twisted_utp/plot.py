@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from twisted_utp._flows import Flow, NotATrace, Point, rates, read_flow, thinned
+from twisted_utp._flows import Flow, NotATrace, Point, broken, rates, read_flow, thinned
 from twisted_utp.qlog import SUFFIX
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 # So many intervals on the time axis for rates, and for curves.
 _RATE_INTERVALS = 120
 _CURVE_INTERVALS = 240
+
+# What is shorter than this part of the time axis is no visible gap.
+_GAP_PARTS = 80
+
+# What only the peer's packets can tell: between two of them it is not known.
+_MEASURED = ("queuing_delay", "latest_rtt", "smoothed_rtt")
 
 # From top to bottom, those that occur.
 _MARKS = {
@@ -92,6 +98,8 @@ class _Sheet:
         points = thinned(flow.metrics.get(name, []), self.span / _CURVE_INTERVALS)
         if points:  # unchanged ones are not repeated in the trace
             points.append((flow.measured_until, points[-1][1]))
+        if name in _MEASURED:
+            points = broken(points, flow.gaps(self.span / _GAP_PARTS))
         self.line(axes, index, points, unit, style, steps=True)
 
 
@@ -160,7 +168,21 @@ def _draw_queue(axes: Axes, sheet: _Sheet) -> None:
         colour = sheet.colour(index) if len(targets) > 1 else "0.35"
         axes.axhline(target * 1000, linestyle=_DOTTED, linewidth=1.2, color=colour)
     axes.set_ylabel("queueing delay\n[ms]")
+    _note_gaps(axes, sheet)
     _key(axes, measured=_SOLID, target=_DOTTED)
+
+
+def _note_gaps(axes: Axes, sheet: _Sheet) -> None:
+    """
+    Say what a line that breaks means, where one does; with one flow the gaps are grey.
+    """
+    gaps = [flow.gaps(sheet.span / _GAP_PARTS) for flow in sheet.flows]
+    if not any(gaps):
+        return
+    axes.text(0.0, 1.02, "a line breaks where nothing came from the peer", transform=axes.transAxes, fontsize="small")
+    if len(gaps) == 1:
+        for start, end in gaps[0]:
+            axes.axvspan(start - sheet.start, end - sheet.start, color="0.93", linewidth=0, zorder=0)
 
 
 def _draw_rtt(axes: Axes, sheet: _Sheet) -> None:
@@ -169,6 +191,7 @@ def _draw_rtt(axes: Axes, sheet: _Sheet) -> None:
         sheet.metric(axes, index, "smoothed_rtt", 1e-3, _SOLID)
         sheet.metric(axes, index, "min_rtt", 1e-3, _DOTTED)
     axes.set_ylabel("round trip\n[ms]")
+    _note_gaps(axes, sheet)
     _key(axes, smoothed=_SOLID, latest=_THIN, smallest=_DOTTED)
 
 

@@ -47,6 +47,9 @@ def draw(seen: Seen, path: Path) -> str:
         )
     pings.set_xlim(0, end)
     pings.set_xlabel("time [s]")
+    figure.suptitle(
+        "One link, first with uTP, then with uTP and TCP, then with TCP alone", x=0.01, ha="left", fontsize=11
+    )
     figure.align_ylabels([rates, pings])
     save(figure, str(path))
     return f"plot: {path.name}"
@@ -54,13 +57,22 @@ def draw(seen: Seen, path: Path) -> str:
 
 def _draw_rates(axes: Any, seen: Seen, end: float) -> None:
     times = [index * _OVER for index in range(1, int(end / _OVER) + 1)]
+    drawn = []
     for name, flow, colour in (("uTP", seen.utp, UTP), ("TCP (CUBIC)", seen.tcp, TCP)):
         values = [flow.rate((when - _OVER, when)) * 8e-6 for when in times]
         axes.plot([when - _OVER / 2 for when in times], values, color=colour, label=name, linewidth=1.4)
+        drawn.append((values, colour))
     link = seen.setting.rate / 1e6
     axes.axhline(link, color="0.35", linestyle=":", linewidth=1.2, label="link")
     # When TCP repairs a loss, all that waited behind it is delivered at once: more than the link's rate.
-    axes.set_ylim(0, link * 1.3)
+    top = link * 1.3
+    for values, colour in drawn:
+        cut = [(when - _OVER / 2, value) for when, value in zip(times, values, strict=True) if value > top]
+        axes.plot([when for when, _ in cut], [top] * len(cut), "^", color=colour, markersize=5, clip_on=False)
+        if cut:
+            when, value = max(cut, key=lambda one: one[1])
+            axes.annotate(f"cut off: up to {value:.0f}", (when, top), (6, -9), textcoords="offset points", fontsize=7)
+    axes.set_ylim(0, top)
     axes.set_ylabel("payload delivered\n[Mb/s]")
     _legend(axes)
 

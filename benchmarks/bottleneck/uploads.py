@@ -83,6 +83,8 @@ def _libutp(stage: Stage) -> tuple[Child, Callable[[], float]]:
 WAYS = {"cubic": _tcp("cubic"), "bbr": _tcp("bbr"), "libutp": _libutp, "ours": _utp}
 NAMES = {"cubic": "TCP with CUBIC", "bbr": "TCP with BBR", "libutp": "libutp", "ours": "Twisted uTP"}
 COLOURS = {"cubic": "#c0392b", "bbr": "#e08e0b", "libutp": "#7d5ba6", "ours": "#1b7837"}
+SCAVENGER = "#1f78b4"
+"""The colour of ours where that is the controller, beside another one of ours."""
 
 
 def missing(who: str) -> str | None:
@@ -148,22 +150,31 @@ def draw(uploads: Sequence[dict[str, Any]], path: str) -> None:
 
     from twisted_utp.plot import save
 
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for one in sorted(uploads, key=lambda one: -float(one["p50"])):
         points = [(when, trip) for when, trip in one["pings"] if -BEFORE <= when <= DURING]
-        label = f"{NAMES[one['who']]}: {one['p50']:.0f} ms more"
-        axes.plot(*zip(*points, strict=True), color=COLOURS[one["who"]], linewidth=1.3, label=label)
+        name = ", ".join(filter(None, [NAMES[one["who"]], one["congestion"]]))
+        colour = SCAVENGER if one["congestion"] == "scavenger" else COLOURS[one["who"]]
+        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, label=f"{name}: {one['p50']:.0f} ms more")
     axes.axvline(0, color="0.6", linewidth=0.8)
-    axes.set_title("What a call notices of an upload on the same line", loc="left")
+    axes.set_title("A call's ping while something uploads on the same line", loc="left")
     axes.set_xlabel("seconds since the upload began")
-    axes.set_ylabel("round trip of the call's packets [ms]")
+    axes.set_ylabel("round-trip time of the call [ms]")
     axes.set_xlim(-BEFORE, DURING)
     axes.set_ylim(0)
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, title="median while it runs", alignment="left", loc="center right")
+    # Between what fills the buffer and what does not.
+    axes.legend(
+        loc="center right",
+        bbox_to_anchor=(1.0, 0.48),
+        fontsize="small",
+        frameon=False,
+        title="median wait in the queue, from 5 s on",
+        alignment="left",
+    )
     save(figure, path)
 
 
