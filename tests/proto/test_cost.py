@@ -199,7 +199,7 @@ def test_nothing_that_arrives_walks(exchange: type[Exchange], accepting: bool, h
         one.mux.receive_datagrams(packets, now=one.now)
         quoted = encode_packet(one.packet(PacketType.SYN))
         for obstacle in Obstacle:
-            one.mux.receive_returned([ReturnedDatagram(quoted, (host, port), obstacle, 0)], now=one.now)
+            one.mux.receive_returned([ReturnedDatagram((host, port), quoted, obstacle, 0)], now=one.now)
 
 
 def test_no_dial_walks(exchange: type[Exchange]) -> None:

@@ -36,7 +36,7 @@ class Admission(Enum):
     SILENCE = "nothing"
 
 
-_REFUSALS = {Verdict.RESET: Admission.RESET, Verdict.SILENCE: Admission.SILENCE}
+_REFUSALS: dict[object, Admission] = {Verdict.RESET: Admission.RESET, Verdict.SILENCE: Admission.SILENCE}
 
 
 class Gate:
@@ -67,7 +67,7 @@ class Gate:
         if self.is_full(address, config, known):
             return refusal
         if self.policy is not None:
-            verdict = self.policy(address, self.census.load(address[0]))
+            verdict: object = self.policy(address, self.census.load(address[0]))
             if verdict is not True and verdict is not Verdict.ACCEPT:
                 self._counters.policy_refusals += 1
                 return refusal if verdict is False else _REFUSALS.get(verdict, refusal)

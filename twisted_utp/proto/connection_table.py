@@ -7,7 +7,6 @@ one to another port.  Nothing here takes longer the more connections there are, 
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import MAX_REBIND_CANDIDATES, REBIND_INDEX_AGE, SEQ_MASK
@@ -121,8 +120,9 @@ class ConnectionTable:
 
         @raise LookupError: when there is none left, which takes more than 16,000 connections with one address.
         """
-        random_ids = (self._rng.getrandbits(16) for _ in range(_RANDOM_TRIES))
-        for recv_id in chain(random_ids, range(1 << 16)):
+        for tried in range(_RANDOM_TRIES + (1 << 16)):
+            # Drawn one by one: what follows from the same randomness must not depend on how many were drawn in vain.
+            recv_id = self._rng.getrandbits(16) if tried < _RANDOM_TRIES else tried - _RANDOM_TRIES
             if not any(self._is_used(address, recv_id + offset & SEQ_MASK) for offset in (-1, 0, 1, 2)):
                 return recv_id
         raise LookupError(f"no connection id is free with {address[0]}:{address[1]}")

@@ -468,7 +468,9 @@ class Scoreboard:
         """
         The flights that are neither acknowledged nor lost, oldest seq_nr first.
         """
-        return (flight for flight in self.flights if flight.fate is Fate.IN_FLIGHT)
+        for flight in self.flights:
+            if flight.fate is Fate.IN_FLIGHT:
+                yield flight
 
     def first_lost(self) -> Flight | None:
         """

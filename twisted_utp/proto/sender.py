@@ -376,7 +376,7 @@ class Sender:
         in_flight = self.board.flight_bytes
         budget = self.congestion.cwnd - in_flight
         if budget < min(size, wanted) and not in_flight:
-            budget = size  # a window below one packet still sends one at a time
+            budget = float(size)  # a window below one packet still sends one at a time
         if self.pacer is not None:
             credit = self.pacer.allowance(now, size)
             if credit < min(size, wanted) <= budget:

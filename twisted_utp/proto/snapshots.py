@@ -28,7 +28,7 @@ _CLOSE_REASON_SIZE = 12
 
 _NOTHING = SenderCounters()
 
-_PORT_FIELDS = frozenset(field.name for field in fields(PortStats))
+_COUNTED = {field.name for field in fields(PortStats)} & {field.name for field in fields(PortCounters)}
 
 
 def snapshot(connection: Connection) -> ConnectionStats:
@@ -143,7 +143,7 @@ def port_snapshot(
     @param reads: system calls that received, L{None} for one a datagram; C{writes} that sent.
     @param truncated: see L{PortStats}.
     """
-    known = {name: getattr(counters, name) for name in PortCounters.__slots__ if name in _PORT_FIELDS}
+    known = {name: getattr(counters, name) for name in _COUNTED}
     known["sizes_received"] = _histogram(counters.sizes_received)
     known["sizes_sent"] = _histogram(counters.sizes_sent)
     return PortStats(
