@@ -112,7 +112,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         assert len(description.partition(" --")[0]) > 20, option
     assert f"{', '.join(congestion_controller_names())}. [default: ledbat++]" in settings
     assert "[default: found out]" in settings
-    assert "With -l: SYNs that" in settings
+    assert "With -l: half-open connections" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))
 
 

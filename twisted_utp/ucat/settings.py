@@ -7,7 +7,6 @@ needs nothing here.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from argparse import Action, ArgumentParser, ArgumentTypeError
@@ -26,10 +25,13 @@ _PREFIX = "setting_"
 # Only one of the two sides has these.
 LISTENING_ONLY, DIALLING_ONLY = ("backlog",), ("timeout",)
 
-_CLAUSE_END = re.compile(r"(?<=[a-z)])[.;] ")
+_CLAUSE_END = re.compile(r"(?<=[a-z0-9)])[.;] ")
 
 # Where the value would not tell: what ledbat++ takes it for, and None.
 _DEFAULTS = {"target_delay": "0.1; ledbat++: 0.06", "mtu": "found out", "linger": "0, for ever"}
+
+# A field of epytext, up to the next one.
+_IVAR = re.compile(r"^@ivar (\w+): (.*?)(?=^@|\Z)", re.DOTALL | re.MULTILINE)
 
 _METAVARS = {"seconds": "SECONDS", "bytes": "BYTES", "connections": "N"}
 
@@ -112,19 +114,10 @@ def _checked(key: str) -> Callable[[str], str]:
 
 def _descriptions() -> dict[str, str]:
     """
-    What stands below each field in the source, without its markup.
+    What the class says of each field, without its markup.  Nothing when docstrings are left out (C{python -OO}).
     """
-    try:
-        (tree,) = ast.parse(inspect.getsource(UTPConfig)).body
-    except (OSError, ValueError):
-        return {}  # installed without its source
-    assert isinstance(tree, ast.ClassDef)
-    found: dict[str, str] = {}
-    for field, text in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            found[field.target.id] = _plain(str(text.value.value))
-    return found
+    said = _IVAR.findall(inspect.getdoc(UTPConfig) or "")
+    return {name: text[:1].upper() + text[1:] for name, text in ((name, _plain(text)) for name, text in said)}
 
 
 def _plain(epytext: str) -> str:
