@@ -74,7 +74,7 @@ LISTENING = re.compile(r"(?:-l|--listen)[ =](?:\w+:)?(\d+)")
 PORT_NUMBER = re.compile(r"\b\d{4,5}\b")
 INSTALLING = re.compile(r"^\(?(cd \S+|python3 -m venv \S+|(\S+/)?(python3? -m )?pip install .*|npm install\)?)$")
 USAGE = re.compile(r"\s\[[-A-Z]")
-PORTS = re.compile(r"(?<![\w.-])(9000|9001|8080|8443|2222|6881|3000)(?![\w.]*\w)")
+PORTS = re.compile(r"(?<![\w.-])(9000|9001|9100|8080|8081|8443|2222|6881|3000)(?![\w.]*\w)")
 ELSEWHERE = re.compile(r"\b(192\.0\.2\.\d+|(backup|rendezvous)\.example)\b")
 
 
