@@ -160,7 +160,9 @@ class Ignored(Directive):
 
     optional_arguments = 9
     final_argument_whitespace = True
-    option_spec = dict.fromkeys(("caption", "language", "maxdepth"), directives.unchanged)
+    option_spec = dict.fromkeys(
+        ("caption", "language", "maxdepth", "start-at", "end-at", "dedent"), directives.unchanged
+    )
     has_content = True
 
     def run(self) -> list[nodes.Node]:
