@@ -52,6 +52,18 @@ def test_a_round_trip_s_allowance_is_about_a_window() -> None:
     assert 1.2 * 100 * MSS <= sent <= 1.25 * 100 * MSS + burst
 
 
+def test_repeats_beyond_the_credit_do_not_silence_for_long() -> None:
+    """
+    A recovery repeats a packet for each acknowledgement whatever the credit: no more than a burst of it is made up for,
+    or a flow that goes down to two packets in a round trip would say nothing for as many round trips.
+    """
+    paced = pacer()
+    paced.set_rate(0.01, 100_000, MSS, now=NOW)
+    for _ in range(50):
+        paced.on_sent(MSS)
+    assert paced.allowance(NOW + 400_000) >= MSS
+
+
 LATER = NOW + 3_600_000_000
 
 

@@ -127,10 +127,14 @@ class Pacer:
 
     def on_sent(self, nbytes: int) -> None:
         """
-        Spend credit; it may go below zero by less than a packet.
+        Spend credit.
+
+        It may go below zero: by less than a packet, or in a recovery, where a packet is repeated for each
+        acknowledgement whatever the credit.  By no more than a burst, though: fifty packets that were repeated so would
+        silence a flow for ten seconds that has just gone down to two packets in half a second.
         """
         if self._rate:
-            self._credit -= nbytes
+            self._credit = max(self._credit - nbytes, -self._burst)
             self._due = 0
 
     def next_at(self, mss: int) -> int:
