@@ -19,6 +19,7 @@ from twisted_utp.proto.congestion.scavenger.trickle import Trickle
 from twisted_utp.proto.constants import (
     SCAVENGER_COMPANION_TIME,
     SCAVENGER_DRAIN_INTERVAL,
+    SCAVENGER_GUEST_GEAR,
     SCAVENGER_PATIENCE,
     SCAVENGER_QUIET,
     SCAVENGER_SOON,
@@ -410,6 +411,32 @@ def test_a_flat_queue_that_grows_under_load_is_one() -> None:
     assert drive.controller.witness.longer == 0
 
 
+def test_a_buffer_that_is_full_is_no_longer_route() -> None:
+    """Its queue does not grow when we add to it; but not all that we add comes through, and packets are lost."""
+    drive = away(100_000)
+    drive.until(Comeback, 100_000)
+    drive.rate = RATE / 8
+    drive.until(Trickle, 100_000)
+    assert drive.controller.witness.longer == 0
+    drive = away(100_000)
+    drive.until(Comeback, 100_000)
+    drive.lose()
+    assert drive.phase == "trickle"
+    assert drive.controller.witness.longer == 0
+
+
+def test_a_long_queue_that_has_grown_is_not_tried() -> None:
+    """A full buffer: adding to it would only take packets from those who are there.  A route becomes longer at once."""
+    drive = away(40_000)
+    drive.run(0.5, 80_000)
+    drive.run(5.0, 500_000)
+    assert drive.phase == "trickle"
+    drive = away(500_000)
+    assert drive.until(Comeback, 500_000) < 3
+    drive.until(Steady, 500_000)
+    assert drive.controller.witness.longer == pytest.approx(500_000, abs=1000)
+
+
 def companion(base: int = 100_000) -> Drive:
     """Beside a flow that keeps a constant queue, which grows when we try the path, and is constant again."""
     drive = away(base)
@@ -438,9 +465,9 @@ def test_a_companion_takes_no_more_than_room_is_made() -> None:
     drive = companion()
     drive.run(2.0, 100_000)
     held = drive.controller.pacing_rate
-    drive.run(2.0, 112_000)
+    drive.run(2.0, 145_000)
     assert drive.controller.pacing_rate == pytest.approx(held, rel=0.1)
-    drive.run(1.0, 120_000)
+    drive.run(1.0, 160_000)
     assert drive.controller.pacing_rate < 0.8 * held
 
 
@@ -547,6 +574,46 @@ def test_losses_while_we_are_away_change_nothing() -> None:
     before = drive.window
     drive.lose()
     assert drive.window == before
+
+
+def behind_codel() -> Drive:
+    """Behind a router that drops at small queues, as has been found out."""
+    drive = begun()
+    for _ in range(3):
+        drive.run(0.3, 4000)
+        drive.lose()
+    drive.run(1.0, 4000)
+    assert drive.controller.early_drops.are_usual
+    assert drive.phase == "steady"
+    return drive
+
+
+def test_where_drops_come_early_a_quiet_link_is_not_taken_for_a_free_one() -> None:
+    """Who has just lost a packet there leaves it half empty for seconds: we wait for long, and return as a guest."""
+    drive = behind_codel()
+    drive.until(Trickle, 40_000)
+    drive.run(0.2, 40_000)
+    assert 1.9 < drive.until(Comeback) < 2.3
+    assert drive.controller.is_guest
+    assert drive.controller.phase.gear == SCAVENGER_GUEST_GEAR  # type: ignore[attr-defined]
+
+
+def test_where_drops_come_early_a_small_queue_ends_a_return() -> None:
+    """It is enough to lose somebody's packet."""
+    drive = behind_codel()
+    drive.until(Trickle, 40_000)
+    drive.run(0.2, 40_000)
+    drive.until(Comeback)
+    drive.until(Trickle, 4000, most=0.3)
+
+
+def test_where_drops_come_early_a_small_queue_that_stays_is_anybody_s() -> None:
+    """CUBIC's plateau lasts as long as it takes our own kind to be known."""
+    drive = behind_codel()
+    drive.controller.is_guest = True
+    drive.rate = RATE / 2
+    drive.run(5.0, 3500)
+    assert drive.controller.is_guest
 
 
 # --- Interruptions --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from twisted_utp.testing.topology import Dumbbell, Flow
 from twisted_utp.testing.wire import STATE
 
 
-@pytest.mark.parametrize("controller", ["ledbat", "ledbat++"])
+@pytest.mark.parametrize("controller", ["ledbat", "ledbat++", "scavenger"])
 @pytest.mark.parametrize("lie", [name for name in liars.LIES if name != "truth"])
 def test_lies_do_not_pay(lie: str, controller: str) -> None:
     """Ten points more than an honest receiver gets at the most, and a queue of twice the target."""

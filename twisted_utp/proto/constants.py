@@ -283,6 +283,12 @@ SCAVENGER_BLIND_VARIATION = 3_000
 SCAVENGER_CERTAIN = 150_000
 # The part of the target that is left after drops in a shallow buffer.
 SCAVENGER_MIN_DEPTH = 0.25
+# Drops at a small queue, while we have the link to ourselves, from which on the router counts as one that drops early;
+# half of them are forgotten in the second.  There we stay away for so many quiet round trips after an alarm, in which
+# CUBIC grows back.  Fewer take what it has just lost, more leave links unused after false alarms.
+SCAVENGER_EARLY_DROPS = 2.5  # the third, unless it comes long after the first
+SCAVENGER_EARLY_MEMORY = 300_000_000
+SCAVENGER_EARLY_QUIET_TRIPS = 40
 # A standing queue is the least of so many µs, or of the eighth part of a round trip, or of so many samples.  Fewer
 # samples take a burst for a queue, more notice it later.
 SCAVENGER_LOOK_BACK = 5_000
@@ -322,13 +328,15 @@ SCAVENGER_DEEP = 20_000
 SCAVENGER_FLAT = 1_500
 SCAVENGER_FLAT_TIME = 600_000
 # Who keeps the same queue, up to the first, for the second, is LEDBAT or libutp: take up to the third, of the link's
-# rate, in so many round trips, as long as the queue grows by no more than the last.  More starves it, less starves us.
+# rate, in so many round trips, as long as the queue grows by no more than the last two.  More starves it, or wakes
+# others up; less starves us.
 SCAVENGER_COMPANION_QUEUE = 130_000
 SCAVENGER_COMPANION_TIME = 5_000_000
 SCAVENGER_COMPANION_SETTLES = 2_000_000
 SCAVENGER_COMPANION_SHARE = 0.3
 SCAVENGER_COMPANION_TRIPS = 50
 SCAVENGER_COMPANION_SLACK = 8_000
+SCAVENGER_COMPANION_GROWTH = 0.35  # ... or by this part of itself
 # Beside one of our kind we begin with this part of what we had.
 SCAVENGER_SHARED_WINDOW = 0.125
 # A guest that has seen a small queue for so long without a break is beside its own kind.  CUBIC behind CoDel empties

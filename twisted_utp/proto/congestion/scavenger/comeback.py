@@ -4,7 +4,8 @@ How does a flow return to a link that seems free?
 By rates, not by a burst: a part of what the link carried before, twice as much in each round trip, and back out as
 soon as a queue stands.  A window doubling from two packets would take as long and tell less.
 
-The same tells a longer route from a queue: a queue that does not grow while we add to it is none.
+The same tells a longer route from a queue: a queue that does not grow while we add to it is none, if all that we add
+comes through.  A buffer that is full grows no more, either.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.phase import Phase
-from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PATIENCE
+from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PATIENCE, SCAVENGER_UNDIVIDED
 
 if TYPE_CHECKING:
     from twisted_utp.proto.congestion.scavenger.controller import Scavenger
@@ -24,7 +25,7 @@ class Comeback(Phase):
     @ivar gear: the part of the known rate at which we send.
     """
 
-    __slots__ = ("_base", "_is_trying", "_shift_at", "gear")
+    __slots__ = ("_acked", "_base", "_before", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear")
 
     name = "comeback"
     holds_back = True
@@ -37,11 +38,19 @@ class Comeback(Phase):
         self._base = base
         self._is_trying = trying
         self.gear = gear
+        self._before = 0.0  # bytes per µs: the rate of the gear before this one
+        self._shifted_at = now
+        self._acked = 0
+        self._is_starved = False
         flow.forget_queue()
         self._set(now)
 
     def _set(self, now: int) -> None:
         flow = self.flow
+        self._before = flow.pacing_rate if now > self.since else 0.0
+        self._shifted_at = now
+        self._acked = 0
+        self._is_starved = False
         least = 10 * flow.mss / flow.path
         rate = self.gear * max(flow.known_rate, least)
         flow.pacing_rate = rate
@@ -54,16 +63,29 @@ class Comeback(Phase):
         """
         flow = self.flow
         queue = flow.queue
-        if queue.is_known and queue.length > self._base + flow.levels.empty + flow.levels.jump:
+        allowed = flow.trips.noise if flow.early_drops.are_usual else flow.levels.jump
+        if queue.is_known and queue.length > self._base + flow.levels.empty + allowed:
             flow.on_failed_return(now, self.gear, self._base)
             return
+        self._acked += sample.bytes_acked
+        self._is_starved |= sample.app_limited and not sample.has_more
         if now < self._shift_at:
             return
-        if self.gear < SCAVENGER_FULL_GEAR:
+        if self._base and not self._is_starved and not self._comes_through(now):
+            flow.on_failed_return(now, self.gear, self._base)
+        elif self.gear < SCAVENGER_FULL_GEAR:
             self.gear = min(self.gear * 2, SCAVENGER_FULL_GEAR)
             self._set(now)
-            return
-        self._arrive(now)
+        elif self._base and self._before < flow.pacing_rate:
+            self._set(now)  # once more: what was acknowledged so far left in the gear before
+        else:
+            self._arrive(now)
+
+    def _comes_through(self, now: int) -> bool:
+        """
+        Was all that left a round trip ago acknowledged in this one?
+        """
+        return self._acked >= SCAVENGER_UNDIVIDED * self._before * (now - self._shifted_at)
 
     def _arrive(self, now: int) -> None:
         flow = self.flow
@@ -78,6 +100,7 @@ class Comeback(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        What comes of it shows in the queue.
+        What comes of it shows in the queue; but a queue that does not grow, and loses packets, is a full buffer.
         """
-        return
+        if self._base:
+            self.flow.on_failed_return(now, self.gear, self._base)

@@ -12,6 +12,7 @@ from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
+from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
 from twisted_utp.proto.congestion.scavenger.levels import Levels
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
@@ -46,6 +47,7 @@ class Scavenger(CongestionController):
 
     @ivar path: the round trip without any queue, µs.
     @ivar rtt: the latest round trip, or the smoothed one if that is shorter, µs.
+    @ivar early_drops: does the router drop packets at small queues?
     @ivar flat_queue: when a constant queue was first found to grow under load, and its length, µs.
     @ivar is_alone: nobody else's queue was seen in the last drain.
     @ivar is_guest: others use the link as well, so no queue at all is ours to make.
@@ -58,14 +60,15 @@ class Scavenger(CongestionController):
     """
 
     __slots__ = (
-        "_before_loss", "alarms", "flat_queue", "is_alone", "is_guest", "known_rate", "known_window", "levels", "path",
-        "patience", "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
+        "_before_loss", "alarms", "early_drops", "flat_queue", "is_alone", "is_guest", "known_rate", "known_window",
+        "levels", "path", "patience", "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
     )  # fmt: skip
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
         super().__init__(mss=mss, target_delay=target_delay)
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.levels = Levels(target_delay)
+        self.early_drops = EarlyDrops()
         self.queue = StandingQueue()
         self.trips = Trips()
         self.witness = Witness()
@@ -95,7 +98,7 @@ class Scavenger(CongestionController):
             part = 3 if trips.noise > SCAVENGER_NOISY else 8
             self.queue.on_sample(at, delay, max(self.path // part, SCAVENGER_LOOK_BACK), SCAVENGER_SAMPLES)
         starved = sample.app_limited and not sample.has_more
-        duration = trips.on_ack(at, sample.bytes_acked, delay, self.rtt, is_starved=starved)
+        duration = trips.on_ack(at, sample.bytes_acked, delay, sample.growth, self.rtt, is_starved=starved)
         if duration:
             self._end_trip(at, duration, sample)
         self.phase.on_ack(at, sample, delay)
@@ -107,6 +110,7 @@ class Scavenger(CongestionController):
         trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=isinstance(phase, Steady))
         self.witness.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
+        self.early_drops.pass_time(duration)
         self.update_levels()
         phase.on_trip(now, sample)
 
@@ -241,6 +245,8 @@ class Scavenger(CongestionController):
             self.quiet = max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * self.path)
         elif now - self.returned_at > 3 * SCAVENGER_SOON:
             self.quiet = SCAVENGER_QUIET
+        if self.early_drops.are_usual:
+            self.become_guest()
         self.phase = Trickle(self, now, why)
 
     def has_just_returned(self, now: int) -> bool:

@@ -38,6 +38,6 @@ def varies_by_itself(flow: Scavenger) -> bool:
     """
     Does the standing queue change without anybody's doing, as on a radio whose rate changes?
     """
-    if flow.queue.length > SCAVENGER_CERTAIN:
-        return False
+    if flow.queue.length > SCAVENGER_CERTAIN or flow.early_drops.are_usual:
+        return False  # where packets are dropped early it varies with each drop
     return flow.trips.variation > SCAVENGER_BLIND_VARIATION or flow.levels.suspicion > SCAVENGER_BLIND_SUSPICION

@@ -15,6 +15,7 @@ from twisted_utp.proto.congestion.scavenger.detector import find_alarm, varies_b
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_VARIATION,
+    SCAVENGER_DEEP,
     SCAVENGER_EXPLORING_ROUNDS,
     SCAVENGER_GAIN_WINDOW,
     SCAVENGER_GUEST_GROWTH,
@@ -82,7 +83,8 @@ class Steady(Phase):
             self._never_empty_since = now
         has_all = flow.trips.rate >= SCAVENGER_HOST_SHARE * flow.trips.peak
         self._trips_with_all = self._trips_with_all + 1 if has_all else 0
-        shares = now - self._never_empty_since > SCAVENGER_SHARED_TIME
+        # Behind a router that drops early CUBIC's queue is as small, and at its plateau there for as long.
+        shares = now - self._never_empty_since > SCAVENGER_SHARED_TIME and not flow.early_drops.are_usual
         if self._trips_with_all >= 2 or shares or varies_by_itself(flow):
             flow.is_guest = False
             self.drain_at = now + 40 * flow.path
@@ -149,7 +151,8 @@ class Steady(Phase):
     def on_loss(self, now: int) -> None:
         """
         A loss without a queue is the radio's.  One with a queue that is not ours is an alarm.  One with a small queue
-        says that the buffer is shallow; what comes through says whether we have it to ourselves.
+        says that the buffer is shallow, or that the router drops early; what comes through says whether we have it to
+        ourselves.
         """
         flow = self.flow
         levels, highest = flow.levels, flow.trips.highest
@@ -162,8 +165,12 @@ class Steady(Phase):
         if highest < 2 * levels.target:
             levels.on_shallow_buffer()
         if flow.trips.rate >= SCAVENGER_UNDIVIDED * flow.trips.peak:
+            if highest < max(SCAVENGER_DEEP, 2 * levels.target):
+                flow.early_drops.note()
             floor = min(flow.cwnd, 0.95 * flow.trips.capacity * flow.path)
             flow.cwnd = max(SCAVENGER_LOSS_CUT * flow.cwnd, floor)
+        elif flow.early_drops.are_usual:
+            flow.step_aside(now, "loss")
         else:
             flow.cwnd = max(flow.cwnd / 2, flow.least_window)
             self._lost_at = self._cut_at = now

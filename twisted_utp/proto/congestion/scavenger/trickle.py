@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
+    SCAVENGER_COMPANION_QUEUE,
     SCAVENGER_DEEP,
+    SCAVENGER_EARLY_QUIET_TRIPS,
     SCAVENGER_FLAT,
     SCAVENGER_FLAT_TIME,
     SCAVENGER_LONGEST_PATIENCE,
@@ -35,7 +37,7 @@ class Trickle(Phase):
 
     __slots__ = (
         "_backlog", "_before", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest", "_low_since",
-        "_quiet_since", "_samples", "is_confirmed", "why",
+        "_quiet_since", "_samples", "_smallest", "is_confirmed", "why",
     )  # fmt: skip
 
     name = "trickle"
@@ -50,6 +52,7 @@ class Trickle(Phase):
         self._flat_least = self._flat_highest = 0
         self._before = 1 << 40
         self._samples = self._deep = self._highest = 0
+        self._smallest = flow.queue.length  # of the queue that drove us away
         flow.cwnd = flow.least_window
         rate = max(SCAVENGER_TRICKLE_SHARE * flow.known_rate, flow.mss / SCAVENGER_TRICKLE_INTERVAL)
         flow.pacing_rate = min(rate, flow.least_window / max(flow.path, 50_000))
@@ -72,6 +75,7 @@ class Trickle(Phase):
             flow.witness.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
             self._quiet_since = 0
+            self._smallest = min(self._smallest, delay)
             self.is_confirmed |= has_drained
         elif not self._quiet_since:
             self._quiet_since = now
@@ -79,7 +83,7 @@ class Trickle(Phase):
             flow.come_back(now)
         elif has_drained and self._is_flat(now, delay):
             flow.come_back(now, from_queue=self._flat_least)
-        elif now - self.since > flow.patience:
+        elif now - self.since > max(flow.patience, 2 * self._needed):
             self._try(now)
         else:
             self._look_for_our_kind(now, delay)
@@ -87,6 +91,8 @@ class Trickle(Phase):
     @property
     def _needed(self) -> float:
         flow = self.flow
+        if flow.early_drops.are_usual:
+            return SCAVENGER_EARLY_QUIET_TRIPS * max(flow.path, 10_000.0)
         if self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION:
             # Who fills a deep buffer leaves gaps when it has overflowed.
             return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
@@ -97,7 +103,8 @@ class Trickle(Phase):
 
     def _is_flat(self, now: int, delay: int) -> bool:
         """
-        Is there a queue that does not change at all?  Others' queues do; a route that has become longer looks so.
+        Is there a queue that does not change at all?  Others' queues do; a route that has become longer looks so.  So
+        does a full buffer, but the queue in it has grown, while a route becomes longer from one packet to the next.
         """
         allowed = SCAVENGER_FLAT + 2 * self.flow.trips.noise + 2 * self.flow.packet_time
         least, highest = min(self._flat_least, delay), max(self._flat_highest, delay)
@@ -105,6 +112,10 @@ class Trickle(Phase):
             self._flat_since, self._flat_least, self._flat_highest = now, delay, delay
             return False
         self._flat_least, self._flat_highest = least, highest
+        if least > max(SCAVENGER_COMPANION_QUEUE, 2 * self._smallest):
+            return False
+        if self.flow.early_drops.are_usual and least < self.flow.levels.level:
+            return False  # those who are dropped there keep as small a queue, now and then for as long
         asked = SCAVENGER_PATIENCE if self.why == "flat" else SCAVENGER_FLAT_TIME
         needed = max(asked, 4 * self.flow.path)
         return now - self._flat_since >= needed and least > self.flow.levels.empty + self.flow.trips.noise
@@ -147,5 +158,6 @@ class Trickle(Phase):
         """
         Others fill the buffer still.
         """
+        self._flat_since = 0
         if self.flow.trips.highest > self.flow.levels.level:
             self._quiet_since = 0

@@ -32,15 +32,17 @@ class Trips:
     @ivar capacity: the largest of the last few of these.
     @ivar peak: the largest for long, which fades.
     @ivar noise: what a typical sample exceeds its round trip's least by, µs, smoothed.
-    @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.
+    @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.  Both allow
+        for longer queues, so they are what our own round trips confirm: a peer whose echoes scatter gains nothing.
     @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
     @ivar empty: round trips in a row in which the queue was empty.
     @ivar since: when the present one began, µs.
     """
 
     __slots__ = (
-        "_acked", "_before", "_count", "_highest", "_highest_before", "_is_starved", "_least", "_rates", "_spreads",
-        "_sum", "capacity", "empty", "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
+        "_acked", "_before", "_count", "_grown", "_grown_before", "_grown_count", "_grown_sum", "_highest",
+        "_highest_before", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity", "empty", "least",
+        "minima", "noise", "peak", "rate", "since", "variation", "windows",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -52,18 +54,23 @@ class Trips:
         self._highest_before = self.empty = 0
         self.least: int | None = None
         self._before: int | None = None  # the least delay of the round trip before, while steady
+        self._grown_before: int | None = None  # ... and the least growth of the round trips
         self._begin(0)
 
     def _begin(self, now: int) -> None:
         self.since = now
         self._acked = self._sum = self._count = self._highest = 0
-        self._least = FAR
+        self._grown_sum = self._grown_count = 0
+        self._least = self._grown = FAR
         self._is_starved = False
 
-    def on_ack(self, now: int, nbytes: int, delay: int | None, rtt: int, *, is_starved: bool) -> int:
+    def on_ack(
+        self, now: int, nbytes: int, delay: int | None, growth: int | None, rtt: int, *, is_starved: bool
+    ) -> int:
         """
         Take an acknowledgement into account.
 
+        @param growth: see L{AckSample}.
         @param is_starved: there was nothing to send, so what came through says little about the path.
         @return: the duration of the round trip that ended with it, µs; 0 when none has.
         """
@@ -72,6 +79,10 @@ class Trips:
             self._highest = max(self._highest, delay)
             self._sum += delay
             self._count += 1
+        if growth is not None:
+            self._grown = min(self._grown, growth)
+            self._grown_sum += growth
+            self._grown_count += 1
         if not self.since:
             self.since = now
             return 0
@@ -101,7 +112,7 @@ class Trips:
                 self._note_variation(self.least)
             self.empty = self.empty + 1 if self.least <= empty else 0
         if not is_steady:
-            self._before = None
+            self._before = self._grown_before = None
         self._begin(now)
 
     @property
@@ -128,11 +139,18 @@ class Trips:
         self.capacity = max(self._rates)
 
     def _note_variation(self, least: int) -> None:
+        grown = self._grown if self._grown_count else None
         if self._before is not None:
-            self.note_change(least - self._before)
-        self._before = least
+            change = abs(least - self._before)
+            if grown is not None and self._grown_before is not None:
+                change = min(change, abs(grown - self._grown_before))
+            self.note_change(change)
+        self._before, self._grown_before = least, grown
         if self._count >= NOISE_SAMPLES:
-            _remember(self._spreads, self._sum / self._count - least, MEMORY)
+            spread = self._sum / self._count - least
+            if self._grown_count >= NOISE_SAMPLES:
+                spread = min(spread, self._grown_sum / self._grown_count - self._grown)
+            _remember(self._spreads, spread, MEMORY)
             if len(self._spreads) >= MEMORY // 2:
                 self.noise += (sorted(self._spreads)[len(self._spreads) // 2] - self.noise) / 4
 

@@ -76,8 +76,9 @@ class Witness:
         @param tolerance: difference that late timers and jitter explain, µs.
         """
         if self._claimed < FAR and self._grown < FAR:
-            allowed = min(self._elsewhere, default=0) + max(tolerance, SCAVENGER_UNEXPLAINED)
-            self.hidden = max(self._grown - self._claimed - allowed, 0)
+            unexplained = self._grown - self._claimed - min(self._elsewhere, default=0)
+            # Little is nobody's fault.  What is more is a lie, and then all of it counts.
+            self.hidden = unexplained if unexplained > max(tolerance, SCAVENGER_UNEXPLAINED) else 0
         self._claimed = self._grown = FAR
 
     def on_loss(self) -> None:

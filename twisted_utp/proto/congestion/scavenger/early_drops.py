@@ -1,0 +1,41 @@
+"""
+Does a router on the path drop packets long before its queue is full (CoDel, RED)?
+
+Behind such a router a queue tells little.  Whoever has just lost a packet there leaves the link half empty for seconds,
+and who then fills it makes the other one lose again.  So a flow that has met such drops while it had the link to itself
+stays away for longer after an alarm, and returns as a guest.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import SCAVENGER_EARLY_DROPS, SCAVENGER_EARLY_MEMORY
+
+
+class EarlyDrops:
+    """
+    @ivar count: how many there were; half of them are forgotten in C{SCAVENGER_EARLY_MEMORY}.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0.0
+
+    def note(self) -> None:
+        """
+        A packet was dropped at a small queue, and nobody else was there.
+        """
+        self.count = min(self.count + 1, 4.0 * SCAVENGER_EARLY_DROPS)
+
+    def pass_time(self, duration: int) -> None:
+        """
+        So many µs have passed.
+        """
+        self.count *= 0.5 ** (duration / SCAVENGER_EARLY_MEMORY)
+
+    @property
+    def are_usual(self) -> bool:
+        """
+        Once or twice is chance.
+        """
+        return self.count >= SCAVENGER_EARLY_DROPS
