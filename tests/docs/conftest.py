@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import os
 import random
 import re
@@ -186,15 +187,18 @@ for _role in ("doc", "ref"):
     roles.register_local_role(_role, _unknown_role)
 
 
+@functools.cache
 def parse(page: str) -> nodes.document:
     """
-    The page; anything that docutils would warn about is an error.
+    The page; anything that docutils would warn about is an error.  Parsed once: that is most of what collecting these
+    tests costs, and every worker of pytest-xdist does it.
     """
     settings = {"report_level": 2, "halt_level": 2, "file_insertion_enabled": False, "input_encoding": "utf-8"}
     text = (CHECKOUT / page).read_text("utf-8")
     return publish_doctree(text, source_path=page, settings_overrides=settings)
 
 
+@functools.cache
 def blocks_of(page: str) -> list[Block]:
     """
     All literal blocks of a page.
@@ -595,11 +599,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     A test that takes a page of some kind is run for each of them.
     """
     to_follow = re.compile("README|tutorial|howto/")
-    kinds = {
-        "page": PAGES,
-        "howto_page": [page for page in PAGES if to_follow.search(page)],
-        "reference_page": [page for page in PAGES if not to_follow.search(page) and has_something_to_run(page)],
+    kinds: dict[str, Callable[[str], object]] = {
+        "page": lambda page: True,
+        "howto_page": to_follow.search,
+        "reference_page": lambda page: not to_follow.search(page) and has_something_to_run(page),
     }
-    for name, pages in kinds.items():
+    for name, belongs in kinds.items():
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, pages)
+            metafunc.parametrize(name, [page for page in PAGES if belongs(page)])
