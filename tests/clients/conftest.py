@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(CHECKOUT / "examples")]
 sys.path.append(str(CHECKOUT))
 
 from harness.client import Client  # noqa: E402
-from harness.exchange import CASES, Case, Exchange  # noqa: E402
+from harness.exchange import CASES, LONGEST_TRANSFER, LONGEST_TRY, Case, Exchange  # noqa: E402
 from harness.network import Network, network, why_no_network  # noqa: E402
 
 AT_ONCE = 4
@@ -96,8 +96,9 @@ def exchanged(
 
     def run(case: Case) -> None:
         for left in reversed(range(request.module.CLIENT.attempts)):
+            within = LONGEST_TRY if left else LONGEST_TRANSFER
             try:
-                Exchange(net, client_of(case), case, tmp_path_factory.mktemp("case"), start_for_module).run()
+                Exchange(net, client_of(case), case, tmp_path_factory.mktemp("case"), start_for_module, within).run()
             except AssertionError:
                 if not left:
                     raise

@@ -24,10 +24,15 @@ EXAMPLES = CHECKOUT / "examples"
 LENGTH = (16 << 20) + 1
 """One byte more than 16 MB, so that the last piece is short."""
 
+LOSSY_LENGTH = (8 << 20) + 1
+"""On a lossy path.  Of its 6000 packets more than a hundred are lost."""
+
 BLOCK = 1 << 18
 """Of it, bytes that are random; the rest is made of them."""
 
 LONGEST_TRANSFER = 120.0
+# Of a client that now and then stands still, and is tried once more then: it takes ten seconds when it does not.
+LONGEST_TRY = 40.0
 LONGEST_ENDING = 60.0
 PATIENCE = 60.0
 
@@ -82,14 +87,18 @@ class Exchange:
     One case with one client.
 
     @param folder: an empty one.
+    @param within: how many seconds the transfer may take.
     """
 
-    def __init__(self, network: Network, client: Client, case: Case, folder: Path, start: Start) -> None:
+    def __init__(
+        self, network: Network, client: Client, case: Case, folder: Path, start: Start, within: float = LONGEST_TRANSFER
+    ) -> None:
         self._network = network
         self._client = client
         self._case = case
         self._folder = folder
         self._start = start
+        self._within = within
         self._relays: list[Any] = []
         # Then it is not our program but the packets that say who closed first.
         self._closings = Closings(network) if case.we == "seed" and client.leaves_at_once else None
@@ -102,7 +111,9 @@ class Exchange:
         @raise AssertionError: with what both sides say about it.
         """
         name = f"{self._client.name}-{self._case}".lower().replace(" ", "-")
-        self._original = write_torrent(self._folder / "original", name)
+        self._original = write_torrent(
+            self._folder / "original", name, LENGTH if self._case.path == "clean" else LOSSY_LENGTH
+        )
         self._copy = Torrent(self._original.path, self._folder / "copy")
         self._copy.folder.mkdir()
         self._theirs = self._copy if self._case.we == "seed" else self._original
@@ -160,13 +171,11 @@ class Exchange:
 
     def _transfer(self, ours: Any) -> None:
         if self._holds_back:
-            ours.wait_for_line("we closed first", timeout=LONGEST_TRANSFER)
+            ours.wait_for_line("we closed first", timeout=self._within)
         elif self._case.we == "seed":
-            wait_until(
-                lambda: self._client.is_complete(self._theirs), f"{self._client.name} is complete", LONGEST_TRANSFER
-            )
+            wait_until(lambda: self._client.is_complete(self._theirs), f"{self._client.name} is complete", self._within)
         else:
-            ours.wait_for_line("every piece correct", timeout=LONGEST_TRANSFER)
+            ours.wait_for_line("every piece correct", timeout=self._within)
 
     def _close(self, ours: Any) -> None:
         if self._case.first == "they":
