@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from twisted_utp.socks import SOCKS5Proxy
     from twisted_utp.transport import UTPTransport
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 __all__ = [
     "ConnectionStats",

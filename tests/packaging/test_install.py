@@ -1,5 +1,5 @@
 """
-Does an installed package give Twisted its C{utp:} endpoints, however it was installed?
+Is a release built as it should be, and does it give Twisted its C{utp:} endpoints, however it is installed?
 
 Everything here runs in fresh virtual environments, from another directory and without the checkout on sys.path: what
 works only in the source tree fails (architecture notes: automatic package discovery skips C{twisted/plugins}, and
@@ -23,6 +23,8 @@ import pytest
 
 pytestmark = pytest.mark.packaging
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
 # -P (3.11) and -I keep the working directory off sys.path; -I also drops PYTHON* variables.
 ISOLATED = "-P" if sys.version_info >= (3, 11) else "-I"
 PLUGINS = ["", "_forward", "_hints", "_tls"]
@@ -35,11 +37,12 @@ CLIENTS = [
 ]
 
 
-def run(*argv: str | Path, timeout: float = 300, cwd: str | Path = "/") -> str:
+def run(*argv: str | Path, timeout: float = 300, cwd: str | Path = "/", **variables: str) -> str:
     """
     Run a program that must succeed; its output.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV_"))}
+    environment |= variables
     words = [str(word) for word in argv]
     ran = subprocess.run(
         words, cwd=cwd, env=environment, timeout=timeout, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -80,7 +83,7 @@ class Environment:
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory, checkout) -> Path:
+def source(tmp_path_factory) -> Path:
     """
     A copy of the checkout: building leaves nothing in the real one, and nothing stale in it is built.
     """
@@ -97,8 +100,16 @@ def source(tmp_path_factory, checkout) -> Path:
         "*.egg-info",
         "dropin.cache",
     )
-    shutil.copytree(checkout, copy, ignore=ignored)
+    shutil.copytree(CHECKOUT, copy, ignore=ignored)
     return copy
+
+
+def build(source: Path, folder: Path) -> Path:
+    """
+    Build what would be uploaded.
+    """
+    run(sys.executable, source / ".ci" / "build.py", folder, SOURCE_DATE_EPOCH="1700000000")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +117,7 @@ def distributions(tmp_path_factory, source) -> Path:
     """
     A folder with an sdist, and the wheel that was built from the sdist.
     """
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, source)
-    return folder
+    return build(source, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")
@@ -140,12 +149,23 @@ def from_wheel(tmp_path_factory, wheel) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def from_folder(tmp_path_factory, source) -> Environment:
+def unpacked(tmp_path_factory, sdist) -> Path:
     """
-    C{pip install .[tls]}.
+    The sdist, unpacked.
+    """
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / sdist.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="session")
+def from_folder(tmp_path_factory, unpacked) -> Environment:
+    """
+    C{pip install .[tls]}, in an sdist.
     """
     environment = Environment(tmp_path_factory.mktemp("from_folder"))
-    environment.pip("install", f"{source}[tls]")
+    environment.pip("install", f"{unpacked}[tls]", "pytest", "hypothesis")
     return environment
 
 
@@ -189,6 +209,45 @@ def test_sdist_contents(sdist):
     wanted |= {"examples/bittorrent/wire.py", "benchmarks/run.py", "CHANGELOG.rst", "README.rst"}
     assert wanted <= names
     assert not [name for name in names if "node_modules" in name or name.endswith(("dropin.cache", ".pyc"))]
+
+
+def test_sdist_is_complete(source, unpacked):
+    """
+    What the documentation tells one to run is there: all that is in the repository, but for a file of git's.
+    """
+
+    def files(folder: Path) -> set[str]:
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    if (CHECKOUT / ".git").exists():
+        tracked = set(run("git", "ls-files", "-z", cwd=CHECKOUT).split("\0")) - {""}
+        assert tracked & files(source) - files(unpacked) == {".gitignore"}
+    else:
+        assert files(CHECKOUT) >= files(unpacked)
+
+
+def test_tests_run_from_the_sdist(from_folder, unpacked):
+    """
+    Who packages it for a distribution can test it.
+    """
+    parts = ["tests/proto/test_packet.py", "tests/glue/test_endpoints.py", "tests/udp/test_offload_port.py"]
+    said = run(from_folder.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *parts, cwd=unpacked)
+    assert re.search(r"^\d{2,} passed", said, re.MULTILINE), said
+
+
+def test_two_builds_are_the_same(tmp_path, distributions, unpacked):
+    """
+    Byte for byte, in another folder, from files of another age that others may not read.
+    """
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(unpacked, elsewhere)
+    for path in elsewhere.rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o077)
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    again = build(elsewhere, tmp_path / "again")
+    assert len(list(distributions.iterdir())) == 2
+    for path in distributions.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 @pytest.fixture(scope="session")
