@@ -8,10 +8,12 @@ import errno
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from twisted_utp.udp.routes import path_to, takes_ipv4
+from twisted_utp.udp import routes
+from twisted_utp.udp.routes import MAX_ROUTES, ROUTE_AGE, Routes, path_to, takes_ipv4
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what 127.0.0.2 is depends on the system")
 
@@ -119,3 +121,60 @@ def test_a_name_is_no_address(four: socket.socket) -> None:
     """It is not looked up."""
     with pytest.raises(ValueError, match="'localhost': expected an IPv4 or IPv6 address"):
         path_to(four, "localhost", 9)
+
+
+class Asked:
+    """
+    Counts what the kernel is asked, at a time that stands still.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 5.0
+        self.count = 0
+        monkeypatch.setattr("twisted_utp.udp.routes.time.monotonic", lambda: self.now)
+        monkeypatch.setattr(routes, "path_to", self._path_to)
+
+    def _path_to(self, *arguments: Any, **named: Any) -> Any:
+        self.count += 1
+        return path_to(*arguments, **named)
+
+
+def test_the_next_dial_need_not_ask(four: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven system calls are more than the rest of a connect takes; any port of the host is there by the same way."""
+    asked, known = Asked(monkeypatch), Routes()
+    assert known.path_to(four, "127.0.0.1", 9, names_source=True) == ("127.0.0.1", 9, "127.0.0.1")
+    assert known.path_to(four, "127.0.0.1", 10, names_source=True) == ("127.0.0.1", 10, "127.0.0.1")
+    assert asked.count == 1
+    assert known.path_to(four, "127.0.0.1", 9, "127.0.0.7", names_source=True)[2:] == ("127.0.0.7",)
+    assert known.path_to(four, "127.0.0.2", 9, names_source=True)[0] == "127.0.0.2"
+    assert asked.count == 3
+
+
+def test_a_route_is_not_believed_for_long(four: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor after something could not be sent."""
+    asked, known = Asked(monkeypatch), Routes()
+    for passed, expected in [(0, 1), (ROUTE_AGE / 2, 1), (ROUTE_AGE, 2), (0, 2)]:
+        asked.now += passed
+        known.path_to(four, "127.0.0.1", 9)
+        assert asked.count == expected
+    known.forget()
+    known.path_to(four, "127.0.0.1", 9)
+    assert asked.count == 3
+
+
+def test_refusals_are_asked_for_again(four: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interface may come up in any moment."""
+    asked, known = Asked(monkeypatch), Routes()
+    for expected in (1, 2):
+        with pytest.raises(OSError):
+            known.path_to(four, "::1", 9)
+        assert asked.count == expected
+
+
+def test_few_routes_are_kept(four: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who dials the whole world does not fill memory with it."""
+    Asked(monkeypatch)
+    known = Routes()
+    for number in range(2 * MAX_ROUTES):
+        known.path_to(four, f"127.0.{number // 250}.{number % 250 + 1}", 9)
+    assert len(known._known) <= MAX_ROUTES

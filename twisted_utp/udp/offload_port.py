@@ -25,7 +25,7 @@ from twisted_utp.udp.local import Destinations
 from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, DONT_WAIT, offload, segment_message, segment_size
 from twisted_utp.udp.options import SOL_UDP, UDP_GRO
 from twisted_utp.udp.receive_times import ReceiveTimes, switch_receive_times
-from twisted_utp.udp.routes import path_to, takes_ipv4
+from twisted_utp.udp.routes import Routes, takes_ipv4
 
 if TYPE_CHECKING:
     import socket
@@ -88,6 +88,7 @@ class OffloadUDPPort(ErrorReportingPort):
         self.cuts_trains = offload().gso
         self._singly: dict[str, int] = {}  # hosts that get no trains, and for how many trains yet
         self._destinations = Destinations()
+        self._routes = Routes()
         self._has_errors = False  # the error queue is worth a look, whatever else there is to read
         self.reads = 0
         self.writes = 0
@@ -311,6 +312,7 @@ class OffloadUDPPort(ErrorReportingPort):
         if transmit.count > 1 and error.errno == EMSGSIZE:
             # The path has become narrower than the segments: trains are never fragmented, single datagrams are.
             return self._send_singles(transmit, failed)
+        self._routes.forget()
         if transmit.dont_fragment and error.errno == EMSGSIZE:
             failed(transmit, DatagramTooBig(self.read_errors() if self.reports_errors else 0))
         else:
@@ -341,7 +343,7 @@ class OffloadUDPPort(ErrorReportingPort):
         """
         See L{ITrainPort.path_to}.
         """
-        return path_to(self.socket, host, port, source, names_source=self.chooses_source)
+        return self._routes.path_to(self.socket, host, port, source, names_source=self.chooses_source)
 
     @property
     def takes_ipv4(self) -> bool:

@@ -23,7 +23,7 @@ from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, SendFailed
 from twisted_utp.udp.local import Destinations
 from twisted_utp.udp.receive_times import ReceiveTimes, switch_receive_times
-from twisted_utp.udp.routes import path_to, takes_ipv4
+from twisted_utp.udp.routes import Routes, takes_ipv4
 from twisted_utp.udp.telling_socket import TellingSocket
 
 # The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
@@ -54,6 +54,7 @@ class PlainTrainPort:
         # udp.Port strips the scope id from what it receives (Twisted #6826), so a link-local peer would seem to be
         # another one than the address we send to.  These are the scopes we know, by the stripped host.
         self._destinations = Destinations()
+        self._routes = Routes()
         self._scopes: dict[str, str] = {}
         host = getattr(transport, "interface", "") or ""
         self._own_scope = host.partition("%")[2]
@@ -84,6 +85,7 @@ class PlainTrainPort:
         except OSError as error:
             if error.errno in _NO_ROOM:
                 return _remainder(transmit, sent)
+            self._routes.forget()
             failed(transmit, DatagramTooBig() if transmit.dont_fragment and error.errno == EMSGSIZE else error)
         except MessageLengthError as error:
             failed(transmit, DatagramTooBig() if transmit.dont_fragment else error)
@@ -179,7 +181,7 @@ class PlainTrainPort:
         See L{ITrainPort.path_to}.
         """
         if self._socket is not None:
-            return path_to(self._socket, host, port, source, names_source=self.chooses_source)
+            return self._routes.path_to(self._socket, host, port, source, names_source=self.chooses_source)
         # The network of such a transport has interfaces of its own.
         host, percent, scope = host.partition("%")
         host = canonical_host(host) + percent + scope

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from errno import EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, ENETUNREACH
 from ipaddress import ip_address
 from os import strerror
@@ -30,6 +31,14 @@ from twisted_utp.udp.addresses import (
 # <asm-generic/socket.h>: what of a socket decides about routes, beside its address.
 _SO_BINDTODEVICE, _SO_MARK = 25, 36
 
+# Seconds for which an answer holds.  Programs that dial dial often: asking takes more system calls than the rest of a
+# connect.  Who loses a route, or an address of his own, within that time dials in vain until then, or until something
+# cannot be sent; it costs him a SYN.
+ROUTE_AGE = 1.0
+
+# Hosts for which an answer is kept.
+MAX_ROUTES = 256
+
 WILDCARDS = frozenset((ANY_IPV4, ANY_IPV6, ANY_MAPPED))
 """Addresses that a socket is bound to when it has all of a family."""
 
@@ -44,6 +53,39 @@ def takes_ipv4(udp_socket: socket.socket) -> bool:
         return False
     bound: str = udp_socket.getsockname()[0]
     return bound == ANY_IPV6 or unmapped(bound) != bound
+
+
+class Routes:
+    """
+    What a port has just been told.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
+
+    def path_to(
+        self, udp_socket: socket.socket, host: str, port: int, source: str = "", *, names_source: bool = False
+    ) -> Address:
+        """
+        See L{path_to}.  It is always the same socket.
+        """
+        now = time.monotonic()
+        known = self._known.get((host, source))
+        if known is not None and now < known[0]:
+            return (known[1], port, known[2]) if names_source else (known[1], port)
+        path = path_to(udp_socket, host, port, source, names_source=names_source)
+        if len(self._known) >= MAX_ROUTES:
+            self._known.clear()
+        self._known[host, source] = now + ROUTE_AGE, path[0], path[2] if len(path) == 3 else ""
+        return path
+
+    def forget(self) -> None:
+        """
+        Something could not be sent: routes may have changed.
+        """
+        self._known.clear()
 
 
 def path_to(
