@@ -171,3 +171,31 @@ def test_connections_on_one_port() -> None:
     pair.transfer(ends, 1_000_000)
     assert BASE_MTU_IPV4 < ends.client.connection.stats().mtu <= 1_000 - 28
     assert ends.client.connection.stats().timeouts == 0
+
+
+def test_the_shortest_round_trip_is_the_path_s() -> None:
+    """Who measured a busy end learns from who measured the path; another host, and a size that is set, tell nothing."""
+    paths = KnownPaths()
+    first, second = (paths.discovery(("192.0.2.1", port), None, NOW) for port in (1, 2))
+    assert first.path.shortest_round_trip(0) == 0
+    assert first.path.shortest_round_trip(40_000) == 40_000
+    assert second.path.shortest_round_trip(300) == 300
+    assert first.path.shortest_round_trip(40_000) == first.path.shortest_round_trip(0) == 300
+    assert paths.discovery(("192.0.2.2", 1), None, NOW).path.shortest_round_trip(40_000) == 40_000
+    assert paths.discovery(HOST, 1_000, NOW).path.shortest_round_trip(40_000) == 40_000
+
+
+def test_connections_that_are_opened_in_a_busy_moment_are_not_paced_for_it() -> None:
+    """
+    Over loopback nothing is to be spread.  Connections that were opened while both ends were busy took that for the
+    path, and each of their bursts of two packets was a wake-up at both ends: 1,000 moved 5 MB/s.
+    """
+    pair = Pair(seed=1, link={"delay": 400}, config=UTPConfig())
+    pair.connect()
+    for link in (pair.up, pair.down):
+        link.delay = 3_000
+    busy = pair.connect().client.connection
+    for link in (pair.up, pair.down):
+        link.delay = 400
+    busy.write(bytes(10_000), now=pair.simulator.now)
+    assert busy.stats().min_rtt >= 6_000 and busy.stats().pacing_rate == 0

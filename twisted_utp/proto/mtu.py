@@ -25,13 +25,24 @@ class PathMtu:
     @ivar bound: the largest that has not failed, 0 when the search has not ended, and C{raise_at} when to try larger
         ones again, µs.
     @ivar known_until: when all of this is too old to start with, µs.
+    @ivar min_rtt: the shortest round trip of any of them, µs, 0 for none.
     """
 
-    __slots__ = ("bound", "known_until", "raise_at", "size")
+    __slots__ = ("bound", "known_until", "min_rtt", "raise_at", "size")
 
     def __init__(self, known_until: int) -> None:
         self.known_until = known_until
-        self.size = self.bound = self.raise_at = 0
+        self.size = self.bound = self.raise_at = self.min_rtt = 0
+
+    def shortest_round_trip(self, rtt: int) -> int:
+        """
+        The shortest that any of them has measured, µs, 0 for none.
+
+        @param rtt: that of the one who asks, 0 for none.
+        """
+        if rtt and not 0 < self.min_rtt <= rtt:
+            self.min_rtt = rtt
+        return self.min_rtt
 
     def forget(self) -> None:
         """
@@ -46,9 +57,10 @@ class MtuDiscovery:
 
     @ivar size: the largest size known to arrive.
     @ivar probing: the size of the probe that is out, 0 when none is.
+    @ivar path: what is known from others, and is told what this search finds.
     """
 
-    __slots__ = ("_base", "_bound", "_bound_is_reported", "_limit", "_losses", "_path", "_raise_at", "probing", "size")
+    __slots__ = ("_base", "_bound", "_bound_is_reported", "_limit", "_losses", "_raise_at", "path", "probing", "size")
 
     def __init__(self, *, base: int, limit: int, path: PathMtu | None = None) -> None:
         """
@@ -57,7 +69,7 @@ class MtuDiscovery:
         @param path: what is known from others, and is told what this search finds.  No packet is as large without a
             probe of its own: were the path narrower now, it could not be sent again in smaller ones.
         """
-        self._path = path = PathMtu(0) if path is None else path
+        self.path = path = PathMtu(0) if path is None else path
         self._base = base
         self.size = base
         self._limit = limit
@@ -73,8 +85,8 @@ class MtuDiscovery:
         """
         if self.probing:
             return 0
-        if self.size < self._path.size <= self._bound:
-            return self._path.size
+        if self.size < self.path.size <= self._bound:
+            return self.path.size
         if self._bound - self.size <= MTU_SEARCH_STOP:
             if not self._raise_at or now < self._raise_at or self._limit - self.size <= MTU_SEARCH_STOP:
                 return 0
@@ -104,17 +116,17 @@ class MtuDiscovery:
         if size <= self.size:
             return False
         self.size = size
-        if size < self._path.size:
+        if size < self.path.size:
             return True
-        if size == self._path.size and self._path.bound:
+        if size == self.path.size and self.path.bound:
             # What others could not get through is believed at once only where little is to be gained: somebody behind
             # the same address, who acknowledges no large probe, would make everybody's packets small.
             if size >= PREFERRED_MTU:
                 self._believe_bound()
             return True
-        if size > self._path.bound:
-            self._path.bound = self._path.raise_at = 0
-        self._path.size = size
+        if size > self.path.bound:
+            self.path.bound = self.path.raise_at = 0
+        self.path.size = size
         self._finish(now)
         return True
 
@@ -127,10 +139,10 @@ class MtuDiscovery:
         self._losses += 1
         if self._losses >= MAX_MTU_PROBES:
             self._losses = 0
-            if size == self._path.size:
-                self._path.forget()  # it was so; or two hosts share that address, and each finds out for itself
+            if size == self.path.size:
+                self.path.forget()  # it was so; or two hosts share that address, and each finds out for itself
             self._lower_bound_to(size - 1)
-            if self.size == self._path.size and 0 < self._path.bound <= self._bound:
+            if self.size == self.path.size and 0 < self.path.bound <= self._bound:
                 self._believe_bound()
             self._finish(now)
 
@@ -146,7 +158,7 @@ class MtuDiscovery:
         self.probing = self._losses = 0
         is_smaller = 0 < reported < self.size
         if is_smaller:
-            self.size = self._path.size = reported
+            self.size = self.path.size = reported
         self._lower_bound_to(reported or size - 1)
         self._bound_is_reported = bool(reported)
         self._finish(now)
@@ -176,7 +188,7 @@ class MtuDiscovery:
 
         @return: packets must be smaller from now on.
         """
-        self._path.forget()
+        self.path.forget()
         if self.size == self._base:
             return False
         self.size = self._base
@@ -185,7 +197,7 @@ class MtuDiscovery:
         return True
 
     def _believe_bound(self) -> None:
-        self._bound, self._raise_at = max(self._path.bound, self.size), self._path.raise_at
+        self._bound, self._raise_at = max(self.path.bound, self.size), self.path.raise_at
 
     def _lower_bound_to(self, size: int) -> None:
         self._bound = max(min(self._bound, size), self.size)
@@ -193,5 +205,5 @@ class MtuDiscovery:
 
     def _finish(self, now: int) -> None:
         if self._bound - self.size <= MTU_SEARCH_STOP:
-            self._raise_at = self._path.raise_at = now + MTU_RAISE_INTERVAL
-            self._path.bound = self._bound
+            self._raise_at = self.path.raise_at = now + MTU_RAISE_INTERVAL
+            self.path.bound = self._bound

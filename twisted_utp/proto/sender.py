@@ -751,7 +751,9 @@ class Sender:
         if not self._pacing:
             return
         rtt, congestion = self.rtt, self.congestion
-        if not congestion.pacing_rate and rtt.minimum < MIN_PACED_RTT:
+        # The host's: connections that are opened while both ends are busy measure how busy they are.
+        is_short = self.mtu.path.shortest_round_trip(rtt.minimum) < MIN_PACED_RTT
+        if is_short and not congestion.pacing_rate:
             if self.pacer is not None:
                 self.pacer.release()
             return
