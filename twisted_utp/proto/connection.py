@@ -166,7 +166,7 @@ class Connection:
             max_in_flight=config.max_in_flight,
             stall_timeout=microseconds(config.stall_timeout),
         )
-        self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer)
+        self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer, desk.budget)
         self.writer = PacketWriter(address, self.receiver, clock_offset)
         self.proof = PeerProof(self.sender, self.receiver, clock_offset)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK

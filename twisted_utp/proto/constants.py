@@ -86,6 +86,18 @@ MAX_REORDER = 16_384
 JOINED_PIECES = 256
 
 DEFAULT_RECEIVE_BUFFER = 4 * 1024 * 1024
+# Ours (L{twisted_utp.proto.receive_budget}): bytes that a read finds when its owner is behind.  One that keeps up finds
+# a train or two; less would take a burst for a crowd.
+UNREAD_WHEN_BEHIND = 192 * 1024
+# µs that the socket's room is shared after such a read; a crowd's reads vary.
+BUDGET_PERSISTS = 1_000_000
+# µs in which whoever receives anything counts: longer than a round trip over a socket that is full.
+BUDGET_ROUND = 250_000
+# Of the room; the rest is for headers, and for what leaves before a peer hears of its new share.
+BUDGET_PERCENT = 75
+# The least that a connection offers, bytes: an initial window (RFC 6928).  Less would make trains shorter, which cost a
+# wake-up each, and first flights would come all the same.
+MIN_SHARE = 16 * 1024
 DEFAULT_SEND_BUFFER = 256 * 1024
 # 100 MB/s at 50 ms are 5 MB, and a quarter on top.  More lets a peer that takes all and acknowledges nothing hold more,
 # less is a limit for faster or longer paths.

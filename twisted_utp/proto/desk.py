@@ -14,6 +14,7 @@ from twisted_utp.proto.deadlines import Deadlines
 from twisted_utp.proto.keepalive import Questions
 from twisted_utp.proto.outbox import Outbox
 from twisted_utp.proto.port_rates import PortRates
+from twisted_utp.proto.receive_budget import ReceiveBudget
 from twisted_utp.proto.stats import PortCounters
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ class Desk:
     @ivar deadlines: when connections want to be woken.
     @ivar questions: idle connections whose peers were asked whether they are there.
     @ivar rates: limits that all connections share.
+    @ivar budget: the socket's room, which they share when its owner is behind.
     @ivar noticed: connections with C{notices}.
     @ivar counters: what the port counts.
     """
 
-    __slots__ = ("counters", "deadlines", "events", "noticed", "outbox", "questions", "rates", "ready")
+    __slots__ = ("budget", "counters", "deadlines", "events", "noticed", "outbox", "questions", "rates", "ready")
 
     def __init__(self) -> None:
         self.counters = PortCounters()
@@ -58,4 +60,5 @@ class Desk:
         self.deadlines = Deadlines()
         self.questions = Questions()
         self.rates = PortRates()
+        self.budget = ReceiveBudget()
         self.noticed: list[Connection] = []

@@ -32,6 +32,7 @@ from twisted_utp.proto.constants import (
     MAX_TRAIN_BYTES,
     MAX_TRAIN_SEGMENTS,
     SEQ_MASK,
+    UNREAD_WHEN_BEHIND,
 )
 from twisted_utp.proto.desk import Desk, Notice
 from twisted_utp.proto.elsewhere import Elsewhere
@@ -117,6 +118,17 @@ class Multiplexer:
         self.desk.rates.follow(config, self.table.all())
 
     @property
+    def receive_room(self) -> int:
+        """
+        Bytes of payload that the port's socket holds before it drops any, 0 when nobody knows.
+        """
+        return self.desk.budget.room
+
+    @receive_room.setter
+    def receive_room(self, nbytes: int) -> None:
+        self.desk.budget.room = nbytes
+
+    @property
     def gate(self) -> Gate:
         """
         Judges SYNs; its C{policy} may be set at any time.
@@ -199,6 +211,7 @@ class Multiplexer:
         touched: dict[Connection, None] = {}
         stats = self.stats
         self._read_notices(now)
+        before, budget = stats.bytes_received, self.desk.budget
         is_single = len(datagrams) == 1 and not datagrams[0].segment_size
         parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
         for datagram in datagrams:
@@ -214,6 +227,9 @@ class Multiplexer:
                 self._receive_single(part, touched, foreign, now)  # type: ignore[arg-type]
             if noticed:
                 self._read_notices(now)
+        nbytes = stats.bytes_received - before
+        if budget.is_on or nbytes >= UNREAD_WHEN_BEHIND:
+            budget.on_batch(nbytes, touched, now)
         note_deadlines = self.desk.deadlines.note
         for connection in touched:
             try:

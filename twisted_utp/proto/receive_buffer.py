@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
+from twisted_utp.proto.receive_budget import UNLIMITED, ReceiveBudget
 
 if TYPE_CHECKING:
     from twisted_utp.proto.receive_limit import ReceiveLimit
@@ -47,6 +48,7 @@ class ReceiveBuffer:
         "_advertised",
         "_ahead",
         "_ahead_bytes",
+        "_budget",
         "_joined",
         "_mask",
         "_unread",
@@ -59,9 +61,13 @@ class ReceiveBuffer:
         "unread_bytes",
     )
 
-    def __init__(self, next_seq: int, capacity: int) -> None:
+    def __init__(self, next_seq: int, capacity: int, budget: ReceiveBudget = UNLIMITED) -> None:
+        """
+        @param budget: the port's.
+        """
         self.next_seq = next_seq
         self.capacity = capacity
+        self._budget = budget
         self.fin_seq: int | None = None
         self.unread_bytes = self.arrived_bytes = 0
         self.limit: ReceiveLimit | None = None
@@ -93,7 +99,7 @@ class ReceiveBuffer:
         Bytes that the peer may have under way beyond ack_nr.  What waits ahead of a gap lies within them, as in
         TCP, and is not taken off again.
         """
-        room = max(self.capacity - self.unread_bytes, 0)
+        room = max(min(self.capacity - self.unread_bytes, self._budget.share), 0)
         return room if self.limit is None else min(room, self.limit.window(self.in_order_bytes))
 
     @property
@@ -107,7 +113,9 @@ class ReceiveBuffer:
         """
         The window, as the peer is being told.
         """
-        window = self.capacity - self.unread_bytes
+        window, share = self.capacity - self.unread_bytes, self._budget.share
+        if window > share:
+            window = share
         self._advertised = window if window > 0 else 0
         if self.limit is not None:
             self._advertised, in_order = self.window(), self.in_order_bytes

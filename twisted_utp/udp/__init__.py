@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from twisted_utp.udp.adoption import adopt_udp
 from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, ITrainPort, ITrainReceiver
-from twisted_utp.udp.opening import listen_udp, train_port
+from twisted_utp.udp.opening import listen_udp, receive_room, train_port
 from twisted_utp.udp.plain import PlainTrainPort
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "PlainTrainPort",
     "adopt_udp",
     "listen_udp",
+    "receive_room",
     "train_port",
 ]

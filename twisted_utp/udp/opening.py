@@ -116,6 +116,19 @@ def socket_of(port: object) -> socket.socket | None:
     return udp_socket if isinstance(udp_socket, socket.socket) else None
 
 
+def receive_room(port: object) -> int:
+    """
+    Bytes of payload that a port's socket holds before it drops any; 0 when that is not known.
+
+    Linux says twice what it was asked for, as it counts its own records of each packet as well (socket(7)).
+    """
+    udp_socket = socket_of(port)
+    if udp_socket is None:
+        return int(getattr(port, "receive_room", 0))
+    granted = udp_socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return granted // 2 if sys.platform.startswith("linux") else granted
+
+
 def enlarge_buffers(udp_socket: socket.socket) -> None:
     """
     Ask the kernel for larger socket buffers.

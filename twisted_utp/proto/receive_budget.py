@@ -1,0 +1,71 @@
+"""
+How much may all peers together have under way to a socket whose reader does not keep up?
+
+Each connection offers its peer a window of its own, a thousand of them a thousand times the socket's buffer; and what
+a socket has no room for is lost.  As long as its owner reads as fast as packets come, that is no trouble: they are on
+the path, not in the socket.  When a read finds more than an owner that keeps up ever leaves there, the connections that
+are receiving share the socket's room, until a while has passed without such a read.
+
+A window that shrinks is no harm: packets that it had room for are taken all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final
+
+from twisted_utp.proto.constants import BUDGET_PERCENT, BUDGET_PERSISTS, BUDGET_ROUND, MIN_SHARE, UNREAD_WHEN_BEHIND
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.connection import Connection
+
+NO_SHARE: Final = 1 << 62
+"""More than any buffer: nobody needs to share."""
+
+
+class ReceiveBudget:
+    """
+    One port's.
+
+    @ivar room: bytes of payload that the socket holds, 0 when nobody says.
+    @ivar share: what one connection may offer, bytes.
+    @ivar is_on: they have to share now.
+    """
+
+    __slots__ = ("_receiving", "_round_ends", "_until", "_were_receiving", "is_on", "room", "share")
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.share = NO_SHARE
+        self.is_on = False
+        self._until = self._round_ends = 0
+        self._receiving: set[int] = set()  # ids of objects; one that is taken for another makes no difference
+        self._were_receiving = 0  # in the round before
+
+    def on_batch(self, nbytes: int, connections: Collection[Connection], now: int) -> None:
+        """
+        A read brought so many bytes, for these connections.
+        """
+        if not self.room:
+            return
+        if nbytes >= UNREAD_WHEN_BEHIND:
+            self._until = now + BUDGET_PERSISTS
+            if not self.is_on:
+                self.is_on = True
+                self._round_ends = now + BUDGET_ROUND
+        elif now >= self._until:
+            self.is_on = False
+            self.share, self._were_receiving = NO_SHARE, 0
+            self._receiving.clear()
+            return
+        if now >= self._round_ends:
+            self._were_receiving = len(self._receiving)
+            self._receiving.clear()
+            self._round_ends = now + BUDGET_ROUND
+        self._receiving.update(map(id, connections))
+        count = max(len(self._receiving), self._were_receiving)
+        self.share = max(self.room * BUDGET_PERCENT // (100 * count), MIN_SHARE) if count > 1 else NO_SHARE
+
+
+UNLIMITED: Final = ReceiveBudget()
+"""For a connection without a port."""
