@@ -34,6 +34,7 @@ from twisted_utp._arguments import (
     check_no_socket_settings,
 )
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
+from twisted_utp._lateness import read_if_late
 from twisted_utp._moderation import Moderation
 from twisted_utp._punching import Punches
 from twisted_utp._refusals import Refusals
@@ -51,7 +52,7 @@ from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
-from twisted_utp.udp import DatagramTooBig, ITrainPort, ITrainReceiver, train_port
+from twisted_utp.udp import DatagramTooBig, ITrainPort, ITrainReceiver, receive_room, train_port
 
 if TYPE_CHECKING:
     from random import Random
@@ -391,6 +392,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         The UDP port is open.
         """
         self._port = train_port(self.transport)
+        self.multiplexer.receive_room = receive_room(self.transport)
         self._moderation.start(self._port)
         self._host = None
         self._closing = False
@@ -594,7 +596,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         A deadline is due, or a port that is held is to be read.
         """
         try:
-            served = self._moderation.poll()
+            served = self._moderation.poll() or read_if_late(self._port, self.multiplexer.poll_timeout(), self.clock())
         except BaseException:
             self._turn_failed()
             return
