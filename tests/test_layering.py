@@ -20,9 +20,8 @@ PLUGINS = sorted((CHECKOUT / "twisted" / "plugins").glob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 60, 1000
 
 PROTO_STDLIB = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq",
-    "ipaddress",
-    "itertools", "math", "operator", "struct", "types", "typing",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "difflib", "enum", "functools", "hashlib",
+    "heapq", "ipaddress", "itertools", "math", "operator", "struct", "types", "typing",
 }  # fmt: skip
 LIGHT = {
     "twisted.application.service", "twisted.internet.interfaces", "twisted.plugin", "twisted_utp._parsers",

@@ -65,7 +65,7 @@ def check_interface(name: str, value: object) -> None:
     An address of this machine, or nothing for all.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine, as str")
+        raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine, or '' for all, as str")
     if value and not is_numeric(value):
         reason = "an interface is named by device"
         raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine; {reason}")
@@ -86,7 +86,11 @@ def checked_host(name: str, value: object) -> str:
         raise TypeError(f"{name}={value!r}: expected a name or an address, as str")
     if not value or "\0" in value:
         raise ValueError(f"{name}={value!r}: expected a name or an address")
-    return without_brackets(value) if is_numeric(value) else value
+    if is_numeric(value):
+        return without_brackets(value)
+    if ":" in value:
+        raise ValueError(f"{name}={value!r}: expected a name or an address, and the port as an argument of its own")
+    return value
 
 
 def checked_bind_address(name: str, value: object) -> tuple[str, int] | None:
@@ -191,19 +195,37 @@ def check_config(name: str, value: object) -> None:
         raise TypeError(f"{name}={value!r}: expected a UTPConfig, such as UTPConfig(target_delay=0.05), or None")
 
 
+def check_reactor(name: str, value: object) -> None:
+    """
+    A reactor, as far as all of them, those of tests included, are alike.
+    """
+    if not callable(getattr(value, "callLater", None)):
+        raise TypeError(f"{name}={value!r}: expected a reactor, such as twisted.internet.reactor")
+
+
+def check_random(name: str, value: object) -> None:
+    """
+    A source of random numbers, or L{None} for the system's.
+    """
+    if value is not None and not callable(getattr(value, "getrandbits", None)):
+        raise TypeError(f"{name}={value!r}: expected a random.Random, or None")
+
+
 def check_factory(name: str, value: object) -> None:
     """
     What builds protocols: an object, not its class.
     """
     if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in _FACTORY_METHODS):
-        raise TypeError(f"{name}={value!r}: expected an IProtocolFactory")
+        raise TypeError(f"{name}={value!r}: expected an IProtocolFactory, such as Factory.forProtocol(MyProtocol)")
 
 
-def check_datagram_protocol(name: str, value: object) -> None:
+def check_datagram_protocol(name: str, value: object, *, optional: bool = True) -> None:
     """
     Another protocol for a UDP port, or L{None} where there need not be one.
     """
-    if value is not None and (isinstance(value, type) or not callable(getattr(value, "datagramReceived", None))):
+    if (value is not None or not optional) and (
+        isinstance(value, type) or not callable(getattr(value, "datagramReceived", None))
+    ):
         raise TypeError(f"{name}={value!r}: expected a DatagramProtocol")
 
 

@@ -7,10 +7,12 @@ in the next program.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
-from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
 
 from twisted_utp._parsers import CLIENT_KEYS, SERVER_KEYS
 from twisted_utp._tls_parsers import CLIENT_TLS_KEYS, SERVER_TLS_KEYS
@@ -28,6 +30,16 @@ _OTHER_NAMES = {"interface": "bindAddress", "bindAddress": "interface", "connect
 
 _ADDRESSES = ("host", "interface", "bindAddress", "socks")
 """Keys whose values may have colons."""
+
+_NO_URL = "an endpoint string is no URL and has no slashes"
+
+# What Python says of arguments that parsers without checks of their own hand on as they come, and what that means.
+_FOREIGN = (
+    (re.compile(r"missing \d+ required \w+ arguments?: (.*)"), "{} is missing"),
+    (re.compile(r"got an unexpected keyword argument '(\w+)'"), "{}: no such key"),
+    (re.compile(r"invalid literal for int\(\) with base 10: (.*)"), "{}: expected a number"),
+    (re.compile(r"takes .* positional arguments? but .* given()"), "too many arguments; further ones need their names"),
+)
 
 _KINDS = ("utp", "utp6", "utps", "tcp", "tcp6", "ssl", "tls", "unix", "systemd", "haproxy")
 
@@ -62,8 +74,7 @@ def for_arguments(prefix: str, names: Sequence[str], args: Sequence[str], kwargs
     """
     text, listens = ":".join(args), "host" not in names
     if text.startswith("//"):
-        form = _form(prefix, text[2:].partition("/")[0], listens)
-        return f"an endpoint string is no URL and has no slashes, write {_in_quotes(form)}"
+        return f"{_NO_URL}, write {_in_quotes(_form(prefix, text[2:].partition('/')[0], listens))}"
     address = _cut_address(names, args, kwargs)
     if address:
         return f"colons in an address need a backslash each, write {_in_quotes(address)}"
@@ -80,6 +91,19 @@ def for_arguments(prefix: str, names: Sequence[str], args: Sequence[str], kwargs
     return ""
 
 
+def endpoint_from(reactor: Any, string: str, *, listens: bool) -> Any:
+    """
+    The endpoint that a string describes, for programs that take strings from their users.
+
+    @param listens: it is a server's.
+    @raise ValueError: in one line, what is wrong with it, and what to write instead.
+    """
+    try:
+        return (serverFromString if listens else clientFromString)(reactor, string)
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        raise ValueError(explained(string, error, listens=listens)) from error
+
+
 def explained(string: str, error: Exception, *, listens: bool) -> str:
     """
     What is wrong with a string that C{serverFromString}, or C{clientFromString}, has refused.  Of what no parser is
@@ -87,16 +111,33 @@ def explained(string: str, error: Exception, *, listens: bool) -> str:
     """
     kind, _, rest = string.partition(":")
     if not str(error).startswith("Unknown endpoint type"):
-        return str(error)
+        return _as_a_sentence(kind, str(error))
+    if not string:
+        return f"an endpoint string is missing, write utp:{'' if listens else 'HOST:'}PORT"
+    if rest.startswith("//"):
+        return f"{_NO_URL}, write {_in_quotes(_form('utp', rest[2:].partition('/')[0], listens))}"
     if kind.lower() in ("udp", "udp4", "udp6") and rest:
         return f"there is no {kind}:, a stream over UDP is {_in_quotes(_form('utp', rest, listens))}"
     host, _, port = string.rpartition(":")
     is_host = ":" not in host or is_numeric(host.strip("[]"))
-    if port.isdecimal() and kind.lower() not in _KINDS and is_host and "=" not in host:
+    is_port = port.isdecimal() or port == "PORT"
+    is_name = not listens and not rest and "." in kind
+    if (is_port and kind.lower() not in _KINDS and is_host and "=" not in host) or is_name:
         return f"a string begins with its kind, {_in_quotes(_form('utp', string, listens))} for uTP"
     near = get_close_matches(kind.lower(), _KINDS, 1)
     hint = f"did you mean {near[0]}:{rest}?" if near else "uTP's begin with utp:, utp6: or utps:"
     return f"there is no {kind}:, {hint}"
+
+
+def _as_a_sentence(kind: str, text: str) -> str:
+    """
+    What a parser said, unless it is what Python says of a call.
+    """
+    for pattern, sentence in _FOREIGN:
+        found = pattern.search(text)
+        if found:
+            return f"{kind}: {sentence.format(found[1].replace(chr(39), ''))}"
+    return text
 
 
 def _cut_address(names: Sequence[str], args: Sequence[str], kwargs: Mapping[str, str]) -> str:
@@ -121,7 +162,11 @@ def _form(prefix: str, where: str, listens: bool) -> str:
     """
     The string for C{HOST:PORT}, or C{PORT}.
     """
-    host, _, port = where.replace("\\", "").rpartition(":")
+    where = where.replace("\\", "")
+    host, _, port = where.rpartition(":")
+    is_whole_address = where.startswith("[") and where.endswith("]")
+    if not listens and (is_whole_address or (not host and not port.isdecimal())):
+        host, port = where.strip(":"), ""
     host = without_brackets(host)
     if not listens:
         return f"{prefix}:{quoteStringArgument(host) or 'HOST'}:{port or 'PORT'}"

@@ -14,6 +14,8 @@ from twisted_utp.proto.values import Address
 from twisted_utp.udp import ITrainPort
 from twisted_utp.udp.addresses import unmapped
 
+NOT_OPEN = "the UDP port is not open; reactor.listenUDP(PORT, protocol) opens it"
+
 
 class Way(NamedTuple):
     """
@@ -48,7 +50,7 @@ def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") 
     @raise ValueError: when an address is a name: it is not looked up here.
     """
     if udp_port is None:
-        return ConnectError(string="the UDP port is not open; reactor.listenUDP(PORT, protocol) opens it")
+        return ConnectError(string=NOT_OPEN)
     try:
         address = udp_port.path_to(host, port, source)
     except OSError as error:

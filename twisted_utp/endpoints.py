@@ -30,6 +30,7 @@ from twisted_utp._arguments import (
     check_ip_version,
     check_number,
     check_port,
+    check_reactor,
     checked_bind_address,
     checked_dscp,
     checked_host,
@@ -149,6 +150,10 @@ class UTPServerEndpoint:
             C{AlreadyListened} or C{ValueError} when it is to adopt what it has adopted already, or what is no bound UDP
             socket.
         """
+        try:
+            check_reactor("reactor", self._reactor)
+        except TypeError:
+            return fail()
         if self._descriptor is not None:
             return execute(self._adopt, protocolFactory, self._descriptor)
         closing = closing_protocol(self._reactor, self._interface, self._port)
@@ -294,6 +299,7 @@ class UTPClientEndpoint:
         """
         try:
             check_factory("protocolFactory", protocolFactory)
+            check_reactor("reactor", self._reactor)
         except TypeError:
             return fail()
         if self._proxy is not None:

@@ -32,6 +32,7 @@ from twisted_utp._arguments import (
     check_dial,
     check_factory,
     check_no_socket_settings,
+    check_random,
 )
 from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
 from twisted_utp._lateness import read_if_late
@@ -43,7 +44,7 @@ from twisted_utp._settable import Settable
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
 from twisted_utp._stopping import note_closed, note_open, say_goodbye
 from twisted_utp._tracing import PortTracing
-from twisted_utp._ways import Way, way_to
+from twisted_utp._ways import NOT_OPEN, Way, way_to
 from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.errors import port_end
 from twisted_utp.port import UTPPort
@@ -131,6 +132,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         check_config("config", config)
         check_callable("clock", clock, "a function that returns the time in µs")
+        check_random("rng", rng)
         check_callable("tracer", tracer, "a Tracer, or None")
         check_datagram_protocol("other", other)
         self.reactor = reactor
@@ -178,7 +180,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         reset.  Once the first stops, the next takes over.
 
         @param config: replaces the settings of connections accepted from now on.
-        @raise CannotListenError: when the UDP port has been closed.
+        @raise CannotListenError: when the UDP port has not been opened yet, or has been closed.
         @raise TypeError: naming the argument that is of the wrong type.
         """
         check_factory("factory", factory)
@@ -280,7 +282,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         @raise TypeError: when it is none.
         @raise Exception: what its C{startProtocol} raises; it does not share the port then.
         """
-        check_datagram_protocol("other", other)
+        check_datagram_protocol("other", other, optional=False)
         if self.other is not None:
             raise RuntimeError(f"the UDP port is shared with {self.other!r} already")
         self.other = other
@@ -345,8 +347,11 @@ class UTPProtocol(Settable, DatagramProtocol):
     def getHost(self) -> IPv4Address | IPv6Address:
         """
         Where the UDP port is bound.
+
+        @raise RuntimeError: when there is none.
         """
-        assert self._port is not None, "the UDP port is not open"
+        if self._port is None:
+            raise RuntimeError(NOT_OPEN)
         return cast("IPv4Address | IPv6Address", self._port.getHost())
 
     @property
@@ -563,10 +568,12 @@ class UTPProtocol(Settable, DatagramProtocol):
         """
         Let its factory be asked.
 
-        @raise CannotListenError: when the UDP port has been closed.
+        @raise CannotListenError: when the UDP port is not open.
         """
         if self._closing:
             raise CannotListenError("", 0, OSError("the UDP port is closed"))
+        if self._port is None:
+            raise CannotListenError("", 0, OSError(NOT_OPEN))
         self._ports.append(port)
         self.multiplexer.accepting = True
         _fire(self._stop_waiters)  # the port will not close now

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
 from twisted_utp import UTPClientEndpoint, UTPConfig, UTPProtocol, UTPServerEndpoint
@@ -228,3 +229,38 @@ def test_trace_directory() -> None:
     """A name that no file system takes."""
     refused(ValueError, "trace", UTPConfig, trace="a\0b")
     refused(TypeError, "trace", UTPConfig, trace=b"traces")
+
+
+def test_a_port_that_is_not_open(machines: Any) -> None:
+    """What needs it says how to open it."""
+    protocol = UTPProtocol(machines.client)
+    with pytest.raises(
+        CannotListenError, match=r"the UDP port is not open; reactor.listenUDP\(PORT, protocol\) opens it"
+    ):
+        protocol.listen(FACTORY)
+    assert not protocol.is_listening
+    with pytest.raises(RuntimeError, match=r"^the UDP port is not open; reactor.listenUDP\(PORT, protocol\) opens it$"):
+        protocol.getHost()
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "reactor"])
+def test_no_reactor(machines: Any, wrong: Any) -> None:
+    """An endpoint without a reactor fails with a sentence."""
+    refused(TypeError, "reactor", machines.client.wait_for, UTPServerEndpoint(wrong, 9000).listen(FACTORY))
+    refused(TypeError, "reactor", machines.client.wait_for, UTPClientEndpoint(wrong, "host", 9000).connect(FACTORY))
+
+
+def test_other_neighbours(machines: Any) -> None:
+    """A protocol to share with, randomness, a host that has its port in it."""
+    refused(TypeError, "other", UTPProtocol(machines.client).share_with, None)
+    refused(TypeError, "rng", UTPProtocol, machines.client, rng=5)
+    refused(ValueError, "host", UTPClientEndpoint, machines.client, "host:9000", 9000)
+
+
+@pytest.mark.parametrize("name", ["target_dealy", "targetDelay", "Target_Delay"])
+def test_near_misses_of_settings(name: str) -> None:
+    """The one that was meant."""
+    with pytest.raises(TypeError, match=f"^{name}: no such setting; did you mean target_delay\\?$"):
+        UTPProtocol(None).change_settings(**{name: 1})
+    with pytest.raises(TypeError, match="^xyz: no such setting; there are backlog, congestion, "):
+        UTPProtocol(None).change_settings(xyz=1)

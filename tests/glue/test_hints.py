@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface.verify import verifyObject
 
-from twisted_utp._hints import explained, for_key
+from twisted_utp._hints import endpoint_from, explained, for_key
 
 ESCAPE = "colons in an address need a backslash each, write "
 URL = "an endpoint string is no URL and has no slashes, write "
@@ -65,6 +65,8 @@ CLIENTS = [
     ("utp://host:9000", f"utp: {URL}utp:host:9000"),
     ("utp://host:9000/path", f"utp: {URL}utp:host:9000"),
     ("utps://[::1]:443", rf"utps: {URL}'utps:\:\:1:443'"),
+    ("utps://host", f"utps: {URL}utps:host:PORT"),
+    ("utp://[::1]/", rf"utp: {URL}'utp:\:\:1:PORT'"),
     ("utp:h:1:target_delay=1", "target_delay='1': no such key; did you mean targetDelay?"),
     ("utp:h:1:connect_timeout=1", "connect_timeout='1': no such key; it is called timeout here"),
     ("utp:h:1:trustRoots=k", "trustRoots='k': no such key; it is for TLS, with which a string begins utps:"),
@@ -113,6 +115,12 @@ def test_what_is_proposed_is_understood(listens: bool, message: str) -> None:
         ("quic:host:x", False, "there is no quic:, uTP's begin with utp:, utp6: or utps:"),
         ("xyz:h:1", False, "there is no xyz:, uTP's begin with utp:, utp6: or utps:"),
         ("utp:http", True, "port='http': expected an integer from 0 to 65535"),
+        ("", True, "an endpoint string is missing, write utp:PORT"),
+        ("", False, "an endpoint string is missing, write utp:HOST:PORT"),
+        ("HOST:PORT", False, "a string begins with its kind, utp:HOST:PORT for uTP"),
+        ("example.org", False, "a string begins with its kind, utp:example.org:PORT for uTP"),
+        ("http://host:80/x", False, f"{URL}utp:host:80"),
+        ("https://host", False, f"{URL}utp:host:PORT"),
     ],
 )
 def test_explained(string: str, listens: bool, message: str) -> None:
@@ -120,6 +128,22 @@ def test_explained(string: str, listens: bool, message: str) -> None:
     with pytest.raises(ValueError, match=".") as caught:
         (serverFromString if listens else clientFromString)(None, string)
     assert explained(string, caught.value, listens=listens) == message
+
+
+@pytest.mark.parametrize(
+    ("string", "listens", "message"),
+    [
+        ("tcp:host", False, "tcp: port is missing"),
+        ("tcp:x", True, "tcp: x: expected a number"),
+        ("tcp:9000:interfce=127.0.0.1", True, "tcp: interfce: no such key"),
+        ("utp:9000:target_delay=1", True, "target_delay='1': no such key; did you mean targetDelay?"),
+        ("[::1]:9000", False, r"a string begins with its kind, 'utp:\:\:1:9000' for uTP"),
+    ],
+)
+def test_programs_get_one_line(string: str, listens: bool, message: str) -> None:
+    """Whatever a parser raises, also one of Twisted's, is a C{ValueError} with a sentence."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        endpoint_from(None, string, listens=listens)
 
 
 def test_unknown_key() -> None:

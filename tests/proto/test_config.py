@@ -128,6 +128,6 @@ def test_but_changes_some() -> None:
 
 
 def test_but_of_no_such_setting() -> None:
-    """A misspelt name is an error that lists the settings."""
-    with pytest.raises(TypeError, match="nodelay: no such setting; there are .*no_delay"):
+    """A misspelt name is an error that says which was meant, or lists the settings."""
+    with pytest.raises(TypeError, match=r"nodelay: no such setting; did you mean no_delay\?"):
         UTPConfig().but(nodelay=True)

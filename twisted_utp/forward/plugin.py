@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.endpoints import clientFromString, serverFromString
 
-from twisted_utp._hints import explained
+from twisted_utp._hints import endpoint_from
 from twisted_utp.forward.options import Options, fail
 from twisted_utp.forward.route import Route
 from twisted_utp.forward.service import ForwardService
@@ -26,19 +25,18 @@ def makeService(options: Options) -> IService:
 
     routes = []
     for names in zip(options.ends["listen"], options.ends["connect"], strict=True):
-        listen = _parsed("listen", names[0], serverFromString, reactor, options.completed(names[0]))
-        connect = _parsed("connect", names[1], clientFromString, reactor, options.completed(names[1]))
+        listen = _parsed("listen", names[0], reactor, options.completed(names[0]))
+        connect = _parsed("connect", names[1], reactor, options.completed(names[1]))
         routes.append(Route(listen, connect, names))
     service: IService = ForwardService(reactor, routes, options.limits(), _metrics(options["metrics"], routes, reactor))
     return service
 
 
-def _parsed(option: str, given: str, parse: Any, reactor: Any, string: str) -> Any:
+def _parsed(option: str, given: str, reactor: Any, string: str) -> Any:
     try:
-        return parse(reactor, string)
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        reason = str(error) if option == "metrics" else explained(string, error, listens=option == "listen")
-        fail(f"--{option} {given}: {reason}")
+        return endpoint_from(reactor, string, listens=option != "connect")
+    except ValueError as error:
+        fail(f"--{option} {given}: {error}")
 
 
 def _metrics(string: str | None, routes: list[Route], reactor: Any) -> tuple[str, Any, Any] | None:
@@ -48,4 +46,4 @@ def _metrics(string: str | None, routes: list[Route], reactor: Any) -> tuple[str
         from twisted_utp.forward.metrics import MetricsSite
     except ImportError as error:
         fail(f"--metrics: {error}; pip install 'twisted-utp[prometheus]'")
-    return string, _parsed("metrics", string, serverFromString, reactor, string), MetricsSite(routes)
+    return string, _parsed("metrics", string, reactor, string), MetricsSite(routes)

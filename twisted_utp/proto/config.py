@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -204,5 +205,7 @@ class UTPConfig:
         known = {field.name for field in fields(self)}
         for name in changes:
             if name not in known:
-                raise TypeError(f"{name}: no such setting; there are {', '.join(sorted(known))}")
+                near = get_close_matches(name.lower(), known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+                raise TypeError(f"{name}: no such setting; {hint}")
         return replace(self, **changes)

@@ -11,14 +11,13 @@ from signal import Signals
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from twisted_utp._addresses import spelled
 from twisted_utp._causes import cause_of
-from twisted_utp._hints import explained
+from twisted_utp._hints import endpoint_from
 from twisted_utp.ucat.account import Account
 from twisted_utp.ucat.conversation import Conversation
 from twisted_utp.ucat.execution import Execution
@@ -59,13 +58,9 @@ class Program:
         Dial, or listen.
         """
         try:
-            endpoint: Any = (serverFromString if self._options.listen else clientFromString)(
-                self._reactor, self._options.endpoint
-            )
-        except (ValueError, TypeError, NotImplementedError, OSError) as error:
-            string = self._options.endpoint
-            reason = explained(string, error, listens=self._options.listen)
-            self._messages.say(f"{string}: {reason}; see ucat --help")
+            endpoint = endpoint_from(self._reactor, self._options.endpoint, listens=self._options.listen)
+        except ValueError as error:
+            self._messages.say(f"{self._options.endpoint}: {error}; see ucat --help")
             self._finish(Exit.USAGE)
             return
         self._messages.say(f"{'listening' if self._options.listen else 'connecting'}: {self._options.endpoint}", 2)
