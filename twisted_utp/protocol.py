@@ -161,8 +161,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         self._unsent: list[Transmit] = []
         self._resumed: list[UTPTransport] = []
         self._watchers: dict[UTPTransport, None] = {}
-        # The wheel is being turned, so what is asked of the core now is served before that ends.
-        self._in_flush = False
+        self._in_flush = False  # what is asked of the core during a flush is served before that ends
         self._flush_call: IDelayedCall | None = None
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)
