@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import HEADER_SIZE
+from twisted_utp.proto.constants import HEADER_SIZE, HOLD_FULL_PACKET
 from twisted_utp.proto.moderation import Moderator
+from twisted_utp.proto.train import DATA_TYPE
 from twisted_utp.udp import IHoldingPort, ITrainPort
 
 if TYPE_CHECKING:
     from twisted_utp.proto.multiplexer import Multiplexer
-    from twisted_utp.proto.values import Datagram
+    from twisted_utp.proto.values import Datagram, Transmit
 
 SWITCH = "TWISTED_UTP_MODERATION"
 """Environment variable: with C{0} nothing waits, for comparisons."""
@@ -33,7 +34,7 @@ class Moderation:
     Of one UDP port.
 
     @ivar due: when the port that is held is to be read, µs; L{None} while the reactor watches it.
-    @ivar talked_at: when something was read that L{on_batch} was not shown: a question, or an answer.
+    @ivar talked_at: when something was read, or sent, that L{on_batch} was not shown: a question, or an answer.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -74,7 +75,8 @@ class Moderation:
             self._moderator.on_talk(now)
             wait = 0
         else:
-            wait = self._moderator.on_batch(datagrams, connection.writer.clock_offset, now)
+            there, offset = len(multiplexer.table), connection.writer.clock_offset
+            wait = self._moderator.on_batch(datagrams, offset, now, connections=there)
         if wait:
             self._hold(port, now + wait)
         elif self.due is not None:
@@ -82,6 +84,17 @@ class Moderation:
         if self._times_until and not wait and now > self._times_until:
             self._times_until = 0
             port.forget_times()
+
+    def on_sent(self, trains: Sequence[Transmit]) -> None:
+        """
+        The port has sent these: what may be a question is not to wait for its answer.
+        """
+        if self.due is None:
+            return
+        for train in trains:
+            if HEADER_SIZE < len(train.payload) < HOLD_FULL_PACKET and train.payload[0] == DATA_TYPE:
+                self.talked_at = self._clock()
+                return
 
     def poll(self) -> bool:
         """

@@ -780,6 +780,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         )
         if not trains:
             return False
+        self._moderation.on_sent(trains)
         self._unsent = hand_over(port, trains, self._send_failed)
         # Fewer than were asked for are all that there were.
         return len(trains) >= _TRAINS and not self._unsent

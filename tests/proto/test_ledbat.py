@@ -353,3 +353,9 @@ def test_patience() -> None:
     assert not controller.in_slow_start
     rounds(controller, 5, 0, start=now)
     assert controller.in_slow_start
+
+
+def test_bursts_count_as_queue() -> None:
+    """What they add to the queue, and the filtered delay does not show, is part of what is compared with the target."""
+    assert round_trip(ledbat(100.0 * MSS), TARGET - 2000) > 0
+    assert round_trip(ledbat(100.0 * MSS), TARGET - 2000, burst=4000) < 0

@@ -385,10 +385,17 @@ PACING_BURST = 1_000
 # What that releases leaves as one train, and some more, lest each batch be spread by timers again: a burst of exactly a
 # batch made twice the wake-ups.  Where acknowledgements come one by one it is never used.
 PACING_PACKETS = 12
-PACING_STEADY = 6_000
+PACING_STEADY = 10_000
 PACING_STEADY_PACKETS = 96
 PACING_MAX = 8_000
 PACING_RTT_SHARE = 12
+# A queue that stands anyhow hides longer bursts: up to half of it, and 25 ms.  More than what a hold acknowledges.
+PACING_QUEUE_SHARE = 2
+PACING_QUEUE_MAX = 25_000
+# Of what a burst takes on the line, a filter that takes the least of CURRENT_DELAY_FILTER samples does not see so much;
+# and the part (1 / 8) of the target that it may be at most.  Without it a ping's 95th percentile grows with the bursts.
+BURST_UNSEEN = 0.75
+MAX_BURST_SHARE = 8
 # Ours: so long after a loss bursts are as short as in slow start.  Behind CoDel (10 Mb/s, 50 ms) long ones cost ledbat
 # two points of the link.
 PACING_CALM = 10_000_000
@@ -401,14 +408,21 @@ MIN_BURST_PACKETS = 2
 MIN_PACED_RTT = 2_000
 
 # Ours, and µs: for how long what arrives may wait in the socket (L{twisted_utp.proto.moderation}).  As long as
-# HOLD_PACKETS take, but at least HOLD_STEADY.  Longer saves more wake-ups, and acknowledgements let out longer bursts:
-# with 8 ms at 20 Mb/s a ping's 95th percentile was 4 to 8 ms more than without, with 5 it is 2 to 4.
+# HOLD_PACKETS take, but at least HOLD_STEADY.  Longer saves more wake-ups, and acknowledgements let out longer bursts.
 HOLD_PACKETS = 8
-HOLD_STEADY = 4_500
+HOLD_STEADY = 8_000
 # At most this, and this part (1 / 12) of a round trip.  More is felt by who shares the line; less gathers nothing at
 # 4 Mb/s, which has a packet each 3 ms.
 HOLD_MAX = 8_000
 HOLD_RTT_SHARE = 12
+# Or this part (1 / 3) of what round trips have grown by, so that it is hidden in the queue that stands anyhow, and at
+# most this: seven packets at 4 Mb/s.
+HOLD_QUEUE_SHARE = 3
+HOLD_QUEUE_MAX = 20_000
+# While there are connections on the port that stream nothing: one of them may ask something, and waits for that long.
+HOLD_BESIDE = 3_000
+# Within this time the shortest round trip is forgotten, as paths change.
+HOLD_MEMORY = 60_000_000
 # Below this a timer costs more than it saves; reactors wake up at whole milliseconds.
 HOLD_MIN = 500
 # Packets that have to be expected meanwhile.  Of acknowledgements more: a peer that reads in batches sends few, each

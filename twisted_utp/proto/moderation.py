@@ -17,14 +17,18 @@ from struct import Struct
 
 from twisted_utp.proto.constants import (
     HEADER_SIZE,
+    HOLD_BESIDE,
     HOLD_FULL_PACKET,
     HOLD_GAP_ROUNDS,
     HOLD_GROWTH,
     HOLD_MAX,
+    HOLD_MEMORY,
     HOLD_MIN,
     HOLD_MIN_INTERVAL,
     HOLD_PACKETS,
     HOLD_PAUSE,
+    HOLD_QUEUE_MAX,
+    HOLD_QUEUE_SHARE,
     HOLD_QUIET,
     HOLD_RTT_SHARE,
     HOLD_STEADY,
@@ -63,6 +67,7 @@ class Moderator:
     """
 
     __slots__ = (
+        "_empty",
         "_grows",
         "_has_data",
         "_interval",
@@ -72,14 +77,20 @@ class Moderator:
         "_round_packets",
         "_round_rate",
         "_rtt",
+        "_streaming",
         "_streams",
+        "_were_streaming",
     )
 
     def __init__(self) -> None:
         self._streams: dict[bytes, _Stream] = {}  # by connection id
         self._last = self._quiet_until = self._rtt = 0
+        self._empty = 0  # the shortest round trip for a long time, µs: so long it is when nothing queues
         self._interval = self._round_rate = 0.0  # µs between packets, smoothed; packets per µs in the round before
         self._round_began = self._round_packets = 0
+        # Connections of which packets came in this round trip, and how many in the one before.
+        self._streaming: set[bytes] = set()
+        self._were_streaming = 0
         self._grows = True
         self._has_data = False  # the last batch had
 
@@ -91,11 +102,12 @@ class Moderator:
         """
         self._quiet_until = now + HOLD_QUIET
 
-    def on_batch(self, datagrams: Sequence[Datagram], clock_offset: int, now: int) -> int:
+    def on_batch(self, datagrams: Sequence[Datagram], clock_offset: int, now: int, *, connections: int = 1) -> int:
         """
         These were read together.
 
         @param clock_offset: by which our timestamps toward the last one's sender are ahead of our clock, µs.
+        @param connections: so many there are on the port.
         @param now: µs.
         @return: µs for which what comes next may wait; 0 for not at all.
         """
@@ -114,7 +126,11 @@ class Moderator:
         self._follow_round(packets, rtt, now)
         if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
             return 0
-        hold = min(max(HOLD_STEADY, int(interval * HOLD_PACKETS)), HOLD_MAX, rtt // HOLD_RTT_SHARE)
+        hidden = min((rtt - self._empty) // HOLD_QUEUE_SHARE, HOLD_QUEUE_MAX)
+        bearable = max(min(rtt // HOLD_RTT_SHARE, HOLD_MAX), hidden)
+        if connections > max(len(self._streaming), self._were_streaming):
+            bearable = min(bearable, HOLD_BESIDE)
+        hold = min(max(HOLD_STEADY, int(interval * HOLD_PACKETS)), bearable)
         worth = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
         return hold if hold >= max(HOLD_MIN, interval * worth) else 0
 
@@ -143,6 +159,8 @@ class Moderator:
         rtt, before = now - timestamp + difference + clock_offset & TIMESTAMP_MASK, self._rtt
         # The shortest counts: of several peers, the nearest.  It is forgotten slowly.
         self._rtt = rtt = rtt if not before or rtt < before else before + (rtt - before) // 64
+        if not self._empty or rtt < self._empty:
+            self._empty = rtt
         return rtt
 
     def _count(self, datagrams: Sequence[Datagram], now: int) -> int:
@@ -150,12 +168,15 @@ class Moderator:
         @return: packets of streams among them.  Anything else is noticed.
         """
         packets = 0
+        streaming = self._streaming
         self._has_data = False
         for datagram in datagrams:
             data = datagram.data
             size = len(data)
             if size >= HEADER_SIZE and data[0] == STATE_TYPE:
                 packets += 1
+                if len(streaming) < HOLD_STREAMS:
+                    streaming.add(data[2:4])
                 if data[1]:
                     self._miss(now)  # a selective ack
             elif size >= HOLD_FULL_PACKET and data[0] == DATA_TYPE:
@@ -173,6 +194,8 @@ class Moderator:
             stream = self._streams[key] = _Stream(seq)
         if seq != stream.seq or data[1]:
             self._miss(now)
+        if len(self._streaming) < HOLD_STREAMS:
+            self._streaming.add(key)
         stream.seq = seq + count & SEQ_MASK
         stream.packets += count
         stream.at = now
@@ -195,6 +218,9 @@ class Moderator:
         took = now - self._round_began
         if took < rtt:
             return
+        self._empty += (rtt - self._empty) * min(took, HOLD_MEMORY) // HOLD_MEMORY
         rate = self._round_packets / took
         self._grows = rate > self._round_rate * HOLD_GROWTH
         self._round_began, self._round_packets, self._round_rate = now, 0, rate
+        self._were_streaming = len(self._streaming)
+        self._streaming.clear()

@@ -15,6 +15,8 @@ the rate moves in the time by which the timers are late.
 from __future__ import annotations
 
 from twisted_utp.proto.constants import (
+    BURST_UNSEEN,
+    MAX_BURST_SHARE,
     MAX_LATE_SHARE,
     MIN_BURST_PACKETS,
     PACING_BURST,
@@ -23,6 +25,8 @@ from twisted_utp.proto.constants import (
     PACING_GAIN_SLOW_START,
     PACING_MAX,
     PACING_PACKETS,
+    PACING_QUEUE_MAX,
+    PACING_QUEUE_SHARE,
     PACING_RTT_SHARE,
     PACING_STEADY,
     PACING_STEADY_PACKETS,
@@ -32,6 +36,9 @@ from twisted_utp.proto.constants import (
 class Pacer:
     """
     When may how much be sent?
+
+    @ivar follows_batches: acknowledgements come for several packets at once.
+    @ivar stride: for how long of the rate a burst may make up, µs.
     """
 
     __slots__ = (
@@ -44,7 +51,8 @@ class Pacer:
         "_min_burst",
         "_rate",
         "_stamp",
-        "_stride",
+        "follows_batches",
+        "stride",
     )
 
     def __init__(self) -> None:
@@ -55,7 +63,8 @@ class Pacer:
         self._due = 0  # when those that wait now are to be sent; 0 when nobody waits
         self._late = 0.0  # µs by which that is missed, smoothed
         self._latest = 0  # ... and how much of it counts
-        self._stride = PACING_BURST  # µs of the rate that a burst may carry
+        self.follows_batches = False
+        self.stride = PACING_BURST
         self._calm_at = 0  # until then bursts stay short, because of a loss
 
     @property
@@ -65,18 +74,20 @@ class Pacer:
         """
         return self._rate * 1e6
 
-    def set_window(self, cwnd: float, rtt: int, mss: int, *, slow_start: bool, now: int) -> None:
+    def set_window(self, cwnd: float, rtt: int, mss: int, *, slow_start: bool, now: int, queue: int = 0) -> None:
         """
         Follow a new window (bytes) and round trip (µs).
 
         The gain lets the window be filled although a timer fires late; in slow start the window doubles within
         the round trip, so the rate leads it.
+
+        @param queue: how much of the round trip is queue, µs.
         """
         if not rtt:
             return
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         rate = gain * cwnd / rtt
-        self._stride = PACING_BURST if slow_start or now < self._calm_at else _longest_stride(mss / rate, rtt)
+        self.stride = PACING_BURST if slow_start or now < self._calm_at else _longest_stride(mss / rate, rtt, queue)
         self._follow(rate, rtt, mss, now)
 
     def on_loss(self, now: int) -> None:
@@ -91,7 +102,7 @@ class Pacer:
 
         @param rtt: the path's round trip, µs: late timers are made up for within a part of it.
         """
-        self._stride = PACING_BURST
+        self.stride = PACING_BURST
         self._follow(rate, rtt, mss, now)
 
     def _follow(self, rate: float, rtt: int, mss: int, now: int) -> None:
@@ -106,6 +117,21 @@ class Pacer:
         self._set_burst()
         if is_first:
             self._credit = self._burst
+
+    def burst_after(self, nbytes: int, target: int) -> int:
+        """
+        An acknowledgement of several packets has come.
+
+        @param nbytes: of theirs; 0 when it was for one or two.
+        @param target: the queueing delay that is aimed for, µs.
+        @return: what it lets out at once adds to the queue, µs, beyond what a filter sees of it that takes the least of
+            a few delays, which are from anywhere in a burst.
+        """
+        self.follows_batches = nbytes > 0
+        if not nbytes or self.stride <= PACING_BURST or not self._rate:
+            return 0
+        lasts = (nbytes - self._min_burst) * PACING_GAIN / self._rate
+        return max(int(min(BURST_UNSEEN * min(lasts, self.stride), target / MAX_BURST_SHARE)), 0)
 
     def release(self) -> None:
         """
@@ -142,15 +168,18 @@ class Pacer:
         When half a burst, and at least one packet, may be sent.
 
         Waiting for half a burst halves the timer wake-ups; waiting for a whole one would lose what a late timer
-        lets overflow.
+        lets overflow.  Where acknowledgements come in batches it is a whole one: the next of them comes first, and
+        serves what waits.
         """
-        wanted = min(max(self._burst / 2, mss), self._burst)
+        burst = self._burst
+        is_long = self.follows_batches and self.stride > PACING_BURST and burst > self._min_burst
+        wanted = burst if is_long else min(max(burst / 2, mss), burst)
         at = self._stamp + int((wanted - self._credit) / self._rate) + 1
         self._due = self._due or at
         return at
 
     def _set_burst(self) -> None:
-        self._burst = max(self._rate * max(min(self._late, self._latest), self._stride), self._min_burst)
+        self._burst = max(self._rate * max(min(self._late, self._latest), self.stride), self._min_burst)
 
     def _refill(self, now: int) -> None:
         if now > self._stamp:
@@ -162,11 +191,12 @@ class Pacer:
             self._stamp = now
 
 
-def _longest_stride(packet: float, rtt: int) -> int:
+def _longest_stride(packet: float, rtt: int, queue: int) -> int:
     """
     For how long a burst may make up, once the rate is found; all times in µs.
 
     @param packet: what a packet takes at the pacing rate.
     """
     wanted = max(min(PACING_STEADY, packet * PACING_STEADY_PACKETS), packet * PACING_PACKETS)
-    return max(int(min(wanted, PACING_MAX, rtt / PACING_RTT_SHARE)), PACING_BURST)
+    hidden = min(queue / PACING_QUEUE_SHARE, PACING_QUEUE_MAX)
+    return max(int(min(wanted, max(min(rtt / PACING_RTT_SHARE, PACING_MAX), hidden))), PACING_BURST)

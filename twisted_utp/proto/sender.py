@@ -694,6 +694,8 @@ class Sender:
         rtt = self.rtt
         latest = self._measured(acked, info)
         congestion = self.congestion
+        pacer, batch = self.pacer, acked.nbytes if acked.packets > 2 else 0
+        burst = pacer.burst_after(batch, congestion.target_delay) if pacer is not None else 0
         delay = self.delay
         growth = delay.round_trips()
         growth.on_in_flight(flight_before / self.mss, info.received_at)
@@ -716,6 +718,7 @@ class Sender:
             raw_delay=delay.raw,
             growth=growth.latest if latest else None,
             has_more=self.buffer.nbytes > 0,
+            burst=burst,
             received_at=info.received_at,
         )
 
@@ -764,7 +767,9 @@ class Sender:
             # The latest when it is shorter: once the queue of others is gone, a window of two packets would otherwise
             # be paced for a second by what they had caused: smoothing takes dozens of samples.
             shorter = min(rtt.smoothed, rtt.latest)
-            pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=congestion.in_slow_start, now=now)
+            queue = self.delay.queuing
+            slow = congestion.in_slow_start
+            pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=slow, now=now, queue=queue)
 
     def _own_pacer(self) -> Pacer:
         pacer = self.pacer

@@ -35,6 +35,8 @@ class AckSample:
     @ivar growth: C{latest_rtt} less the shortest round trip of the last minutes, µs: the queues of both ways, and late
         timers, by our own clock.  L{None} when no round trip was measured.
     @ivar has_more: unsent data waits, so what the window or the pace leaves unused is not for want of data.
+    @ivar burst: what the bursts that such acknowledgements let out add to the queue, beyond what C{queuing_delay} shows
+        of it, µs.
     @ivar received_at: when the acknowledgement came to this machine, µs.  C{now} is when it was read, which on a busy
         machine, or after a wake-up that was put off, is later.
     """
@@ -52,6 +54,7 @@ class AckSample:
     raw_delay: int | None = None
     growth: int | None = None
     has_more: bool = True
+    burst: int = 0
     received_at: int = 0
 
 

@@ -103,6 +103,7 @@ class Ledbat(CongestionController):
             return
         if delay is None or is_fresh_dispute:
             return
+        delay += sample.burst  # the target is for the longest queue: others wait in it, too
         change = self._change(delay, sample)
         if change > 0 and (sample.app_limited or sample.in_recovery):
             return
