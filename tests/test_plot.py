@@ -149,8 +149,11 @@ def test_short_traces(tmp_path: Path) -> None:
         (b"", "not a qlog trace of a uTP connection"),
         (b"what is this?\n", "not a qlog trace of a uTP connection"),
         (b'\x1e{"qlog_version":"0.3","trace":{}}\n', "not a qlog trace of a uTP connection"),
-        (b'\x1e{"trace":{"common_fields":{"reference_time":1}}}\n', "nothing happens in it"),
-        (b'\x1e{"trace":{"common_fields":{"reference_time":1}}}\n\x1e{"name":"utp:timeout"}\n', "not as docs/qlog.rst"),
+        (b'\x1e{"trace":{"common_fields":{"reference_time":1}}}\n', "it has no events"),
+        (
+            b'\x1e{"trace":{"common_fields":{"reference_time":1}}}\n\x1e{"name":"utp:timeout"}\n',
+            "does not match docs/qlog.rst",
+        ),
     ],
 )
 def test_not_a_trace(tmp_path: Path, capsys: Any, content: bytes, message: str) -> None:
@@ -163,7 +166,7 @@ def test_not_a_trace(tmp_path: Path, capsys: Any, content: bytes, message: str) 
     assert len(said) == 2
     assert said[0].startswith(f"{path}: ")
     assert message in said[0]
-    assert said[1] == "there is nothing to draw"
+    assert said[1] == "no traces to draw"
     assert not (tmp_path / "out.svg").exists()
     with pytest.raises(NotATrace):
         read_flow(path)

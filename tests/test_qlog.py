@@ -230,14 +230,14 @@ def test_disk_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: 
     monkeypatch.setattr(builtins, "open", failing)
     simulate(tmp_path, nbytes=3_000_000)
     assert opened == 7
-    assert len([message for message in messages if "no more traces" in message]) == 1
+    assert len([message for message in messages if "stopped writing traces" in message]) == 1
 
 
 def test_directory_that_cannot_be(tmp_path: Path, messages: list[str]) -> None:
     """There is a file where the directory should be."""
     (tmp_path / "file").write_text("not a directory")
     simulate(tmp_path / "file")
-    assert len([message for message in messages if "no more traces" in message]) == 1
+    assert len([message for message in messages if "stopped writing traces" in message]) == 1
 
 
 def test_anything_else_is_harmless_too(tmp_path: Path, messages: list[str]) -> None:
@@ -247,7 +247,7 @@ def test_anything_else_is_harmless_too(tmp_path: Path, messages: list[str]) -> N
     tracer(1, PEER, 5, "packet_dropped", reason=object())
     tracer(2, PEER, 5, "packet_dropped", reason="unheard")
     tracer.close()
-    assert len([message for message in messages if "no more traces" in message]) == 1
+    assert len([message for message in messages if "stopped writing traces" in message]) == 1
 
 
 # --- Whose files, and how many -------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_replaced_directory(tmp_path: Path, messages: list[str]) -> None:
     name.symlink_to(elsewhere)
     started(tracer, 6)
     assert traces(elsewhere) == []
-    assert len([message for message in messages if "no more traces" in message]) == 1
+    assert len([message for message in messages if "stopped writing traces" in message]) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can make links for others")
@@ -364,7 +364,7 @@ def test_as_many_files(tmp_path: Path, messages: list[str], monkeypatch: pytest.
             started(tracer, number)
     assert len(traces(tmp_path)) == 4
     (message,) = messages
-    assert "no more traces" in message
+    assert "stopped writing traces" in message
     for path in traces(tmp_path):
         path.unlink()
     started(tracers[0], 10)
@@ -388,7 +388,7 @@ def test_as_many_bytes(tmp_path: Path, messages: list[str]) -> None:
     sizes = [path.stat().st_size for path in traces(tmp_path)]
     assert len(sizes) == 2 and 4500 < sum(sizes) <= 5000
     assert all(path.read_bytes().endswith(b"}\n") for path in traces(tmp_path))
-    assert len(messages) == 1 and "no more traces" in messages[0]
+    assert len(messages) == 1 and "stopped writing traces" in messages[0]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def check_numeric_host(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address, as str")
     if not is_numeric(value):
-        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address; UTPClientEndpoint looks names up")
+        raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address; UTPClientEndpoint resolves names")
 
 
 def check_interface(name: str, value: object) -> None:
@@ -67,7 +67,7 @@ def check_interface(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine, or '' for all, as str")
     if value and not is_numeric(value):
-        reason = "an interface is named by device"
+        reason = "to choose an interface, use device"
         raise ValueError(f"{name}={value!r}: expected an IPv4 or IPv6 address of this machine; {reason}")
 
 

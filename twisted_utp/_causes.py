@@ -32,12 +32,12 @@ class Kind(Enum):
     NAME = "name not found"
     REFUSED = "refused"
     TIMED_OUT = "timed out"
-    RESET = "broken off by the peer"
+    RESET = "aborted by the peer"
     TLS = "TLS failed"
     LISTEN = "cannot bind"
     UNREACHABLE = "unreachable"
-    ABORTED = "broken off by us"
-    PROXY = "no way through the proxy"
+    ABORTED = "aborted by us"
+    PROXY = "proxy failed"
     UNKNOWN = "unknown"
 
 
@@ -64,11 +64,11 @@ def cause_of(exception: BaseException | None) -> Cause:
     The cause in an exception that C{connect}, C{listen} or C{connectionLost} was told.
     """
     if exception is None:
-        return Cause(Kind.UNKNOWN, "nobody knows why")
+        return Cause(Kind.UNKNOWN, "the cause is unknown")
     if _is_from(exception, "OpenSSL", "service_identity"):
         return _tls_cause(exception)
     if isinstance(exception, (UTPProxyError, UTPProxyLost)):
-        return Cause(Kind.PROXY, str(exception), "the proxy's administrator, or its log, can tell more")
+        return Cause(Kind.PROXY, str(exception), "see the proxy's log, or ask its administrator")
     for types, kind, what, remedy in _CAUSES:
         if isinstance(exception, types):
             return Cause(kind, what, remedy)
@@ -97,38 +97,38 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind
         error.ConnectionRefusedError,
         Kind.REFUSED,
         "refused",
-        "is anybody listening there, on this port and with this protocol?",
+        "check that a server listens on this port, with this protocol",
     ),
     (
         UTPHandshakeTimedOut,
         Kind.TLS,
         "the TLS handshake took too long",
-        "do both sides speak TLS?",
+        "check that both sides use TLS",
     ),
     (
         UTPConnectionTimedOut,
         Kind.TIMED_OUT,
         "the peer stopped answering",
-        "is it, and the line to it, still there?",
+        "check that it is running and can be reached",
     ),
     (
         (error.TimeoutError, error.ConnectingCancelledError),
         Kind.TIMED_OUT,
         "no answer in time",
-        "is the other side running, and do the firewalls between let its port through?",
+        "check that the other side is running, and that firewalls let its port through",
     ),
     (
         UTPConnectionReset,
         Kind.RESET,
-        "broken off by the peer",
-        "what has arrived is incomplete; its own messages may say why",
+        "aborted by the peer",
+        "what has arrived may be incomplete; its own messages may say why",
     ),
-    (error.ConnectionAborted, Kind.ABORTED, "broken off by us", ""),
+    (error.ConnectionAborted, Kind.ABORTED, "aborted by us", ""),
     (
         error.ConnectionLost,
         Kind.RESET,
-        "broken off by the peer",
-        "what has arrived is incomplete; its own messages may say why",
+        "aborted by the peer",
+        "what has arrived may be incomplete; its own messages may say why",
     ),
 )
 
@@ -136,14 +136,14 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind
 def _tls_cause(exception: BaseException) -> Cause:
     text = str(exception)
     if "certificate verify failed" in text:
-        what, remedy = "the certificate is not trusted", "trust it, or who signed it, with trustRoots=FILE"
+        what, remedy = "the certificate is not trusted", "trust it, or its issuer, with trustRoots=FILE"
     elif _is_from(exception, "service_identity"):
-        what, remedy = "the certificate is for another name", "say which one you expect with hostname=NAME"
+        what, remedy = "the certificate is for another name", "set the name that you expect with hostname=NAME"
     elif "alert" in text and "unknown ca" in text:
         what, remedy = "the peer does not trust our certificate", "it needs trustRoots=FILE"
     else:
         reasons = [entry[-1] for entry in (exception.args[0] if exception.args else []) if isinstance(entry, tuple)]
-        what, remedy = f"TLS failed: {', '.join(reasons) or text or 'no reason given'}", "do both sides speak TLS?"
+        what, remedy = f"TLS failed: {', '.join(reasons) or text or 'no reason given'}", "check that both sides use TLS"
     return Cause(Kind.TLS, what, remedy)
 
 
@@ -156,8 +156,8 @@ def _listen_cause(exception: error.CannotListenError) -> Cause:
 
 
 _LISTEN_REMEDIES = {
-    EADDRINUSE: "end the program that has it, or choose another port",
-    EACCES: "choose a port above 1023, or run with more rights",
+    EADDRINUSE: "stop the program that uses it, or choose another port",
+    EACCES: "choose a port above 1023, or run with more privileges",
     EADDRNOTAVAIL: "give an address of this machine",
 }
 

@@ -137,9 +137,9 @@ def read_flow(path: str | os.PathLike[str]) -> Flow:
             if name.startswith(prefix):
                 flow.note(reference + record["time"] / 1000, name[len(prefix) :], record["data"])
     except (AttributeError, KeyError, TypeError) as error:
-        raise NotATrace(f"a record that is not as docs/qlog.rst says: {error!r}") from None
+        raise NotATrace(f"a record that does not match docs/qlog.rst: {error!r}") from None
     if flow.last == flow.first and not flow.sent:
-        raise NotATrace("nothing happens in it")
+        raise NotATrace("it has no events")
     return flow
 
 

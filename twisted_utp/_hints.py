@@ -31,7 +31,7 @@ _OTHER_NAMES = {"interface": "bindAddress", "bindAddress": "interface", "connect
 _ADDRESSES = ("host", "interface", "bindAddress", "socks")
 """Keys whose values may have colons."""
 
-_NO_URL = "an endpoint string is no URL and has no slashes"
+_NO_URL = "an endpoint string is not a URL"
 
 # What Python says of arguments that parsers without checks of their own hand on as they come, and what that means.
 _FOREIGN = (
@@ -58,7 +58,7 @@ def for_key(key: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near}?"
     if "certificate" not in known and _nearest(key, _TLS_KEYS):
-        return "it is for TLS, with which a string begins utps:"
+        return "it is for TLS; such a string begins with utps:"
     is_client = "host" in known
     if key in (_FOR_SERVERS if is_client else _FOR_CLIENTS):
         return f"it is for {'servers' if is_client else 'clients'}"
@@ -74,20 +74,20 @@ def for_arguments(prefix: str, names: Sequence[str], args: Sequence[str], kwargs
     """
     text, listens = ":".join(args), "host" not in names
     if text.startswith("//"):
-        return f"{_NO_URL}, write {_in_quotes(_form(prefix, text[2:].partition('/')[0], listens))}"
+        return f"{_NO_URL}; write {_in_quotes(_form(prefix, text[2:].partition('/')[0], listens))}"
     address = _cut_address(names, args, kwargs)
     if address:
-        return f"colons in an address need a backslash each, write {_in_quotes(address)}"
+        return f"each colon in an address needs a backslash; write {_in_quotes(address)}"
     bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
     host = text.rpartition(":")[0]
     if len(args) > 2 and any(":" in one and is_numeric(one) for one in (bare, host)):
         where = text if is_numeric(host) else f"{text}:PORT"
-        return f"colons in an address need a backslash each, write {_in_quotes(_form(prefix, where, listens))}"
+        return f"each colon in an address needs a backslash; write {_in_quotes(_form(prefix, where, listens))}"
     if listens and len(args) == 2 and not args[0].isdecimal():
-        return f"a server's string begins with its port, write {_in_quotes(_form(prefix, text, listens))}"
+        return f"a server's string begins with its port; write {_in_quotes(_form(prefix, text, listens))}"
     if not listens and len(args) == 1 and "port" not in kwargs:
         where = f"HOST:{text}" if text.isdecimal() else f"{text}:PORT"
-        return f"a client's string has both, write {prefix}:{where}"
+        return f"a client's string needs a host and a port; write {prefix}:{where}"
     return ""
 
 
@@ -113,20 +113,20 @@ def explained(string: str, error: Exception, *, listens: bool) -> str:
     if not str(error).startswith("Unknown endpoint type"):
         return _as_a_sentence(kind, str(error))
     if not string:
-        return f"an endpoint string is missing, write utp:{'' if listens else 'HOST:'}PORT"
+        return f"an endpoint string is missing; write utp:{'' if listens else 'HOST:'}PORT"
     if rest.startswith("//"):
-        return f"{_NO_URL}, write {_in_quotes(_form('utp', rest[2:].partition('/')[0], listens))}"
+        return f"{_NO_URL}; write {_in_quotes(_form('utp', rest[2:].partition('/')[0], listens))}"
     if kind.lower() in ("udp", "udp4", "udp6") and rest:
-        return f"there is no {kind}:, a stream over UDP is {_in_quotes(_form('utp', rest, listens))}"
+        return f"there is no {kind}:; for a stream over UDP write {_in_quotes(_form('utp', rest, listens))}"
     host, _, port = string.rpartition(":")
     is_host = ":" not in host or is_numeric(host.strip("[]"))
     is_port = port.isdecimal() or port == "PORT"
     is_name = not listens and not rest and "." in kind
     if (is_port and kind.lower() not in _KINDS and is_host and "=" not in host) or is_name:
-        return f"a string begins with its kind, {_in_quotes(_form('utp', string, listens))} for uTP"
+        return f"an endpoint string begins with its type; for uTP write {_in_quotes(_form('utp', string, listens))}"
     near = get_close_matches(kind.lower(), _KINDS, 1)
-    hint = f"did you mean {near[0]}:{rest}?" if near else "uTP's begin with utp:, utp6: or utps:"
-    return f"there is no {kind}:, {hint}"
+    hint = f"did you mean {near[0]}:{rest}?" if near else "uTP strings begin with utp:, utp6: or utps:"
+    return f"there is no {kind}:; {hint}"
 
 
 def _as_a_sentence(kind: str, text: str) -> str:

@@ -27,12 +27,12 @@ CLIENT_KEYS = ("host", "port", "bindAddress", "bindPort", "dscp", "device", "ipV
 
 # What a string with fd= or systemd= does not take, and why.
 _NOT_FOR_ADOPTED = dict.fromkeys(
-    ("dscp", "device", "freeBind", "reusePort"), "is set by whoever binds the socket; here it is bound"
+    ("dscp", "device", "freeBind", "reusePort"), "must be set by whoever binds the socket; this one is bound already"
 )
 
 NOT_FOR_CLIENTS = {
-    "freeBind": "is for servers; nothing can be sent from an address that the machine has not",
-    "reusePort": "is for servers; the other processes' peers would come to one that does not listen",
+    "freeBind": "is for servers; nothing can be sent from an address that the machine does not have",
+    "reusePort": "is for servers; a client would get the other processes' peers",
 }
 """What a client string does not take, and why."""
 
@@ -162,7 +162,7 @@ class UTP6ClientParser:
 
         @raise ValueError: always.
         """
-        raise ValueError("utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 IPv6 alone")
+        raise ValueError("utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 only IPv6")
 
 
 def refuse(given: dict[str, str], why: dict[str, str]) -> None:
@@ -189,7 +189,7 @@ def _named(prefix: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: d
         if is_url or (hint and len(args) > len(unnamed)):
             raise ValueError(f"{prefix}: {hint}")
         if len(args) > len(unnamed):
-            reason = "further ones need their names, and colons in an address a backslash each"
+            reason = "others need their names, and each colon in an address needs a backslash"
             raise ValueError(f"{prefix}: {args[len(unnamed)]!r} is one argument too many; {reason}")
         is_port = unnamed == ["host", "port"] and args[:1] and args[0].isdecimal()
         missing = "host" if is_port else unnamed[len(args)]

@@ -135,7 +135,7 @@ def parse_proxy(given: Mapping[str, str]) -> SOCKS5Proxy | None:
         return None
     if not given.get("socks"):
         key = next(iter(given))
-        raise ValueError(f"{key}={given[key]!r}: expected the proxy's name or address beside it, socks=HOST")
+        raise ValueError(f"{key}={given[key]!r}: expected the proxy's name or address as well, socks=HOST")
     user, file = given.get("socksUser"), given.get("socksPasswordFile")
     if (user is None) != (file is None):
         raise ValueError("socksUser and socksPasswordFile: expected both, or neither")

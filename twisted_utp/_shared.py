@@ -188,7 +188,7 @@ def _difference(listening: UTPConfig, asked: UTPConfig) -> str:
     for field in fields(UTPConfig):
         here, there = getattr(listening, field.name), getattr(asked, field.name)
         if here != there:
-            return f"{field.name}={there!r}: expected {here!r}, as those who listen on this port already have it"
+            return f"{field.name}={there!r}: expected {here!r}, as the other listeners on this port have"
     return ""
 
 

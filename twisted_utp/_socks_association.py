@@ -138,12 +138,12 @@ class Association:
             host = getattr(transport.getPeer(), "host", None) or self._proxy.host
         try:
             if not is_numeric(host):
-                raise OSError(f"it takes datagrams at its own address, and {host} is none")
+                raise OSError(f"the relay is at the address of the proxy, and {host} is not an IP address")
             interface = self._interface or (ANY_IPV6 if ":" in host else "")
             listen_udp(self._reactor, 0, self._port, interface, settings=self._settings)
             self._port.connect_to(host, port)
         except OSError as reason:
-            self._fail(self._error(f"no way to its relay, {host}: {reason.strerror or reason}"))
+            self._fail(self._error(f"cannot reach its relay, {host}: {reason.strerror or reason}"))
         except BaseException:  # the port is not ours to open, or the protocol did not start
             self._fail(Failure())
         else:
@@ -168,7 +168,7 @@ class Association:
         self._fail(self._error(said))
 
     def _not_connected(self, reason: Failure) -> None:
-        said = f"cannot be connected to: {reason.getErrorMessage()}"
+        said = f"cannot connect to it: {reason.getErrorMessage()}"
         if reason.check(error.TimeoutError):
             self._timed_out()
         self._fail(self._error(said, number=getattr(reason.value, "osError", None)))

@@ -28,7 +28,7 @@ _REPLIES = {
     5: "connection refused",
     6: "TTL expired",
     7: "it does not relay UDP",
-    8: "it does not know this kind of address",
+    8: "it does not support this type of address",
 }
 
 
@@ -103,7 +103,7 @@ class Negotiation:
             self._next = self._logged_in
             return 2, bytes((_LOGIN_VERSION, len(user))) + user + bytes((len(password),)) + password
         if said[1] != _NO_LOGIN:
-            wanted = "none of the ways to log in that we offer" if self._login else "no one without a login"
+            wanted = "none of the login methods that we offer" if self._login else "no connection without a login"
             raise SocksRefused(f"it accepts {wanted}")
         return 2, self._associate()
 
@@ -131,11 +131,11 @@ class Negotiation:
         read = unpacked_address(said, 3)
         if read is None:
             if len(said) >= _MAX_ANSWER or (len(said) > 3 and said[3] not in (1, 3, 4)) or _has_bad_name(said):
-                raise SocksRefused("its answer cannot be read")
+                raise SocksRefused("its answer is malformed")
             return None
         host, port, used = read
         if said[3] == 3 or not port:
-            raise SocksRefused(f"it named no address for its relay, but {host!r}, port {port}")
+            raise SocksRefused(f"it gave no address for its relay, but {host!r}, port {port}")
         self.relay = host, port
         return used, b""
 

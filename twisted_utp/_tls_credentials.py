@@ -59,7 +59,7 @@ def server_options(given: Mapping[str, str]) -> CertificateOptions:
     try:
         options.getContext()
     except SSL.Error:
-        raise ValueError(f"{holder}={given[holder]!r}: the certificate of another key than privateKey") from None
+        raise ValueError(f"{holder}={given[holder]!r}: the certificate does not match privateKey") from None
     return options
 
 
@@ -133,7 +133,7 @@ def _load_client_certificate(given: Mapping[str, str]) -> PrivateCertificate | N
     pair = _load_key(holder, given[holder])
     own = _load_certificates(key, given[key])[0]
     if own.getPublicKey().keyHash() != pair.keyHash():
-        raise ValueError(f"{key}={given[key]!r}: the certificate of another key than {holder}")
+        raise ValueError(f"{key}={given[key]!r}: the certificate does not match the key in {holder}")
     certificate: PrivateCertificate = PrivateCertificate.fromCertificateAndKeyPair(own, pair)
     return certificate
 
@@ -146,7 +146,7 @@ def _load_trust_roots(key: str, name: str) -> Any:
         return trustRootFromCertificates(_load_certificates(key, name))
     files = sorted(path for path in Path(name).iterdir() if path.suffix.lower() == ".pem")
     if not files:
-        raise ValueError(f"{key}={name!r}: expected *.pem files in it; a client that trusts nobody cannot connect")
+        raise ValueError(f"{key}={name!r}: expected *.pem files in it; without them the client would trust no server")
     return trustRootFromCertificates(
         {
             certificate.digest(): certificate for path in files for certificate in _load_certificates(key, str(path))

@@ -95,7 +95,7 @@ class UTPSClientParser:
 def _need_openssl(prefix: str) -> None:
     for module in ("OpenSSL", "service_identity"):
         if find_spec(module) is None:
-            raise ValueError(f"{prefix}: TLS needs {module}, which pip install 'twisted-utp[tls]' brings")
+            raise ValueError(f"{prefix}: TLS needs {module}; pip install 'twisted-utp[tls]'")
 
 
 def _handshake_timeout(given: dict[str, str]) -> float:

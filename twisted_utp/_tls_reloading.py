@@ -51,7 +51,7 @@ def server_credentials(reactor: Any, given: Mapping[str, str]) -> ReloadingCrede
         return ReloadingCredentials(lambda: _from_files(given), lambda: files, clock)
     for key in given:
         if key != "path":
-            raise ValueError(f"{key}={given[key]!r}: expected either path or the other keys about certificates")
+            raise ValueError(f"{key}={given[key]!r}: expected either path, or the other certificate keys")
     directory = Path(given["path"])
     return ReloadingCredentials(lambda: _from_directory(reactor, directory), lambda: _pem_files(directory), clock)
 
@@ -103,9 +103,9 @@ class ReloadingCredentials:
             self._connect = self._load()
         except ValueError as error:
             # Perhaps only one of two files is new yet.  When the other follows we look again.
-            self._log.warn("the certificate stays as it was: {error}", error=error)
+            self._log.warn("the certificate was not renewed: {error}", error=error)
         else:
-            self._log.info("loaded certificates again, {files} have changed", files=", ".join(m[0] for m in marks))
+            self._log.info("reloaded certificates: {files} changed", files=", ".join(m[0] for m in marks))
 
     def _mark(self) -> list[Mark]:
         marks = []

@@ -154,7 +154,7 @@ class TraceDirectory:
         found = os.stat(self.path)
         identity = found.st_dev, found.st_ino
         if is_strange or self._identity not in (None, identity):
-            raise OSError(ELOOP, "somebody has put another directory in its place")
+            raise OSError(ELOOP, "another directory has taken its place")
         self._identity = identity
 
     def _is_full(self) -> bool:
@@ -170,8 +170,8 @@ class TraceDirectory:
         if not self._is_told:
             self._is_told = True
             _log.warn(
-                "uTP: no more traces into {directory}, which has its {files} files or {nbytes} bytes: move some away,"
-                " or set {variables}",
+                "uTP: stopped writing traces to {directory}: it has reached {files} files or {nbytes} bytes;"
+                " move some away, or set {variables}",
                 directory=self.path,
                 files=self._max_files,
                 nbytes=self._max_bytes,

@@ -45,7 +45,7 @@ class GuardedTracer:
             tracer(now, address, connection_id, event, **data)
         except BaseException:
             self._tracer = None
-            _log.failure("uTP: unhandled error in the tracer {tracer}, it is told no more", tracer=name_of(tracer))
+            _log.failure("uTP: unhandled error in the tracer {tracer}; it is not called again", tracer=name_of(tracer))
 
 
 class PortTracing:

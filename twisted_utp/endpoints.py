@@ -99,14 +99,14 @@ class UTPServerEndpoint:
         check_flag("sharePort", sharePort)
         check_flag("ipv6Only", ipv6Only)
         if ipv6Only and is_ipv4(interface or ANY_IPV4):
-            raise ValueError(f"ipv6Only={ipv6Only!r}: expected an IPv6 interface beside it; utp6: has one by itself")
+            raise ValueError(f"ipv6Only={ipv6Only!r}: expected an IPv6 interface as well, which utp6: has")
         check_device("device", device)
         check_flag("freeBind", freeBind)
         if freeBind and not interface:
-            raise ValueError(f"freeBind={freeBind!r}: expected an interface beside it, which the machine may lack yet")
+            raise ValueError(f"freeBind={freeBind!r}: expected an interface as well: the address to listen on")
         check_flag("reusePort", reusePort)
         if reusePort and not port:
-            raise ValueError(f"reusePort={reusePort!r}: expected the port that the other processes have, not 0")
+            raise ValueError(f"reusePort={reusePort!r}: expected the other processes' port, not 0")
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
             settings = settings.but(backlog=backlog)
@@ -252,9 +252,9 @@ class UTPClientEndpoint:
         if proxy is not None:
             self._host = _host_for(proxy, self._host, self._bind)
             if ipVersion is not None:
-                raise ValueError(f"ipVersion={ipVersion!r}: expected none beside a proxy, which looks names up itself")
+                raise ValueError(f"ipVersion={ipVersion!r}: not allowed with a proxy, which resolves names itself")
             if device:
-                raise ValueError(f"device={device!r}: expected none beside a proxy; TCP goes to it by any interface")
+                raise ValueError(f"device={device!r}: not allowed with a proxy; TCP to it may use any interface")
         elif self._bind is not None:
             _check_source(self._bind[0], self._host)
         self._attempt_delay = ATTEMPT_DELAY if attemptDelay is None else attemptDelay
@@ -309,7 +309,7 @@ class UTPClientEndpoint:
         if is_numeric(self._host):
             return maybeDeferred(self._dial, protocolFactory, self._host)
         if self._protocol is not None and hasattr(self._protocol._udp_port, "reported"):
-            reason = f"{self._host!r}: expected an address; to look it up here would tell what the proxy is to hide"
+            reason = f"{self._host!r}: expected an address; resolving a name here would reveal what the proxy hides"
             return fail(ValueError(reason))
         resolving = resolve(self._reactor, self._host, self._port, self._ip_version)
         result: Deferred[IProtocol] = Deferred(partial(self._cancel, resolving))
@@ -361,10 +361,10 @@ def _host_for(proxy: object, host: str, bind: tuple[str, int] | None) -> str:
     if not isinstance(proxy, SOCKS5Proxy):
         raise TypeError(f"proxy={proxy!r}: expected a SOCKS5Proxy or None")
     if bind is not None and bind[1]:
-        raise ValueError(f"bindAddress={bind!r}: expected no port beside a proxy; peers see one of the proxy's")
+        raise ValueError(f"bindAddress={bind!r}: expected no port with a proxy; peers see one of the proxy's")
     if is_numeric(host):
         if "%" in host:
-            raise ValueError(f"host={host!r}: expected no scope beside a proxy, which has interfaces of its own")
+            raise ValueError(f"host={host!r}: expected no scope with a proxy, which has its own interfaces")
         return host
     try:
         name = host.encode("idna").decode("ascii")

@@ -69,7 +69,7 @@ class UTPPeerForged(error.ConnectionLost):
     """
 
     def __init__(self) -> None:
-        super().__init__("the peer acknowledged what it was never sent")
+        super().__init__("the peer acknowledged data that it was never sent")
 
 
 class UTPPeerVanished(UTPConnectionTimedOut):

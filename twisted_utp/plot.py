@@ -228,7 +228,7 @@ def _labels(flows: Sequence[Flow], start: float) -> list[str]:
     """
     What the legend calls them: connections to one peer are told apart by when they began.
     """
-    labels = [flow.label or "a connection whose beginning is missing" for flow in flows]
+    labels = [flow.label or "a connection whose start is missing" for flow in flows]
     return [
         f"{label}, from {flow.first - start:.3g} s" if labels.count(label) > 1 else label
         for label, flow in zip(labels, flows, strict=True)
@@ -320,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m twisted_utp.plot", description="Draw traces of uTP connections.")
     parser.add_argument("traces", metavar="TRACE", nargs="+", help=f"a trace, or a directory of them (*{SUFFIX})")
     parser.add_argument("-o", "--output", required=True, help=f"the picture: a name that ends in {', '.join(FORMATS)}")
-    parser.add_argument("--title", default="", help="stands above the picture")
+    parser.add_argument("--title", default="", help="title of the picture")
     options = parser.parse_args(arguments)
     if options.output.rpartition(".")[2] not in FORMATS:
         parser.error(f"-o {options.output}: expected a name that ends in one of .{', .'.join(FORMATS)}")
@@ -329,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     flows = _read(options.traces)
     if not flows:
-        print("there is nothing to draw", file=sys.stderr)
+        print("no traces to draw", file=sys.stderr)
         return 1
     try:
         save(draw(flows, options.title), options.output)

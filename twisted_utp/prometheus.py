@@ -28,23 +28,23 @@ _COUNTERS = {
     "bytes_sent": "Bytes of UDP payload sent",
     "payload_received": "Stream bytes received in order",
     "payload_sent": "Stream bytes sent for the first time",
-    "packets_retransmitted": "Packets sent again",
+    "packets_retransmitted": "Packets retransmitted",
     "connections_opened": "Connections dialled",
     "connections_accepted": "Connections accepted",
     "syns_received": "SYNs received",
     "syns_refused": "SYNs refused",
-    "cookies_sent": "SYNs answered without keeping anything",
+    "cookies_sent": "SYNs answered with a cookie",
     "resets_received": "RESETs received",
-    "resets_sent": "RESETs sent to strangers",
-    "malformed": "Datagrams that looked like uTP and were not well-formed",
+    "resets_sent": "RESETs sent for unknown connections",
+    "malformed": "Malformed uTP packets",
     "not_utp": "Datagrams of other protocols",
-    "truncated": "Datagrams and ICMP messages that arrived incomplete, and were dropped",
+    "truncated": "Truncated datagrams and ICMP messages, which were dropped",
     "proxy_dropped": "Datagrams that did not come from the SOCKS5 proxy's relay, or had no proper header",
     "read_calls": "System calls that received something",
     "write_calls": "System calls that sent something",
 }
 
-_GAUGES = {"connections": "Connections in use", "half_open": "Accepted connections that are not confirmed"}
+_GAUGES = {"connections": "Connections in use", "half_open": "Half-open connections"}
 
 _OVERHEADS = ("connect", "ack", "header", "retransmit", "close")
 

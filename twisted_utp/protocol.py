@@ -662,7 +662,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         a moment, whatever it was.  To be called while it is handled.
         """
         if self._faults.is_time():
-            _log.failure("uTP: unhandled error, for which no connection is to blame")
+            _log.failure("uTP: unhandled error that belongs to no connection")
         if self._port is not None:
             self._timer.clear()
             self._timer.arm(int(_REST * 1_000_000), 0)  # whatever the time is
@@ -670,7 +670,7 @@ class UTPProtocol(Settable, DatagramProtocol):
     def _log_faults(self) -> None:
         faults, self.multiplexer.faults = self.multiplexer.faults, []
         if self._faults.is_time():
-            _log.failure("uTP: unhandled error, no connection can be made", Failure(faults[0]))
+            _log.failure("uTP: unhandled error, the peer is refused", Failure(faults[0]))
 
     def _connection_failed(self, connection: Connection) -> None:
         """

@@ -150,7 +150,7 @@ class QlogTracer:
     def _stop(self, error: Exception) -> None:
         self._has_failed = True
         self._files.clear()
-        _log.error("uTP: no more traces into {directory}: {error}", directory=self.directory, error=error)
+        _log.error("uTP: stopped writing traces to {directory}: {error}", directory=self.directory, error=error)
 
 
 class _Trace:

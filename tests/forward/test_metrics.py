@@ -39,7 +39,7 @@ def test_counters(journey: Any) -> None:
     between.advance(1)
     assert (value("connections"), value("accepted_total"), value("refused_total")) == (0, 1, 0)
     assert (value("bytes_total", direction="sent"), value("bytes_total", direction="received")) == (5, 3)
-    assert value("failed_total", cause="broken off by the peer") == 1
+    assert value("failed_total", cause="aborted by the peer") == 1
 
 
 def test_by_http(start: Any) -> None:

@@ -46,7 +46,7 @@ def test_rates(end: str, limited: str) -> None:
         ),
         ("-l tcp:1 -c tcp:h:1 -l tcp:2", "utp-forward: 2 --listen and 1 --connect: expected one --connect for each"),
         ("-l tcp:1 -c tcp:h:1 --proxy-protocol 3", "utp-forward: --proxy-protocol 3: expected 0 to 2"),
-        ("-l tcp:1 -c tcp:h:1 --max-rate 1M", "utp-forward: --max-rate: only where an end is utp:, utp6: or utps:"),
+        ("-l tcp:1 -c tcp:h:1 --max-rate 1M", "utp-forward: --max-rate: only for utp:, utp6: or utps: endpoints"),
     ],
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], words: str, message: str) -> None:

@@ -92,7 +92,7 @@ def test_tcp_over_utp(start: Any, answering: Answering) -> None:
     with socket.create_connection(("127.0.0.1", port)) as idle:
         outer.wait_for_line("#2 .*: connected to 127")
         outer.interrupt()
-        outer.wait_for_line("stopping: 1 connections may take 1 s more")
+        outer.wait_for_line("stopping: waiting up to 1 s for 1 connections to end")
         outer.wait_for_line(f"stopped: 2 connections, 1 failed, 0 refused, {len(data)} bytes sent")
         outer.wait_for_exit(code=None)
         idle.settimeout(10)
@@ -123,7 +123,7 @@ def test_twistd(start: Any, answering: Answering, tmp_path: Path) -> None:
             ["--listen", "utp:99999", "--connect", "tcp:h:1"],
             r"^utp-forward: --listen utp:99999: port='99999'",
         ),
-        (["--listen", "utp:0", "--connect", "xyz:h:1"], r"^utp-forward: --connect xyz:h:1: there is no xyz:, "),
+        (["--listen", "utp:0", "--connect", "xyz:h:1"], r"^utp-forward: --connect xyz:h:1: there is no xyz:; "),
         (["--listen", "utp:0", "--connect", "tcp:h"], r"^utp-forward: --connect tcp:h: "),
         (
             ["--listen", "utp:0", "--connect", "tcp:h:1", "--grace=soon"],
@@ -172,7 +172,7 @@ def test_port_in_use(start: Any, scheme: str, kind: socket.SocketKind) -> None:
     lines = [line for line in program.output if line.startswith("utp-forward:")]
     assert lines == [
         f"utp-forward: --listen {scheme}:{port}:interface=127.0.0.1: cannot listen on 127.0.0.1:{port}: "
-        "address already in use; end the program that has it, or choose another port"
+        "address already in use; stop the program that uses it, or choose another port"
     ]
     assert not any("Traceback" in line for line in program.output)
 
@@ -183,11 +183,11 @@ def test_port_in_use(start: Any, scheme: str, kind: socket.SocketKind) -> None:
         ("utp:nowhere.invalid:9", "cannot connect to {where}: name not found; check its spelling, or give an address"),
         (
             "tcp:127.0.0.1:{free}",
-            "cannot connect to {where}: refused; is anybody listening there, on this port",
+            "cannot connect to {where}: refused; check that a server listens on this port",
         ),
         (
             "utp:127.0.0.1:{silent}",
-            "cannot connect to {where}: no answer in time; is the other side running, and",
+            "cannot connect to {where}: no answer in time; check that the other side is running, and",
         ),
     ],
 )

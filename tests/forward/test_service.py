@@ -133,7 +133,7 @@ def test_reset_travels_on(journey: Any, logged: list[str]) -> None:
     assert client.data == b"first half"
     assert client.reason.check(UTPConnectionReset)
     assert not between.service.passages
-    assert ": failed: service side: broken off by the peer (" in logged[-1]
+    assert ": failed: service side: aborted by the peer (" in logged[-1]
 
 
 ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
@@ -171,7 +171,7 @@ def test_service_that_sends_nothing(journey: Any, warnings: list[str]) -> None:
     between.dial()
     between.servers[0].wire.abortConnection()
     between.advance(1)
-    assert "broken off by the peer, and sent nothing; if it is a utps: listener, connect with utps: (" in warnings[0]
+    assert "aborted by the peer, and sent nothing; if it is a utps: listener, connect with utps: (" in warnings[0]
 
 
 def test_max_connections_of_several(journey: Any) -> None:
@@ -195,7 +195,7 @@ def test_nobody_there(journey: Any, logged: list[str]) -> None:
     between.server.listenUDP(90, UTPProtocol(between.server))
     client = between.dial(seconds=2)
     assert client.reason.check(UTPConnectionReset)
-    assert ": failed: cannot connect to utp:server:90: refused; is anybody listening there" in logged[-1]
+    assert ": failed: cannot connect to utp:server:90: refused; check that a server listens on this port" in logged[-1]
     assert not between.service.passages
 
 
@@ -228,7 +228,7 @@ def test_max_connections(journey: Any, logged: list[str]) -> None:
     assert (first.reason, second.reason) == (None, None)
     refused = between.dial()
     assert refused.reason.check(UTPConnectionReset)  # at once, as by a TCP server whose factory returns None
-    assert any("refused: there are 2 connections" in line for line in logged)
+    assert any("refused: 2 connections are open" in line for line in logged)
     first.wire.abortConnection()
     between.advance(1)
     fourth = between.dial()
@@ -285,7 +285,7 @@ def test_stop_after_grace(journey: Any, logged: list[str]) -> None:
     between.advance(2)
     assert stopped
     assert client.reason.check(UTPConnectionReset)
-    assert any("failed: the forwarder stops (" in line for line in logged)
+    assert any("failed: the forwarder was stopped (" in line for line in logged)
 
 
 def test_port_in_use(journey: Any, capsys: Any) -> None:
@@ -296,4 +296,4 @@ def test_port_in_use(journey: Any, capsys: Any) -> None:
     with pytest.raises(SystemExit):
         between.service._start_listening()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("utp-forward: --listen utp:80: cannot listen on *:81: address already in use; end the")
+    assert line.startswith("utp-forward: --listen utp:80: cannot listen on *:81: address already in use; stop the")

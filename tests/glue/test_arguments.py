@@ -207,7 +207,7 @@ def test_controller_function(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: UTPClientEndpoint(None, "h", "http"), "port='http': expected an integer from 1 to 65535"),  # type: ignore[arg-type]
         (
             lambda: UTPServerEndpoint(None, 9000, interface="eth0"),
-            "interface='eth0': expected an IPv4 or IPv6 address of this machine; an interface is named by device",
+            "interface='eth0': expected an IPv4 or IPv6 address of this machine; to choose an interface, use device",
         ),
         (
             lambda: UTPServerEndpoint(None, 9000, config={}),  # type: ignore[arg-type]

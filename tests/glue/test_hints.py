@@ -15,9 +15,9 @@ from zope.interface.verify import verifyObject
 
 from twisted_utp._hints import endpoint_from, explained, for_key
 
-ESCAPE = "colons in an address need a backslash each, write "
-URL = "an endpoint string is no URL and has no slashes, write "
-PORT_FIRST = "a server's string begins with its port, write "
+ESCAPE = "each colon in an address needs a backslash; write "
+URL = "an endpoint string is not a URL; write "
+PORT_FIRST = "a server's string begins with its port; write "
 
 # What is written, what is said, and so what should have been written.
 SERVERS = [
@@ -37,15 +37,15 @@ SERVERS = [
     ("utp://[::1]:9000/", rf"utp: {URL}'utp:9000:interface=\:\:1'"),
     ("utp:9000:target_delay=1", "target_delay='1': no such key; did you mean targetDelay?"),
     ("utp:9000:targetDealy=1", "targetDealy='1': no such key; did you mean targetDelay?"),
-    ("utp:9000:privateKey=k", "privateKey='k': no such key; it is for TLS, with which a string begins utps:"),
-    ("utp:9000:private_key=k", "private_key='k': no such key; it is for TLS, with which a string begins utps:"),
+    ("utp:9000:privateKey=k", "privateKey='k': no such key; it is for TLS; such a string begins with utps:"),
+    ("utp:9000:private_key=k", "private_key='k': no such key; it is for TLS; such a string begins with utps:"),
     ("utp:9000:timeout=5", "timeout='5': no such key; it is for clients"),
     ("utp:9000:bindAddress=127.0.0.1", "bindAddress='127.0.0.1': no such key; it is called interface here"),
     ("utps:9000:privatekey=k", "privatekey='k': no such key; did you mean privateKey?"),
     ("utps:9000:trustRoots=k", "trustRoots='k': no such key; it is for clients"),
     (
         "utp:9000:interface=eth0",
-        "interface='eth0': expected an IPv4 or IPv6 address of this machine; an interface is named by device",
+        "interface='eth0': expected an IPv4 or IPv6 address of this machine; to choose an interface, use device",
     ),
 ]
 
@@ -57,11 +57,11 @@ CLIENTS = [
     ("utp:host=::1:port=9000", rf"utp: {ESCAPE}'host=\:\:1'"),
     ("utp:h:1:bindAddress=[::1]", rf"utp: {ESCAPE}'bindAddress=\:\:1'"),
     ("utps:[::1]:443", rf"utps: {ESCAPE}'utps:\:\:1:443'"),
-    ("utp6:host:9000", "utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 IPv6 alone"),
-    (r"utp6:\:\:1:9000", "utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 IPv6 alone"),
-    ("utp:9000", "utp: host is missing; a client's string has both, write utp:HOST:9000"),
-    ("utps:443", "utps: host is missing; a client's string has both, write utps:HOST:443"),
-    ("utp:host", "utp: port is missing; a client's string has both, write utp:host:PORT"),
+    ("utp6:host:9000", "utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 only IPv6"),
+    (r"utp6:\:\:1:9000", "utp6: is for servers; utp:HOST:PORT takes both families, and with ipVersion=6 only IPv6"),
+    ("utp:9000", "utp: host is missing; a client's string needs a host and a port; write utp:HOST:9000"),
+    ("utps:443", "utps: host is missing; a client's string needs a host and a port; write utps:HOST:443"),
+    ("utp:host", "utp: port is missing; a client's string needs a host and a port; write utp:host:PORT"),
     ("utp://host:9000", f"utp: {URL}utp:host:9000"),
     ("utp://host:9000/path", f"utp: {URL}utp:host:9000"),
     ("utps://[::1]:443", rf"utps: {URL}'utps:\:\:1:443'"),
@@ -69,7 +69,7 @@ CLIENTS = [
     ("utp://[::1]/", rf"utp: {URL}'utp:\:\:1:PORT'"),
     ("utp:h:1:target_delay=1", "target_delay='1': no such key; did you mean targetDelay?"),
     ("utp:h:1:connect_timeout=1", "connect_timeout='1': no such key; it is called timeout here"),
-    ("utp:h:1:trustRoots=k", "trustRoots='k': no such key; it is for TLS, with which a string begins utps:"),
+    ("utp:h:1:trustRoots=k", "trustRoots='k': no such key; it is for TLS; such a string begins with utps:"),
     ("utp:h:1:backlog=5", "backlog='5': no such key; it is for servers"),
     ("utp:h:1:interface=127.0.0.1", "interface='127.0.0.1': no such key; it is called bindAddress here"),
 ]
@@ -104,21 +104,21 @@ def test_what_is_proposed_is_understood(listens: bool, message: str) -> None:
 @pytest.mark.parametrize(
     ("string", "listens", "message"),
     [
-        ("udp:9000", True, "there is no udp:, a stream over UDP is utp:9000"),
-        ("udp:host:9000", False, "there is no udp:, a stream over UDP is utp:host:9000"),
-        ("9000", True, "a string begins with its kind, utp:9000 for uTP"),
-        ("127.0.0.1:9000", True, "a string begins with its kind, utp:9000:interface=127.0.0.1 for uTP"),
-        ("host:9000", False, "a string begins with its kind, utp:host:9000 for uTP"),
-        ("[::1]:9000", False, r"a string begins with its kind, 'utp:\:\:1:9000' for uTP"),
-        ("utpx:host:9000:mtu=900", False, "there is no utpx:, did you mean utp:host:9000:mtu=900?"),
-        ("tcpp:host:x", False, "there is no tcpp:, did you mean tcp:host:x?"),
-        ("quic:host:x", False, "there is no quic:, uTP's begin with utp:, utp6: or utps:"),
-        ("xyz:h:1", False, "there is no xyz:, uTP's begin with utp:, utp6: or utps:"),
+        ("udp:9000", True, "there is no udp:; for a stream over UDP write utp:9000"),
+        ("udp:host:9000", False, "there is no udp:; for a stream over UDP write utp:host:9000"),
+        ("9000", True, "an endpoint string begins with its type; for uTP write utp:9000"),
+        ("127.0.0.1:9000", True, "an endpoint string begins with its type; for uTP write utp:9000:interface=127.0.0.1"),
+        ("host:9000", False, "an endpoint string begins with its type; for uTP write utp:host:9000"),
+        ("[::1]:9000", False, r"an endpoint string begins with its type; for uTP write 'utp:\:\:1:9000'"),
+        ("utpx:host:9000:mtu=900", False, "there is no utpx:; did you mean utp:host:9000:mtu=900?"),
+        ("tcpp:host:x", False, "there is no tcpp:; did you mean tcp:host:x?"),
+        ("quic:host:x", False, "there is no quic:; uTP strings begin with utp:, utp6: or utps:"),
+        ("xyz:h:1", False, "there is no xyz:; uTP strings begin with utp:, utp6: or utps:"),
         ("utp:http", True, "port='http': expected an integer from 0 to 65535"),
-        ("", True, "an endpoint string is missing, write utp:PORT"),
-        ("", False, "an endpoint string is missing, write utp:HOST:PORT"),
-        ("HOST:PORT", False, "a string begins with its kind, utp:HOST:PORT for uTP"),
-        ("example.org", False, "a string begins with its kind, utp:example.org:PORT for uTP"),
+        ("", True, "an endpoint string is missing; write utp:PORT"),
+        ("", False, "an endpoint string is missing; write utp:HOST:PORT"),
+        ("HOST:PORT", False, "an endpoint string begins with its type; for uTP write utp:HOST:PORT"),
+        ("example.org", False, "an endpoint string begins with its type; for uTP write utp:example.org:PORT"),
         ("http://host:80/x", False, f"{URL}utp:host:80"),
         ("https://host", False, f"{URL}utp:host:PORT"),
     ],
@@ -137,7 +137,7 @@ def test_explained(string: str, listens: bool, message: str) -> None:
         ("tcp:x", True, "tcp: x: expected a number"),
         ("tcp:9000:interfce=127.0.0.1", True, "tcp: interfce: no such key"),
         ("utp:9000:target_delay=1", True, "target_delay='1': no such key; did you mean targetDelay?"),
-        ("[::1]:9000", False, r"a string begins with its kind, 'utp:\:\:1:9000' for uTP"),
+        ("[::1]:9000", False, r"an endpoint string begins with its type; for uTP write 'utp:\:\:1:9000'"),
     ],
 )
 def test_programs_get_one_line(string: str, listens: bool, message: str) -> None:

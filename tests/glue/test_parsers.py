@@ -108,7 +108,7 @@ def test_wrong_setting(key: str) -> None:
         ("utp:-1", r"port='-1'"),
         ("utp:port=1:interface=localhost", r"interface='localhost': expected an IPv4 or IPv6 address"),
         ("utp:1:2", r"'2' is one argument too many"),
-        ("utp:1:interface=::1", r"^utp: colons in an address need a backslash each, write 'interface=\\:\\:1'$"),
+        ("utp:1:interface=::1", r"^utp: each colon in an address needs a backslash; write 'interface=\\:\\:1'$"),
         ("utp:interface=0.0.0.0", r"port is missing"),
         ("utp:1:backlog=0", r"backlog=0: expected 1 to 65535"),
         ("utp:1:backlog=many", r"backlog='many': expected 1 to 65535"),
@@ -136,7 +136,7 @@ def test_wrong_server(description: str, message: str) -> None:
         ("utp:host:80:socket=5", r"socket='5': no such key; there are bindAddress, bindPort, .*timeout"),
         ("utp:host:80:ipVersion=5", r"ipVersion='5': expected 4 or 6"),
         ("utp:192.0.2.7:80:ipVersion=6", r"ipVersion=6: expected a name, or an IPv6 address, as the host, not '192.0"),
-        ("utp:host:80:ipVersion=6:socks=proxy", r"ipVersion=6: expected none beside a proxy"),
+        ("utp:host:80:ipVersion=6:socks=proxy", r"ipVersion=6: not allowed with a proxy"),
     ],
 )
 def test_wrong_client(description: str, message: str) -> None:

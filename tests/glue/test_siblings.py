@@ -244,9 +244,9 @@ def test_messages(address: Address) -> None:
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ("utp:0:reusePort=1", r"^reusePort=True: expected the port that the other processes have, not 0"),
+        ("utp:0:reusePort=1", r"^reusePort=True: expected the other processes' port, not 0"),
         ("utp:80:reusePort=yes", r"^reusePort='yes': expected 0 or 1"),
-        ("utp:fd=0:reusePort=1", r"^reusePort='1': is set by whoever binds the socket"),
+        ("utp:fd=0:reusePort=1", r"^reusePort='1': must be set by whoever binds the socket"),
     ],
 )
 def test_wrong_servers(description: str, message: str) -> None:

@@ -66,11 +66,11 @@ def test_strings_of_servers() -> None:
         ("utp:80:device=sixteen-letters.", r"^device='sixteen-letters.': expected the name of an interface"),
         ("utp:80:device=e th0", r"^device='e th0': expected"),
         ("utp:80:device=..", r"^device='\.\.': expected"),
-        ("utp:80:freeBind=1", r"^freeBind=True: expected an interface beside it"),
+        ("utp:80:freeBind=1", r"^freeBind=True: expected an interface as well"),
         ("utp:80:freeBind=yes", r"^freeBind='yes': expected 0 or 1"),
-        ("utp:fd=0:dscp=le", r"^dscp='le': is set by whoever binds the socket"),
-        ("utp:fd=0:device=lo", r"^device='lo': is set by whoever binds the socket"),
-        ("utp:systemd=0:freeBind=1", r"^(freeBind='1': is set by whoever binds|systemd='0': expected)"),
+        ("utp:fd=0:dscp=le", r"^dscp='le': must be set by whoever binds the socket"),
+        ("utp:fd=0:device=lo", r"^device='lo': must be set by whoever binds the socket"),
+        ("utp:systemd=0:freeBind=1", r"^(freeBind='1': must be set by whoever binds|systemd='0': expected)"),
     ],
 )
 def test_wrong_servers(description: str, message: str) -> None:

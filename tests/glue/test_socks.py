@@ -201,7 +201,7 @@ def test_a_proxy_that_cannot_be_reached(through: Through) -> None:
     through.proxy.refuses = ConnectionRefusedError(111, "nobody there")
     error = through.failure(through.dial())
     assert isinstance(error, UTPProxyError) and not isinstance(error, ConnectionRefusedError)
-    assert error.reason.startswith("cannot be connected to: ") and "nobody there" in error.reason
+    assert error.reason.startswith("cannot connect to it: ") and "nobody there" in error.reason
 
 
 def test_a_proxy_that_hangs_up(through: Through) -> None:
@@ -347,7 +347,7 @@ def test_our_own_end_is_taken(through: Through) -> None:
     ("arguments", "message"),
     [
         ({"proxy": "socks5://far"}, "proxy='socks5://far': expected a SOCKS5Proxy"),
-        ({"bindAddress": ("", 9)}, "bindAddress=.*: expected no port beside a proxy"),
+        ({"bindAddress": ("", 9)}, "bindAddress=.*: expected no port with a proxy"),
         ({"host": "fe80::1%3"}, "host='fe80::1%3': expected no scope"),
         ({"host": "a" * 64 + ".example"}, "expected an address, or a name of at most 255"),
         ({"host": "a:b"}, "expected an address, or a name of at most 255"),
@@ -398,14 +398,14 @@ def test_strings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("socksPort=1080", "socksPort='1080': expected the proxy's name or address beside it"),
+        ("socksPort=1080", "socksPort='1080': expected the proxy's name or address as well"),
         ("socks=", "socks='': expected the proxy's name or address"),
         ("socks=a:socksPort=0", "socksPort='0': expected an integer from 1 to 65535"),
         ("socks=a:socksUser=me", "socksUser and socksPasswordFile: expected both, or neither"),
         ("socks=a:socksUser=me:socksPasswordFile=/nowhere", "socksPasswordFile='/nowhere': No such file"),
         ("socks=a:socksUser=me:socksPasswordFile=/dev/null", "socksPasswordFile: in its first line expected 1 to 255"),
-        ("socks=a:bindPort=9", "bindAddress=.*: expected no port beside a proxy"),
-        ("socks=a:device=lo", "device='lo': expected none beside a proxy"),
+        ("socks=a:bindPort=9", "bindAddress=.*: expected no port with a proxy"),
+        ("socks=a:device=lo", "device='lo': not allowed with a proxy"),
         ("socks=a:socksPassword=secret", "socksPassword='secret': no such key"),
     ],
 )

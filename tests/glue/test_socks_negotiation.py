@@ -60,8 +60,8 @@ def test_a_login_that_nobody_asks_for() -> None:
     [
         ("04", "it does not speak SOCKS5", 0),
         ("48545450", "it does not speak SOCKS5", 0),
-        ("05ff", "it accepts none of the ways to log in that we offer", 0),
-        ("0501", "it accepts none of the ways to log in that we offer", 0),
+        ("05ff", "it accepts none of the login methods that we offer", 0),
+        ("0501", "it accepts none of the login methods that we offer", 0),
         ("0502 0500", "it does not speak RFC 1929", 0),
         ("0502 0101", "it refused the user or the password", 0),
         ("0502 0100 0501", "general failure", 1),
@@ -71,15 +71,15 @@ def test_a_login_that_nobody_asks_for() -> None:
         ("0500 0505", "connection refused", 5),
         ("0500 0506", "TTL expired", 6),
         ("0500 0507", "it does not relay UDP", 7),
-        ("0500 0508", "it does not know this kind of address", 8),
+        ("0500 0508", "it does not support this type of address", 8),
         ("0500 05aa", "reply 170", 170),
         ("0500 0400", "it does not speak SOCKS5", 0),
-        ("0500 05000002", "its answer cannot be read", 0),
-        ("0500 05000003 03 666f6f 0439", "it named no address for its relay, but 'foo', port 1081", 0),
-        ("0500 05000001 c0000201 0000", "it named no address for its relay, but '192.0.2.1', port 0", 0),
-        ("0500 05000003 01 e9 0439", "its answer cannot be read", 0),
-        ("0500 05000003 00 0439", "its answer cannot be read", 0),
-        ("0500 05000003 01 e9 0439" + "00" * 300, "its answer cannot be read", 0),
+        ("0500 05000002", "its answer is malformed", 0),
+        ("0500 05000003 03 666f6f 0439", "it gave no address for its relay, but 'foo', port 1081", 0),
+        ("0500 05000001 c0000201 0000", "it gave no address for its relay, but '192.0.2.1', port 0", 0),
+        ("0500 05000003 01 e9 0439", "its answer is malformed", 0),
+        ("0500 05000003 00 0439", "its answer is malformed", 0),
+        ("0500 05000003 01 e9 0439" + "00" * 300, "its answer is malformed", 0),
     ],
 )
 def test_refusals(said: str, reason: str, code: int) -> None:
@@ -93,5 +93,5 @@ def test_refusals(said: str, reason: str, code: int) -> None:
 
 def test_without_a_login_where_one_is_wanted() -> None:
     """The reason says so."""
-    with pytest.raises(SocksRefused, match="it accepts no one without a login"):
+    with pytest.raises(SocksRefused, match="it accepts no connection without a login"):
         Negotiation().receive(b"\5\xff")

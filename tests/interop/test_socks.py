@@ -102,7 +102,7 @@ def test_logins(start_python: Any, tmp_path: Path) -> None:
         for keys, reason in (
             (f":socksUser=somebody:socksPasswordFile={tmp_path / 'wrong'}", "it refused the user or the password"),
             (f":socksUser=nobody-here:socksPasswordFile={tmp_path / 'right'}", "it refused the user or the password"),
-            ("", "it accepts no one without a login"),
+            ("", "it accepts no connection without a login"),
         ):
             refused = start_python(OURS, "connect", f"utp:127.0.0.1:9:{proxy.keys}{keys}")
             refused.wait_for_line(f"UTPProxyError: SOCKS5 proxy 127.0.0.1:.*: {reason}$")
@@ -124,7 +124,7 @@ def test_no_proxy(start_python: Any, proxy: Dante) -> None:
     """Nobody listens there any more."""
     proxy.kill()
     refused = start_python(OURS, "connect", f"utp:127.0.0.1:9:{proxy.keys}")
-    refused.wait_for_line(r"UTPProxyError: SOCKS5 proxy .*: cannot be connected to: Connection was refused")
+    refused.wait_for_line(r"UTPProxyError: SOCKS5 proxy .*: cannot connect to it: Connection was refused")
 
 
 def test_the_proxy_is_killed(start_python: Any, proxy: Dante) -> None:

@@ -80,8 +80,8 @@ def test_hostname() -> None:
         ("utps:443:privateKey=x:mtu=20", r"^mtu=20: expected 150 to"),
         ("utps:443:privateKey=/nowhere/key", r"^privateKey='/nowhere/key': No such file.*; expected a PEM file"),
         ("utps:443:path=/nowhere", r"^path='/nowhere': expected a directory with \*\.pem files"),
-        ("utps:443:path=/nowhere:certKey=x", r"^certKey='x': expected either path or"),
-        ("utps:443:path=/nowhere:certificate=x", r"^certificate='x': expected either path or"),
+        ("utps:443:path=/nowhere:certKey=x", r"^certKey='x': expected either path, or"),
+        ("utps:443:path=/nowhere:certificate=x", r"^certificate='x': expected either path, or"),
         ("utps:443:privateKey=x:certKey=a:certificate=b", r"^certKey='a': the same as certificate"),
     ],
 )
@@ -117,7 +117,7 @@ def test_without_openssl(monkeypatch: Any) -> None:
     """What is missing is named, with the command that installs it."""
     monkeypatch.setattr("twisted_utp._tls_parsers.find_spec", lambda name: None)
     for parse, string in ((serverFromString, "utps:443:privateKey=x"), (clientFromString, "utps:host:443")):
-        with pytest.raises(ValueError, match=r"^utps: TLS needs OpenSSL, which pip install 'twisted-utp\[tls\]'"):
+        with pytest.raises(ValueError, match=r"^utps: TLS needs OpenSSL; pip install 'twisted-utp\[tls\]'"):
             parse(None, string)
 
 

@@ -61,7 +61,7 @@ def test_forward(start: Any, localhost: Any) -> None:
             assert client.recv(100) == b"answer"
             with socket.create_connection(("127.0.0.1", port), timeout=20) as second, suppress(ConnectionResetError):
                 assert second.recv(100) == b""
-            inner.wait_for_line("refused: there are 1 connections")
+            inner.wait_for_line("refused: 1 connections are open")
         assert client.recv(100) == b""
     inner.wait_for_line("#1 .*: closed .* s, 8 bytes sent, 6 bytes received")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output
@@ -82,7 +82,7 @@ def test_forward_that_does_not_trust(start: Any, localhost: Any) -> None:
                 client.sendall(b"secret")
             with pytest.raises(ConnectionResetError):
                 assert client.recv(1) == b"broken off, not closed"
-        trust = "the certificate is not trusted; trust it, or who signed it, with trustRoots=FILE"
+        trust = "the certificate is not trusted; trust it, or its issuer, with trustRoots=FILE"
         outer.wait_for_line(f"#1 .*: failed: service side: {trust} .* s, 6 bytes sent, 0 bytes received")
         inner.wait_for_line(r"#1 .*: failed: client side: the peer does not trust our certificate; it needs trust")
     assert not any("Traceback" in line for line in inner.output + outer.output), inner.output + outer.output

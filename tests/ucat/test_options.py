@@ -56,7 +56,7 @@ def test_colons_are_escaped(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "whom to connect to is missing"),
+        ("", "expected HOST and PORT, or an endpoint string, to connect to"),
         ("h", "expected HOST and PORT, or an endpoint string"),
         ("h 1 2", "expected HOST and PORT, or an endpoint string"),
         ("-l", "expected one PORT, or an endpoint string, to listen on"),
@@ -72,7 +72,7 @@ def test_colons_are_escaped(tmp_path: Any) -> None:
         ("h 1 --backlog 2", "--backlog: only with --listen"),
         ("tcp:h:1 --mtu 900", "--mtu: only for utp:, utp6: and utps: endpoints"),
         ("utp:h:1 -s 1.2.3.4", "--source: write it into the endpoint string, as bindAddress=1.2.3.4"),
-        ("h 1 -e x -d", "--no-stdin: with --exec standard input is not read anyway"),
+        ("h 1 -e x -d", "--no-stdin: not with --exec, which does not read standard input"),
         ("h 1 --target-delay 9", "argument --target-delay: 9.0: expected 0.005 to 1.0 seconds"),
         ("h 1 --mtu many", "argument --mtu: 'many': expected 150 to 65507 bytes"),
         ("h 1 --congestion reno", "argument --congestion: 'reno': expected one of"),
@@ -111,7 +111,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         assert found, option
         assert len(description.partition(" --")[0]) > 20, option
     assert f"{', '.join(congestion_controller_names())}. [default: ledbat++]" in settings
-    assert "[default: found out]" in settings
+    assert "[default: discovered]" in settings
     assert "With -l: half-open connections" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))
 

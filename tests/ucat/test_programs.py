@@ -219,7 +219,7 @@ def test_port_in_use(ucat: Any) -> None:
     where = f"127.0.0.1:{port}"
     assert failed.errors() == (
         f"ucat: {port}: cannot listen on {where}: address already in use; "
-        "end the program that has it, or choose another port\n"
+        "stop the program that uses it, or choose another port\n"
     )
 
 
@@ -229,7 +229,9 @@ def test_nobody_answers(ucat: Any) -> None:
         silent.bind(("127.0.0.1", 0))
         failed = ucat("127.0.0.1", silent.getsockname()[1], "--connect-timeout", "0.2")
         failed.end(5)
-    assert re.fullmatch(r"ucat: 127\.0\.0\.1:\d+: no answer in time; is the other side running.*\n", failed.errors())
+    assert re.fullmatch(
+        r"ucat: 127\.0\.0\.1:\d+: no answer in time; check that the other side is running.*\n", failed.errors()
+    )
 
 
 def test_waited_long_enough(ucat: Any, listening: Any) -> None:
@@ -253,7 +255,7 @@ def test_refused(ucat: Any, listening: Any) -> None:
     server.wait_for("connection from")
     failed = ucat("127.0.0.1", server.port())
     failed.end(4)
-    assert re.match(r"ucat: 127\.0\.0\.1:\d+: refused; is anybody listening", failed.errors())
+    assert re.match(r"ucat: 127\.0\.0\.1:\d+: refused; check that a server listens", failed.errors())
     first.process.stdin.close()
     server.process.stdin.close()
     assert (first.process.wait(30), server.process.wait(30)) == (0, 0)
@@ -274,7 +276,7 @@ def test_refused_by_another_protocol(ucat: Any) -> None:
         where = f"tcp:127.0.0.1:{bound.getsockname()[1]}"
         failed = ucat(where)
         failed.end(4)
-    remedy = "is anybody listening there, on this port and with this protocol?"
+    remedy = "check that a server listens on this port, with this protocol"
     assert failed.errors() == f"ucat: {where}: refused; {remedy}\n"
 
 
@@ -287,7 +289,7 @@ def test_full_disk(ucat: Any, listening: Any) -> None:
         sender.end(6)
         receiver.end(10)
     assert "cannot write standard output: no space left on device; what was written is incomplete" in receiver.errors()
-    assert "broken off by the peer" in sender.errors()
+    assert "aborted by the peer" in sender.errors()
 
 
 def test_broken_pipe(ucat: Any, listening: Any) -> None:
@@ -303,7 +305,7 @@ def test_broken_pipe(ucat: Any, listening: Any) -> None:
             sender.process.stdin.write(DATA)
     assert receiver.process.wait(30) == 141
     assert sender.process.wait(30) == 6
-    assert "whoever read our standard output has gone" in receiver.errors()
+    assert "the reader of our standard output has gone" in receiver.errors()
 
 
 def test_head(ucat: Any, listening: Any) -> None:
@@ -313,7 +315,7 @@ def test_head(ucat: Any, listening: Any) -> None:
     receiver = ucat("-c", shell, program=("bash",))
     assert receiver.end(141) == b"y"
     (line,) = receiver.errors().splitlines()[:-1]
-    assert line == "ucat: whoever read our standard output has gone; the peer was told to stop"
+    assert line == "ucat: the reader of our standard output has gone; the peer was told to stop"
     assert receiver.errors().splitlines()[-1].startswith("ucat: sent 0 B, received")
     server.end(6)
 

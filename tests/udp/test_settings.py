@@ -89,7 +89,7 @@ def test_not_linux(monkeypatch: pytest.MonkeyPatch, setting: dict[str, object], 
 
 def test_no_sockets() -> None:
     """A reactor in memory marks nothing; it says so."""
-    with pytest.raises(CannotListenError, match=r"dscp: this system, or this reactor, has no such thing"):
+    with pytest.raises(CannotListenError, match=r"dscp: not supported by this system or this reactor"):
         listen_udp(MemoryReactor(), 9000, DatagramProtocol(), settings=SocketSettings(dscp=1))
 
 

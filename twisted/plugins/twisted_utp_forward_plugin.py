@@ -11,6 +11,6 @@ from twisted.application.service import ServiceMaker
 utp_forward = ServiceMaker(
     "uTP forwarder",
     "twisted_utp.forward",
-    "Carry a TCP service politely over uTP: connects any two endpoints.",
+    "Forward a TCP service over uTP, which yields to other traffic.",
     "utp-forward",
 )

@@ -32,8 +32,8 @@ STALL_TIMEOUT = 86_400
 _RATES = {"max-rate": "maxRate", "max-port-rate": "maxPortRate"}
 
 _EXAMPLES = """
-With uTP in between, a TCP service becomes one that steps aside for other
-traffic.  Where the service is, and where its users are:
+With uTP in between, a TCP service yields to other traffic.  On the service's
+machine, and on its users':
 
   twist utp-forward --listen utp:9000 --connect tcp:localhost:22
   twist utp-forward --listen tcp:2222:interface=127.0.0.1 \\
@@ -41,9 +41,9 @@ traffic.  Where the service is, and where its users are:
 
   ssh -p 2222 localhost       or rsync, restic, ... through the same port
 
-How gently it sends is part of the string of the side that sends, for example
-utp:backup.example:9000:targetDelay=0.025 (25 ms of queueing delay).  uTP does
-not encrypt: what is not encrypted already belongs into utps:.
+The queueing delay to aim for belongs in the string of the side that sends:
+utp:backup.example:9000:targetDelay=0.025 (25 ms).  uTP does not encrypt; for
+services that do not encrypt either, use utps:.
 
 Each connection is logged with its totals, or with what went wrong and what to
 do about it.  Ctrl-C, or SIGTERM, stops it once its connections have ended, or
@@ -106,43 +106,43 @@ class Options(usage.Options):
     The command line.
     """
 
-    longdesc = """Accepts connections on one endpoint and carries each to another. Any two endpoint strings will do:
-tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taught."""
+    longdesc = """Accepts connections on one endpoint and forwards each to another. Any two endpoint strings work:
+tcp:, unix:, utp:, utps: (uTP with TLS), and others that Twisted knows."""
 
     optParameters = [
         [
             "max-connections", None, DEFAULT_MAX_CONNECTIONS,
-            "Connections at a time, 1 to 1000000; further ones are refused.",
+            "Connections at a time, 1 to 1000000; others are refused.",
             _number("max-connections", int, 1, 1_000_000, "connections"),
         ],
         [
             "connect-timeout", None, DEFAULT_CONNECT_TIMEOUT,
-            "Seconds that the far side may take to accept, 0.1 to 3600.",
+            "Seconds to wait for the far side to accept, 0.1 to 3600.",
             _number("connect-timeout", float, 0.1, 3600, "seconds"),
         ],
         [
             "idle-timeout", None, 0.0,
-            "Seconds of silence in both directions after which a connection is cut; 0: never.",
+            "Seconds of silence in both directions after which a connection is aborted; 0: never.",
             _number("idle-timeout", float, 0, 1_000_000, "seconds"),
         ],
         [
             "grace", None, DEFAULT_GRACE,
-            "Seconds that connections may still take after Ctrl-C, 0 to 86400.",
+            "Seconds that connections may take to end after Ctrl-C, 0 to 86400.",
             _number("grace", float, 0, 86_400, "seconds"),
         ],
         [
             "max-rate", None, None,
-            f"Bytes a second that each connection over utp: or utps: may carry, each way: {EXAMPLES}.",
+            f"Bytes a second for each connection over utp: or utps:, each way: {EXAMPLES}.",
             _rate("max-rate"),
         ],
         [
             "max-port-rate", None, None,
-            "Bytes a second that all of them together may carry, each way.",
+            "Bytes a second for all of them together, each way.",
             _rate("max-port-rate"),
         ],
         [
             "proxy-protocol", None, 0,
-            "Tell the service each client's address by a PROXY header of this version, 1 or 2; 0: no header.",
+            "Send the service each client's address in a PROXY header of this version, 1 or 2; 0: no header.",
             _number("proxy-protocol", int, 0, max(VERSIONS), "(0: no header)"),
         ],
         ["metrics", None, None, "Endpoint for a web server with counters for Prometheus, tcp:9100 for example."],
@@ -160,7 +160,7 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
 
     def opt_connect(self, string: str) -> None:
         """
-        Endpoint to carry them to, utp:backup.example:9000 for example. The first --connect belongs to the first
+        Endpoint to forward them to, utp:backup.example:9000 for example. The first --connect belongs to the first
         --listen, and so on.
         """
         self.ends["connect"].append(string)
@@ -186,7 +186,7 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
 
     def opt_version(self) -> NoReturn:
         """
-        Which version this is.
+        Print the version.
         """
         print(f"utp-forward {__version__} (twisted-utp; Twisted {twisted_version}, Python {platform.python_version()})")
         raise SystemExit
@@ -212,7 +212,7 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and whatever else Twisted has been taug
             fail(f"{len(listen)} --listen and {len(connect)} --connect: expected one --connect for each --listen")
         for option in _RATES:
             if self[option] is not None and not any(is_ours(string) for string in (*listen, *connect)):
-                fail(f"--{option}: only where an end is utp:, utp6: or utps:")
+                fail(f"--{option}: only for utp:, utp6: or utps: endpoints")
         self._log_as_text()
 
     def _log_as_text(self) -> None:

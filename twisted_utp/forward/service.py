@@ -138,7 +138,7 @@ class ForwardService(Service):
         there_are = len(self.passages)
         if there_are >= self._limits.max_connections:
             route.refused += 1
-            _log.warn("{who} refused: there are {n} connections, as many as --max-connections allows",
+            _log.warn("{who} refused: {n} connections are open, and --max-connections allows no more",
                            who=spelled(address), n=there_are)  # fmt: skip
             return None
         self._count += 1
@@ -162,14 +162,14 @@ class ForwardService(Service):
             return drained
         self._drained = drained
         if self._limits.grace:
-            _log.info("stopping: {n} connections may take {grace:g} s more", n=len(self.passages),
+            _log.info("stopping: waiting up to {grace:g} s for {n} connections to end", n=len(self.passages),
                            grace=self._limits.grace)  # fmt: skip
         timer = self._reactor.callLater(self._limits.grace, self._cut_all)
         return drained.addCallback(lambda _: timer.cancel() if timer.active() else None)
 
     def _cut_all(self) -> None:
         for passage in self.passages:
-            passage.cut("the forwarder stops")
+            passage.cut("the forwarder was stopped")
 
     def _report(self, _: object) -> Any:
         carried = [route.carried() for route in self.routes]

@@ -25,7 +25,7 @@ class LossReason(Enum):
     CONNECT_TIMED_OUT = "no answer to SYN"
     UNREACHABLE = "no way leads to the peer"
     FAULT = "a congestion controller or a tracer raised"
-    FORGED = "the peer acknowledged what it was never sent"
+    FORGED = "the peer acknowledged data that it was never sent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class Conversation(Protocol):
     def _output_failed(self) -> None:
         error = self._sink.error
         if isinstance(error, BrokenPipeError):
-            self.account.fail(Exit.BROKEN_PIPE, "whoever read our standard output has gone; the peer was told to stop")
+            self.account.fail(Exit.BROKEN_PIPE, "the reader of our standard output has gone; the peer was told to stop")
         elif error is not None:
             what = f"cannot write standard output: {_reason(error)}"
             self.account.fail(Exit.LOCAL, f"{what}; what was written is incomplete, make room and start again")

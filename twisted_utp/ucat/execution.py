@@ -161,7 +161,7 @@ class Execution(Protocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        self.account.fail(Exit.COMMAND, f"{self.account.peer}: sent more than the command wanted to read")
+        self.account.fail(Exit.COMMAND, f"{self.account.peer}: the command did not read all that the peer sent")
         self.break_off()
 
     def _check(self) -> None:

@@ -37,7 +37,7 @@ class Messages:
             wanted = _is_terminal(2) and not data_on_terminal and not options.exec and not options.quiet
         self._shows_progress = bool(wanted) and can_show_progress()
         if options.progress and not self._shows_progress:
-            self.say("no progress without tqdm; pip install 'twisted-utp[tools]' brings it")
+            self.say("no progress line without tqdm; pip install 'twisted-utp[tools]'")
 
     def say(self, text: str, level: int = 0) -> None:
         """

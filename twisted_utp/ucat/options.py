@@ -24,8 +24,8 @@ from twisted_utp.ucat.settings import (
 )
 
 _DESCRIPTION = """\
-Standard input goes to a peer, and what the peer sends goes to standard output,
-over uTP, which steps aside when somebody else wants the line."""
+Sends standard input to a peer, and writes what the peer sends to standard output,
+over uTP, which yields to other traffic."""
 
 _USAGE = """\
 ucat [options] HOST PORT
@@ -40,13 +40,13 @@ examples:
   ucat -l 9000 -k -e 'tar c photos'        an archive for everyone who connects
   ucat utps:example.org:443                any of Twisted's endpoint strings
 
-An interrupted file starts again: a pipe cannot tell what is there already.  To go
-on where it broke off: rsync --partial through twist utp-forward.
+ucat does not resume an interrupted file: it cannot see what has arrived already.
+Use rsync --partial through twist utp-forward for that.
 
-When both directions have ended, so does ucat.  Exit codes: 0 all done, 2 wrong
-usage, 3 name not found, 4 refused, 5 timed out, 6 broken off by the peer, 7 TLS,
+ucat ends when both directions have ended.  Exit codes: 0 all done, 2 wrong
+usage, 3 name not found, 4 refused, 5 timed out, 6 aborted by the peer, 7 TLS,
 8 cannot listen, 9 unreachable, 10 standard input or output, 11 --exec failed,
-12 no way through the proxy, 128 + N ended by signal N.  The documentation is in
+12 proxy failed, 128 + N ended by signal N.  The documentation is in
 docs/ucat.rst.
 """
 
@@ -70,7 +70,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.exec is not None and options.no_stdin:
-        parser.error("--no-stdin: with --exec standard input is not read anyway")
+        parser.error("--no-stdin: not with --exec, which does not read standard input")
     if options.keep and not options.listen:
         parser.error("--keep: only with --listen")
     try:
@@ -91,7 +91,7 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("where", nargs="*", metavar="HOST PORT", help="whom to connect to, or an endpoint string")
+    add("where", nargs="*", metavar="HOST PORT", help="the peer to connect to, or an endpoint string")
     add("-l", "--listen", action="store_true", help="wait for a connection, on a UDP port or an endpoint string")
     _add_data_options(parser)
     _add_address_options(parser)
@@ -124,7 +124,7 @@ def _add_address_options(parser: ArgumentParser) -> None:
     family.add_argument("-6", "--ipv6", action="store_true", help="IPv6 only; with -l PORT: listen on IPv6, too")
     add(
         "-w", "--wait", metavar="SECONDS", type=_seconds,
-        help="give up when connecting takes so long, or nothing was sent or received for so long [0.1 to 86400]",
+        help="give up if connecting takes this long, or if no data is sent or received for this long [0.1 to 86400]",
     )  # fmt: skip
     add("-s", "--source", metavar="ADDRESS", help="our address, when this machine has several")
     add("-p", "--source-port", metavar="PORT", help="our UDP port, when connecting")
@@ -135,18 +135,18 @@ def _add_message_options(parser: ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="no summary")
     add(
         "-v", "--verbose", action="count", default=0,
-        help="tell what happens; -vv: figures every second, -vvv: Twisted's log",
+        help="log what happens; -vv: figures every second, -vvv: Twisted's log",
     )  # fmt: skip
     add(
         "--progress", action=BooleanOptionalAction,
-        help="a line that shows how far it is; by default when standard error is a terminal and the data is not on it; "
+        help="show a progress line; default: if standard error is a terminal that the data does not go to; "
         "needs tqdm (pip install 'twisted-utp[tools]')",
     )  # fmt: skip
     add(
         "--stats", choices=("text", "json", "none"), default="text",
         help="the summary on standard error, for people or for programs [default: text]",
     )  # fmt: skip
-    add("-V", "--version", action="version", version=_version(), help="which version this is")
+    add("-V", "--version", action="version", version=_version(), help="print the version")
 
 
 def _seconds(text: str) -> float:
@@ -225,7 +225,7 @@ def _listening(options: Namespace, where: list[str]) -> str:
 
 def _dialling(options: Namespace, where: list[str]) -> str:
     if len(where) != 2:
-        raise ValueError("expected HOST and PORT, or an endpoint string" if where else "whom to connect to is missing")
+        raise ValueError("expected HOST and PORT, or an endpoint string, to connect to")
     ours = {
         "host": where[0],
         "port": where[1],

@@ -28,7 +28,7 @@ LISTENING_ONLY, DIALLING_ONLY = ("backlog",), ("timeout",)
 _CLAUSE_END = re.compile(r"(?<=[a-z0-9)])[.;] ")
 
 # Where the value would not tell: what ledbat++ takes it for, and None.
-_DEFAULTS = {"target_delay": "0.1; ledbat++: 0.06", "mtu": "found out", "linger": "0, for ever"}
+_DEFAULTS = {"target_delay": "0.1; ledbat++: 0.06", "mtu": "discovered", "linger": "0, for ever"}
 
 # A field of epytext, up to the next one.
 _IVAR = re.compile(r"^@ivar (\w+): (.*?)(?=^@|\Z)", re.DOTALL | re.MULTILINE)
@@ -79,7 +79,7 @@ def _add_option(add: Callable[..., Action], field: Field[Any], key: str, descrip
         return
     description = _sentence(description)
     if field.name == "congestion":
-        description = f"How the sending rate is found: {', '.join(congestion_controller_names())}."
+        description = f"The congestion control: {', '.join(congestion_controller_names())}."
     if field.name in LISTENING_ONLY:
         description = f"With -l: {_within_a_sentence(description)}"
     allowed = RANGES.get(field.name)

@@ -122,11 +122,11 @@ def path_to(
 def _for_family(udp_socket: socket.socket, host: str) -> str:
     if udp_socket.family == socket.AF_INET6:
         if ":" not in host and not takes_ipv4(udp_socket):
-            raise OSError(EAFNOSUPPORT, "an IPv4 address, and the socket is for IPv6")
+            raise OSError(EAFNOSUPPORT, "an IPv4 address, but the socket is for IPv6")
         return mapped(host)
     host = unmapped(host)
     if ":" in host:
-        raise OSError(EAFNOSUPPORT, "an IPv6 address, and the socket is for IPv4")
+        raise OSError(EAFNOSUPPORT, "an IPv6 address, but the socket is for IPv4")
     return host
 
 

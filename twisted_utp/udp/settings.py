@@ -106,7 +106,7 @@ def not_here(name: str) -> OSError:
     """
     Why a setting cannot be had.
     """
-    return OSError(EOPNOTSUPP, f"{name}: this system, or this reactor, has no such thing")
+    return OSError(EOPNOTSUPP, f"{name}: not supported by this system or this reactor")
 
 
 def _mark(udp_socket: socket.socket, dscp: int) -> None:
