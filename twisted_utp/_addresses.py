@@ -1,5 +1,5 @@
 """
-How do addresses look to applications, and to people?
+Addresses as applications and people see them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-Is what a caller gave us what we can work with?
+Checks of what callers pass.
 
-What is not is refused where it is given, with the name of the argument: a C{TypeError} for a wrong type, a
+What cannot be used is refused where it is given, with the name of the argument: a C{TypeError} for a wrong type, a
 C{ValueError} for a wrong value.  Later it would be an error among those of other connections, without its cause.
 """
 

@@ -1,5 +1,5 @@
 """
-Which of several addresses does a connection go to?
+Happy Eyeballs (RFC 8305): which of several addresses a connection goes to.
 
 The first that answers (RFC 8305): a new attempt starts when the previous one has had a moment, or has failed; the
 first to succeed wins and the others are cancelled.

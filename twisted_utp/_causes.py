@@ -1,5 +1,5 @@
 """
-What does a program tell its user when a connection fails?
+What a program tells its user when a connection fails.
 
 One line, with the cause and what to do about it.  Exceptions are told apart by what Twisted's own types say, so that
 this holds for any kind of endpoint.

@@ -1,5 +1,5 @@
 """
-What does a trace say that can be drawn?
+Reads what a trace has that can be drawn.
 
 A L{Flow} is one connection's trace as series over time: seconds on the wall clock, bytes, and seconds of delay.
 """

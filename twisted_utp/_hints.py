@@ -1,5 +1,5 @@
 """
-What did the author of an endpoint string mean that cannot be used?
+What to write instead of an endpoint string that cannot be used.
 
 Each hint is what to write instead.  Nothing is guessed into a string: one that is understood only by luck would fail
 in the next program.

@@ -1,5 +1,5 @@
 """
-What becomes of an error in code that is not ours: a callback, a factory, a tracer?
+Contains errors in code that is not ours: callbacks, factories, tracers.
 
 It is logged, and it ends what it belongs to.  It never reaches the reactor, which would close the UDP port, and with it
 all other connections: dials share one.

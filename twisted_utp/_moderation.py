@@ -1,5 +1,5 @@
 """
-How does a port wait for a batch to gather?
+Lets a port wait until a batch has gathered.
 
 L{Moderator <twisted_utp.proto.moderation.Moderator>} says for how long; meanwhile the reactor does not watch the
 socket, and the port's one delayed call, which serves all deadlines, reads it when it is time, or earlier if it wakes up

@@ -1,5 +1,5 @@
 """
-What do C{utp:} and C{utp6:} mean to C{serverFromString} and C{clientFromString}?
+What C{utp:} and C{utp6:} mean to C{serverFromString} and C{clientFromString}.
 
 Twisted imports this module in every program that parses an endpoint string, before the program has chosen its
 reactor; so what does the work is imported when it is needed.

@@ -1,5 +1,5 @@
 """
-Which UDP ports does this process have open for uTP?
+The UDP ports that this process has open for uTP.
 """
 
 from __future__ import annotations

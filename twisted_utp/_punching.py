@@ -1,5 +1,5 @@
 """
-Which attempts to punch a hole wait for the peer, and which connection is the one that came of it?
+Hole punching: attempts that wait for their peer, and the connections that come of them.
 """
 
 from __future__ import annotations

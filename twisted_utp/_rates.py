@@ -1,9 +1,9 @@
 """
-How may a rate be written?
+How a rate may be written.
 
-As bytes a second, with the prefixes that C{curl}, C{wget} and C{rsync} take: C{500k}, C{2.5M}, C{1G}, which are powers
-of 1000 here, as in what we print; C{Ki}, C{Mi}, C{Gi} are of 1024.  C{B}, C{/s}, C{ps} may follow: C{2.5MB/s}.  Lines
-are sold by bits, so C{20Mbit/s} is understood too, but not a small C{b}, by which people mean both.
+Rates are bytes a second, with the prefixes that C{curl}, C{wget} and C{rsync} take: C{500k}, C{2.5M}, C{1G}, which are
+powers of 1000 here, as in what we print; C{Ki}, C{Mi}, C{Gi} are of 1024.  C{B}, C{/s}, C{ps} may follow: C{2.5MB/s}.
+Lines are sold by bits, so C{20Mbit/s} is understood too, but not a small C{b}, by which people mean both.
 """
 
 from __future__ import annotations

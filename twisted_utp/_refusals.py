@@ -1,5 +1,5 @@
 """
-What did the system say when it took no packet for a peer any more?
+Remembers why the system refused to send packets to a peer.
 
 Packets that it refuses are lost packets: interfaces come back.  But if the connection ends of that, its user is to hear
 the system's reason, as from TCP, which remembers such errors and reports the last one (RFC 1122 (4.2.3.9)).

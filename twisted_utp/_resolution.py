@@ -1,5 +1,5 @@
 """
-Which addresses does a name have, and in which order are they tried?
+The addresses of a name, in the order in which they are tried.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What if one of many datagrams cannot be sent, or there is no room for the last ones?
+Hands trains to a UDP port, also when one of them cannot be sent, or there is no room for the last ones.
 """
 
 from __future__ import annotations

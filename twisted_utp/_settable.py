@@ -1,5 +1,5 @@
 """
-How do settings change on what is running?
+Settings that change on what is running.
 
 The same names on a connection, for itself, and on a port, for the connections to come.
 """

@@ -1,5 +1,5 @@
 """
-Which settings does an endpoint string give, and are they right?
+Reads and checks the settings in an endpoint string.
 
 Every field of L{UTPConfig} is a key in camel case, so a new one needs nothing here.  What is wrong is a
 C{ValueError} that names the key as it was written, the value and what is allowed.

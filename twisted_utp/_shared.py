@@ -1,5 +1,5 @@
 """
-Which L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} of this process holds a given UDP port?
+Finds the L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} of this process that holds a given UDP port.
 
 Endpoints that name the same port and interface share its socket: those that listen there, those that dial from
 there, and connections that are left over after C{stopListening}.  Those that dial from no port in particular share

@@ -1,5 +1,5 @@
 """
-How does another protocol live on a UDP port of ours: a DHT node, say?
+Lets another protocol, a DHT node for example, live on a UDP port of ours.
 
 It is started and stopped with the port, and gets the datagrams that are not uTP.  What it raises is its own affair.
 """

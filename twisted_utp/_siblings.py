@@ -1,5 +1,5 @@
 """
-How does each connection stay with its process, where several have one UDP port?
+Keeps each connection with its process, where several processes have one UDP port.
 
 The kernel spreads peers over the processes by a hash of their addresses, and otherwise whenever a process comes or
 goes.  A packet that nobody knows in one process is therefore handed to the next, until one knows it or all have seen

@@ -1,5 +1,5 @@
 """
-How does a UDP port come to be whose datagrams go through a SOCKS5 proxy, and when does it end?
+Opens and ends a UDP port whose datagrams go through a SOCKS5 proxy.
 
 It takes a TCP connection to the proxy, on which L{Negotiation <twisted_utp._socks_negotiation.Negotiation>} speaks.
 The proxy relays for as long as that connection lasts (RFC 1928 (6)), so each of the two ends with the other.

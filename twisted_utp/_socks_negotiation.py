@@ -1,5 +1,5 @@
 """
-What is said on the control connection to a SOCKS5 proxy until it relays UDP?
+The control connection to a SOCKS5 proxy, until it relays UDP.
 
 First how to log in, then the login if there is one (RFC 1929), then C{UDP ASSOCIATE} (RFC 1928 (3) to (6)).  This is
 the state machine: bytes in, bytes out.

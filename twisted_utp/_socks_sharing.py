@@ -1,5 +1,5 @@
 """
-Which of this process's associations with a proxy does a new connection go through?
+Chooses the association with a proxy that a new connection goes through.
 
 Those that dial addresses share one, as they share a UDP port without a proxy: a control connection for each would cost
 more than the connection.  One that dials a name has an association to itself: answers come from an address, and only

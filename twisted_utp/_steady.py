@@ -1,5 +1,5 @@
 """
-When is it time, although somebody may set the clock?
+Timers that do not depend on the time of day, which somebody may set.
 
 A reactor's delayed calls go by C{reactor.seconds()}, the time of day.  Set back by an hour, it makes all that wait an
 hour late; set forward, it makes them early.  So a L{SteadyTimer} goes by a clock that nobody can set.  Woken early, it

@@ -1,5 +1,5 @@
 """
-What becomes of connections that have been closed, and still have something to deliver, when the reactor stops?
+Delivers what closed connections still have to send when the reactor stops.
 
 A kernel goes on delivering for TCP when the process has ended; uTP ends with the process.  So the reactor's stop waits
 for them, for a bounded time: the C{shutdown_timeout} of each.

@@ -1,5 +1,5 @@
 """
-How does a connection switch to TLS in mid-stream, so that the transport that the application holds speaks it?
+Switches a connection to TLS in mid-stream, on the transport that the application holds.
 
 The TLS protocol of Twisted takes the place of the application's protocol on the transport, and from then on the
 transport's own C{write}, C{loseConnection} and so on go through it.  It in turn writes to L{BelowTLS}, which is the

@@ -1,5 +1,5 @@
 """
-Which certificates, keys and trusted authorities do the files name that a C{utps:} string gives?
+Loads the certificates, keys and trusted authorities that a C{utps:} string names.
 
 Whatever cannot be used is a C{ValueError} that names the key as it was written, the file and what was expected:
 when the string is parsed, not when the first peer connects.

@@ -1,5 +1,5 @@
 """
-How does an endpoint speak TLS over another one?
+Endpoints that speak TLS over another endpoint.
 
 With Twisted's C{TLSMemoryBIOFactory}, as its C{wrapServerTLS} and C{wrapClientTLS} do.  They are not used themselves
 because the first is missing in Twisted 24.7, and because neither lets the reactor of the endpoint below, which may be

@@ -1,7 +1,7 @@
 """
-How long may a TLS handshake take?
+A limit for the duration of a TLS handshake.
 
-Not for ever: whoever connects and then says nothing holds a connection, and what the application has built for it.
+Without it, whoever connects and then says nothing holds a connection, and what the application has built for it.
 Twisted's own TLS waits as long as the connection lasts.
 """
 

@@ -1,5 +1,5 @@
 """
-What does C{utps:} mean to C{serverFromString} and C{clientFromString}?
+What C{utps:} means to C{serverFromString} and C{clientFromString}.
 
 C{utp:} with TLS over it, and with the keys of Twisted's own C{ssl:} and C{tls:} strings.  What does the work is
 imported when it is needed, see L{twisted_utp._parsers}.

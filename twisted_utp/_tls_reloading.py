@@ -1,7 +1,7 @@
 """
-What does a server show once its certificate has been renewed?
+Shows a renewed certificate without a restart.
 
-The new one, to whoever connects from then on, without a restart: the files are looked at again when somebody connects,
+Whoever connects after the renewal gets the new one: the files are looked at again when somebody connects,
 and loaded again when they have changed.  Twisted's C{tls:} does so when it is asked for a name that it does not know;
 a renewed certificate has the same name, so the time and size of the files decide here.
 """

@@ -1,7 +1,7 @@
 """
-Which files may traces be written to, and how many?
+The files that traces may be written to, and how many there may be.
 
-Files of our own only, that nobody else may read: a new one for each trace, never through a link, and never one that
+They are files of our own, that nobody else may read: a new one for each trace, never through a link, and never one that
 somebody has put in its place since, not even where others may write to the directory.  As many as the limits allow,
 those that lie in the directory already included: a server that is traced must not fill its disk.
 """

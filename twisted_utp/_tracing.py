@@ -1,5 +1,5 @@
 """
-Who traces the connections of a UDP port, when nobody has said so in code?
+Chooses who traces the connections of a UDP port, when nobody has said so in code.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Is there a way from a UDP port to an address, and how do both look to applications?
+The route from a UDP port to an address, and how both look to applications.
 """
 
 from __future__ import annotations

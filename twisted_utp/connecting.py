@@ -1,5 +1,5 @@
 """
-What lies between C{connect()} and C{connectionMade}?
+An attempt to connect: all that happens between C{connect()} and C{connectionMade}.
 """
 
 from __future__ import annotations

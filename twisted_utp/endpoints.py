@@ -1,5 +1,5 @@
 """
-How does a program listen, and connect, without knowing that it is uTP?
+Endpoints, by which a program listens and connects without knowing that it is uTP.
 """
 
 from __future__ import annotations

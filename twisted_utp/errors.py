@@ -1,5 +1,5 @@
 """
-Which exception tells an application why its connection ended, or never came to be?
+The exceptions that tell an application why its connection ended, or was never made.
 
 Each is, or is a kind of, the one that Twisted's TCP raises, because applications C{reason.check()} those.
 """

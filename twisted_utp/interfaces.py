@@ -1,5 +1,5 @@
 """
-What do a uTP connection and a uTP port offer beyond what Twisted's interfaces say?
+What a uTP connection and a uTP port offer beyond Twisted's interfaces.
 """
 
 from __future__ import annotations

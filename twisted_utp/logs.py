@@ -1,7 +1,7 @@
 """
-How does what the core does get into C{twisted.logger}?
+Writes what the core does to C{twisted.logger}.
 
-By itself it does not: errors are logged, what is normal is not.  A L{LoggingTracer} logs events of the core (those of
+Without it only errors are logged.  A L{LoggingTracer} logs events of the core (those of
 docs/qlog.rst) at debug level, in one namespace for each kind, so that observers and C{LogLevelFilterPredicate} can
 choose::
 

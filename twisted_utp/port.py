@@ -1,5 +1,5 @@
 """
-What does C{listen} give an application, when its factory shares the UDP port with others?
+What C{listen} returns: a factory that listens on a UDP port, which it may share with others.
 """
 
 from __future__ import annotations

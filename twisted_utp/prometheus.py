@@ -1,5 +1,5 @@
 """
-How do a process's uTP ports look to Prometheus?
+Exposes a process's uTP ports to Prometheus.
 
 A L{UTPCollector} adds snapshots up when it is asked; nothing is counted twice and nothing runs in between.  It needs
 the C{prometheus} extra (C{prometheus_client}), and must be asked in the reactor's thread: expose its registry by

@@ -1,7 +1,7 @@
 """
-How do a reactor and the sans-IO core work together on one UDP port?
+Connects a reactor and the sans-IO core on one UDP port.
 
-A L{UTPProtocol} turns the core's wheel: datagrams go in, events come out and are dispatched, trains are sent, and
+A L{UTPProtocol} runs the core's loop: datagrams go in, events come out and are dispatched, trains are sent, and
 one delayed call waits for the next deadline.  All that is asked of the core within one turn of the reactor goes out
 in one flush, so that acknowledgements ride on data and small writes share packets.
 """

@@ -1,5 +1,5 @@
 """
-How does a connection's life become a file that others can read?
+Writes a connection's events to a file that other tools can read.
 
 In qlog's form (draft-ietf-quic-qlog-main-schema, version 0.3) as a JSON text sequence (RFC 7464): a header, then one
 record for each event.  What each event means stands in docs/qlog.rst.

@@ -1,5 +1,5 @@
 """
-How do connections go through a SOCKS5 proxy (RFC 1928), so that neither the peer nor a name server sees who we are?
+Connections through a SOCKS5 proxy (RFC 1928), which hides us from the peer and from name servers.
 
 A proxy that relays UDP does so for as long as a TCP connection to it lasts, the control connection (C{UDP ASSOCIATE}).
 L{SOCKS5Proxy} says which proxy; give it to L{UTPClientEndpoint <twisted_utp.endpoints.UTPClientEndpoint>}, or let it

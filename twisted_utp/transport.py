@@ -1,7 +1,7 @@
 """
-How does an application see a uTP connection?
+A uTP connection as an application sees it.
 
-As it sees a TCP connection of Twisted: same methods, same order of calls, same moments.  Where the two could
+It looks like a TCP connection of Twisted: same methods, same order of calls, same moments.  Where the two could
 differ, this file does what C{twisted.internet.tcp} and C{abstract.FileDescriptor} do.
 """
 

@@ -1,5 +1,5 @@
 """
-How does a download with BBR share a link?
+A model of BBR, for downloads that share a link.
 
 Version 1, as draft-cardwell-iccrg-bbr-congestion-control-00 describes it and as most of what runs BBR ran it.  It sends
 at the rate that came through at most in the last ten round trips, keeps two of the path's windows in flight at most,

@@ -1,5 +1,5 @@
 """
-How long do a call's packets take across this line?
+A voice call's packets, and how long they take across a line.
 
 160 bytes fifty times a second, as voice over IP sends them, from one host to another and back.
 """

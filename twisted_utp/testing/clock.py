@@ -1,5 +1,5 @@
 """
-What time does a host think it is?
+What time a host thinks it is.
 
 Real hosts agree neither on the time nor on how long a second is, and one-way delays are measured across that
 disagreement.  A L{HostClock} is monotonic, as the clock that the core asks for.

@@ -1,5 +1,5 @@
 """
-How fast do a TCP flow's packets arrive?
+How fast a TCP flow's packets are delivered.
 
 The rate samples of draft-cheng-iccrg-delivery-rate-estimation-00, and what a congestion control that is built on them
 hears and says.

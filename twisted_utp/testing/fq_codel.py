@@ -1,5 +1,5 @@
 """
-What does a queue do that gives every flow one of its own (FQ-CoDel, RFC 8290)?
+A queue that gives every flow one of its own (FQ-CoDel, RFC 8290).
 
 Flows take turns by deficit round robin, each behind a CoDel of its own, and a flow that has just begun goes first.
 Whoever sends little waits for nobody; whoever queues, queues behind himself.

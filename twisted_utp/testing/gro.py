@@ -1,5 +1,5 @@
 """
-How does the kernel merge datagrams that arrive together (UDP GRO)?
+Merges datagrams that arrive together, as the kernel does (UDP GRO).
 
 Consecutive datagrams of one flow become one buffer as long as they are equally long; a shorter one may be the
 last of its buffer.

@@ -1,5 +1,5 @@
 """
-Is there anything that could wait for ever?
+Finds connections that could wait for ever.
 
 A connection that waits for its peer without a timer never ends when the peer says nothing more, and its user never
 hears of it.  L{unguarded} may be asked of any connection, between any two turns of its port's wheel.

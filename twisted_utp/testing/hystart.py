@@ -1,5 +1,5 @@
 """
-How does Linux' CUBIC leave slow start, and what does it do then?
+CUBIC with the HyStart of Linux, which decides when slow start ends.
 
 RFC 9438's window with the HyStart of Linux (Ha and Rhee, 2011; C{net/ipv4/tcp_cubic.c}), which most servers of the
 internet run, in place of RFC 9406's.  Two tests, and whichever speaks first ends slow start at once:

@@ -1,5 +1,5 @@
 """
-By how much does the delay vary from packet to packet?
+Models of delay that varies from packet to packet.
 
 Either by chance, whatever the time, or as on a radio, where packets wait for their turn on the channel.
 """

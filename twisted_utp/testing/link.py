@@ -1,5 +1,5 @@
 """
-What happens to packets on one direction of one wire?
+One direction of a link, and what happens to packets on it.
 
 In this order: taps and the route hook (tests' own fingers), outage, MTU, queue and rate, loss, corruption,
 duplication, delay with jitter and reordering.  A link on which nothing of that is set costs one event for all

@@ -1,5 +1,5 @@
 """
-Which packets does a link lose?
+Models of loss: which packets a link loses.
 
 A loss model is asked once for each packet, in order.  Loss comes after the queue: a lost packet has used the
 link's capacity, as on a radio.

@@ -1,5 +1,5 @@
 """
-How fast was it, and how long was the queue, from when to when?
+Measures how fast a transfer was, and how long the queue was, over time.
 
 Samples counters and a queue at regular instants of virtual time.
 """

@@ -1,5 +1,5 @@
 """
-What becomes of a connection whose packets change their source address on the way?
+A NAT, which changes the source address of packets on their way.
 
 A box that rewrites addresses, on the way of two hops: one that goes out, one that comes in.  It can forget its
 mappings at any time, as home routers do when they restart or when a flow was silent for too long: the next packet

@@ -1,5 +1,5 @@
 """
-Which hosts are there, and which way do packets take between them?
+Hosts, and the paths that packets take between them.
 
 A way is a list of hops.  Two ways may share a hop: that is a shared bottleneck.  A hop may also be a box that
 rewrites addresses (a NAT): the final host is looked up by the address that a packet has when it comes out.

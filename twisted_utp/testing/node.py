@@ -1,5 +1,5 @@
 """
-Who turns the crank of a multiplexer on a simulated host?
+The smallest owner of a multiplexer, on a simulated host.
 
 A L{Node} is the smallest possible owner of the core: it does what the Twisted glue does (receive, dispatch, send,
 re-arm one timer) and records what it hears.

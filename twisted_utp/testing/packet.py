@@ -1,5 +1,5 @@
 """
-What travels through the simulated network?
+What travels through the simulated network.
 """
 
 from __future__ import annotations

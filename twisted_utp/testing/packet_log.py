@@ -1,5 +1,5 @@
 """
-Which packets were sent, when, and what did they say?
+Records which packets were sent, when, and what they said.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How long does a web page take across this line?
+A web page, and how long it takes across a line.
 
 Objects of one size, some at a time, each on a TCP connection of its own: SYN, SYN-ACK, request, data.  All that comes
 from the server waits in the shared queue, the SYN-ACK as well, so a page feels both the queue that stands when it

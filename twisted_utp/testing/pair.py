@@ -1,5 +1,5 @@
 """
-How do two multiplexers get on with each other over a given network?
+Two multiplexers, and a network between them.
 
 A L{Pair} is a client and a server on two hosts, joined by one link in each direction, all in virtual time.
 """

@@ -1,5 +1,5 @@
 """
-Did exactly the bytes that were written come out?
+Bytes by which both ends can tell that exactly what was written has come out.
 
 A stream of seeded, aperiodic-looking bytes that both ends can make for themselves: comparing goes along with
 receiving, and nothing has to be kept.

@@ -1,5 +1,5 @@
 """
-What waits in front of a link that is busy, and what is dropped when too much does?
+Queues in front of a busy link, and what they drop.
 
 Tail drop is what most home routers have; CoDel (RFC 8289) and RED (Floyd and Jacobson, 1993) are what the better
 ones have, and what takes away a delay-based sender's politeness.

@@ -1,5 +1,5 @@
 """
-How does a link behave whose rate is never the same for long?
+Links whose rate changes all the time.
 
 A trace is the rate in steps of 20 ms.  The file format is that of mahimahi (Netravali et al., 2015), in which most
 recordings of cellular networks exist: one line for each 1500 bytes that may pass, with the millisecond at which they

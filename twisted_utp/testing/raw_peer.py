@@ -1,5 +1,5 @@
 """
-What does the core answer to exactly these bytes?
+A peer that sends exactly the bytes that a test gives it.
 
 A L{RawPeer} is a peer with no behaviour of its own: each packet is sent because the test says so, as odd as the
 test wants it, and each answer is there to be looked at.

@@ -1,5 +1,5 @@
 """
-How does a whole Twisted application run in virtual time?
+A Twisted reactor in virtual time, for whole applications.
 
 A L{SimulatedReactor} stands for one process on one simulated host: delayed calls, UDP ports and name resolution,
 all from the simulator.  Several reactors on one network are several machines; letting the simulator run lets them

@@ -1,5 +1,5 @@
 """
-What happens next, and when?
+Virtual time: what happens next, and when.
 
 A heap of events and an integer clock in microseconds that jumps from one to the next: no wall time, no threads,
 and one seeded source of randomness, so the same seed gives the same run, byte for byte.

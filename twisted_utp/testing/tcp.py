@@ -1,5 +1,5 @@
 """
-What does a TCP download do to the same queue, and what is done to it?
+A TCP download that shares a queue with uTP.
 
 A model of one TCP connection's data: segments, selective acks, and a congestion window by the rules of Reno
 (RFC 5681), CUBIC (RFC 9438, with the slow start of RFC 9406 or Linux') or BBR.  No handshake (L{Fetch

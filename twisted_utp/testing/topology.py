@@ -1,5 +1,5 @@
 """
-How do several flows share one queue?
+Several flows that share one queue.
 
 A dumbbell: every flow has a sending and a receiving host of its own and a round trip of its own, and all of them
 share one link in each direction.  uTP flows and TCP flows mix.

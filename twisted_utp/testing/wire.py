@@ -1,5 +1,5 @@
 """
-What do the bytes of a packet say?
+Reads and writes the bytes of a packet, independently of the core.
 
 A second, independent reading of BEP-29's header, so that a mistake in the core's own codec cannot hide itself
 from the tests.
