@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     MAX_BURST_SHARE,
     MAX_LATE_SHARE,
     MIN_BURST_PACKETS,
+    PACING_BATCHES,
     PACING_BURST,
     PACING_CALM,
     PACING_GAIN,
@@ -81,13 +82,15 @@ class Pacer:
         The gain lets the window be filled although a timer fires late; in slow start the window doubles within
         the round trip, so the rate leads it.
 
-        @param queue: how much of the round trip is queue, µs.
+        @param queue: how much of the round trip is queue, µs; it counts while acknowledgements come in batches.
         """
         if not rtt:
             return
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         rate = gain * cwnd / rtt
-        self.stride = PACING_BURST if slow_start or now < self._calm_at else _longest_stride(mss / rate, rtt, queue)
+        self.stride = (
+            PACING_BURST if slow_start or now < self._calm_at else self._longest_stride(mss / rate, rtt, queue)
+        )
         self._follow(rate, rtt, mss, now)
 
     def on_loss(self, now: int) -> None:
@@ -190,13 +193,14 @@ class Pacer:
             self._credit = min(self._credit + (now - self._stamp) * self._rate, self._burst)
             self._stamp = now
 
+    def _longest_stride(self, packet: float, rtt: int, queue: int) -> int:
+        """
+        For how long a burst may make up, once the rate is found; all times in µs.
 
-def _longest_stride(packet: float, rtt: int, queue: int) -> int:
-    """
-    For how long a burst may make up, once the rate is found; all times in µs.
-
-    @param packet: what a packet takes at the pacing rate.
-    """
-    wanted = max(min(PACING_STEADY, packet * PACING_STEADY_PACKETS), packet * PACING_PACKETS)
-    hidden = min(queue / PACING_QUEUE_SHARE, PACING_QUEUE_MAX)
-    return max(int(min(wanted, max(min(rtt / PACING_RTT_SHARE, PACING_MAX), hidden))), PACING_BURST)
+        @param packet: what a packet takes at the pacing rate.
+        """
+        steady, bearable = PACING_STEADY, min(rtt / PACING_RTT_SHARE, PACING_MAX)
+        if self.follows_batches:
+            steady, bearable = PACING_BATCHES, max(bearable, min(queue / PACING_QUEUE_SHARE, PACING_QUEUE_MAX))
+        wanted = max(min(steady, packet * PACING_STEADY_PACKETS), packet * PACING_PACKETS)
+        return max(int(min(wanted, bearable)), PACING_BURST)
