@@ -13,6 +13,8 @@ from twisted_utp.proto.constants import (
     BUDGET_PERSISTS,
     BUDGET_ROUND,
     DEFAULT_RECEIVE_BUFFER,
+    HEADER_SIZE,
+    MAX_MTU_IPV4,
     MIN_SHARE,
     UNREAD_WHEN_BEHIND,
 )
@@ -109,3 +111,13 @@ def test_a_crowd(room: int, loses: bool) -> None:
         sums = [each.client.connection.stats() for each in ends]
         assert sum(stats.packets_lost + stats.timeouts + stats.window_cuts for stats in sums) == 0
         assert socket.dropped == 0
+
+
+def test_a_crowd_finds_the_size_of_its_path() -> None:
+    """
+    A probe leaves in the same turn as the train before it: by the next turn that is acknowledged, and none leaves
+    alone.  Else there are two thirds more packets than full ones would be, in place of a third.
+    """
+    _, ends = busy_sink(100, 2 << 20, 100_000)
+    packets = sum(each.client.connection.stats().packets_sent for each in ends)
+    assert packets < 1.35 * 100 * 100_000 / (MAX_MTU_IPV4 - HEADER_SIZE)

@@ -66,6 +66,10 @@ if TYPE_CHECKING:
 # What was raised and belongs to no connection: enough to know what is wrong.
 _MAX_FAULTS = 16
 
+# Trains that a connection may send in its turn, at least: an MTU probe is never sent alone, and in a crowd the train
+# before it is acknowledged by the next turn.
+_MIN_TURN = 2
+
 
 class Multiplexer:
     """
@@ -353,7 +357,7 @@ class Multiplexer:
         while outbox and len(transmits) < max_transmits:
             transmits.append(outbox.popleft())
         # One connection may fill a call when it is alone; several share it.
-        share = max(max_transmits // max(len(ready), 1), 1)
+        share = max(max_transmits // max(len(ready), 1), _MIN_TURN)
         while ready and len(transmits) < max_transmits:
             # Several at once: to find the first key, a dict looks at each place whose key was deleted.
             for connection in list(islice(ready, max_transmits - len(transmits))):
