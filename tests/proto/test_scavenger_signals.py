@@ -286,6 +286,15 @@ def test_empty_round_trips() -> None:
 # --- Drops at small queues ------------------------------------------------------------------------------------------
 
 
+def test_losses_without_a_queue_are_no_router_s() -> None:
+    """Where they happen as well, those at a small queue say nothing."""
+    early = EarlyDrops()
+    for _ in range(20):
+        early.note()
+        early.doubt()
+    assert not early.are_usual
+
+
 def test_early_drops_are_known_after_some_and_forgotten_slowly() -> None:
     """Once or twice is chance; minutes later it is still that router."""
     early = EarlyDrops()

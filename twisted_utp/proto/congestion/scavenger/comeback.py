@@ -71,21 +71,22 @@ class Comeback(Phase):
         self._is_starved |= sample.app_limited and not sample.has_more
         if now < self._shift_at:
             return
-        if self._base and not self._is_starved and not self._comes_through(now):
-            flow.on_failed_return(now, self.gear, self._base)
-        elif self.gear < SCAVENGER_FULL_GEAR:
+        if self.gear < SCAVENGER_FULL_GEAR:
             self.gear = min(self.gear * 2, SCAVENGER_FULL_GEAR)
             self._set(now)
         elif self._base and self._before < flow.pacing_rate:
             self._set(now)  # once more: what was acknowledged so far left in the gear before
+        elif self._base and not self._is_starved and not self._comes_through(now):
+            flow.on_failed_return(now, self.gear, self._base)
         else:
             self._arrive(now)
 
     def _comes_through(self, now: int) -> bool:
         """
-        Was all that left a round trip ago acknowledged in this one?
+        Was all that left a round trip ago acknowledged in this one?  A burst may be late.
         """
-        return self._acked >= SCAVENGER_UNDIVIDED * self._before * (now - self._shifted_at)
+        burst = 4 * self.flow.mss
+        return self._acked + burst >= SCAVENGER_UNDIVIDED * self._before * (now - self._shifted_at)
 
     def _arrive(self, now: int) -> None:
         flow = self.flow

@@ -27,6 +27,12 @@ class EarlyDrops:
         """
         self.count = min(self.count + 1, 4.0 * SCAVENGER_EARLY_DROPS)
 
+    def doubt(self) -> None:
+        """
+        A packet was lost without a queue: so packets are lost for other reasons, as on a radio.
+        """
+        self.count /= 2
+
     def pass_time(self, duration: int) -> None:
         """
         So many µs have passed.

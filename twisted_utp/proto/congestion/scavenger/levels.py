@@ -9,6 +9,7 @@ other memories would aim for other queues and get other shares.
 from __future__ import annotations
 
 from twisted_utp.proto.constants import (
+    SCAVENGER_BLIND_VARIATION,
     SCAVENGER_EMPTY,
     SCAVENGER_JUMP,
     SCAVENGER_LEVEL,
@@ -17,6 +18,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_MAX_TARGET,
     SCAVENGER_MIN_DEPTH,
     SCAVENGER_MIN_TARGET,
+    SCAVENGER_RADIO_VARIATIONS,
     SCAVENGER_SUSPICION_MEMORY,
     SCAVENGER_VARIATIONS,
     TARGET_RECOVERY_TIME,
@@ -59,7 +61,8 @@ class Levels:
         @param packet: the time that a packet takes, µs.
         """
         suspicion = self.suspicion
-        varies = SCAVENGER_VARIATIONS * variation
+        cable = min(variation, SCAVENGER_BLIND_VARIATION)
+        varies = SCAVENGER_VARIATIONS * cable + SCAVENGER_RADIO_VARIATIONS * (variation - cable)
         wanted = min(max(SCAVENGER_MIN_TARGET, 2 * packet, noise, varies), self.upper)
         self.target = max(wanted * self._depth, min(SCAVENGER_EMPTY, wanted))
         self.empty = max(SCAVENGER_EMPTY, min(self.target / 2, SCAVENGER_MAX_EMPTY), 1.5 * packet)

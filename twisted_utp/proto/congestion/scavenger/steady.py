@@ -161,6 +161,7 @@ class Steady(Phase):
             return
         if highest <= max(levels.empty + flow.trips.noise, levels.target / 2):
             flow.cut_without_queue()
+            flow.early_drops.doubt()
             return
         if highest < 2 * levels.target:
             levels.on_shallow_buffer()
