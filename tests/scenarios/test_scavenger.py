@@ -39,8 +39,17 @@ def test_a_download_hardly_notices() -> None:
 
 
 def test_behind_codel_a_guest_leaves_most_to_tcp() -> None:
-    """Where the queue tells little.  It is no improvement: LEDBAT++ holds a quarter here, and this a third."""
-    assert completion(NAME, line=Line(rate=8, queue="codel"), seconds=5, head=3)["held"] <= 0.4
+    """Where the queue tells little, once that is known.  Beside LEDBAT++, CUBIC takes 1.2 times as long."""
+    seen = completion(NAME, line=Line(rate=8, queue="codel"), seconds=5, head=8)
+    assert seen["held"] <= 0.1
+    assert seen["ratio"] <= 1.1
+
+
+def test_reno_fills_a_buffer_and_that_is_no_longer_route() -> None:
+    """Its queue of half a second stands still and does not grow under load."""
+    seen = completion(NAME, "reno", seconds=5, head=2)
+    assert seen["ratio"] <= 1.05
+    assert seen["held"] <= 0.05
 
 
 @pytest.mark.parametrize("starts", [(0, 0), (0, 5)])
@@ -72,3 +81,4 @@ def test_beside_ledbat() -> None:
 def test_random_loss() -> None:
     """Losses without a queue are nobody's congestion."""
     assert alone(NAME, Line(loss=0.01, rate=8), seconds=6)["used"] >= 0.8
+    assert alone(NAME, Line(loss=0.01), seconds=8)["used"] >= 0.85

@@ -25,13 +25,13 @@ class EarlyDrops:
         """
         A packet was dropped at a small queue, and nobody else was there.
         """
-        self.count = min(self.count + 1, 4.0 * SCAVENGER_EARLY_DROPS)
+        self.count = min(self.count + 1, 2.0 * SCAVENGER_EARLY_DROPS)
 
     def doubt(self) -> None:
         """
         A packet was lost without a queue: so packets are lost for other reasons, as on a radio.
         """
-        self.count /= 2
+        self.count = max(self.count - 2, 0.0)
 
     def pass_time(self, duration: int) -> None:
         """

@@ -9,6 +9,7 @@ from typing import TypeVar
 from twisted_utp.proto.constants import (
     SCAVENGER_MAX_VARIATION,
     SCAVENGER_PEAK_MEMORY,
+    SCAVENGER_UNEXPLAINED,
 )
 
 FAR = 1 << 60
@@ -149,7 +150,8 @@ class Trips:
         if self._count >= NOISE_SAMPLES:
             spread = self._sum / self._count - least
             if self._grown_count >= NOISE_SAMPLES:
-                spread = min(spread, self._grown_sum / self._grown_count - self._grown)
+                grown_spread = self._grown_sum / self._grown_count - self._grown
+                spread = min(spread, grown_spread + SCAVENGER_UNEXPLAINED)
             _remember(self._spreads, spread, MEMORY)
             if len(self._spreads) >= MEMORY // 2:
                 self.noise += (sorted(self._spreads)[len(self._spreads) // 2] - self.noise) / 4
