@@ -300,8 +300,11 @@ def test_wait_for() -> None:
     with pytest.raises(ZeroDivisionError):
         reactor.wait_for(deferLater(reactor, 1, lambda: 1 / 0))
     never: Deferred[None] = Deferred()
-    with pytest.raises(SimulationDidNotEnd):
+    with pytest.raises(SimulationDidNotEnd, match=r"^what is waited for has no result: idle after"):
         reactor.wait_for(never)
+    reactor.callLater(90, lambda: None)
+    with pytest.raises(SimulationDidNotEnd, match=r"^what is waited for has no result: 60000000 µs passed"):
+        reactor.wait_for(never, limit=60)
 
 
 def test_looping_call() -> None:

@@ -40,7 +40,7 @@ from twisted_utp.proto.values import host_and_port
 from twisted_utp.testing.network import AddressInUse, Host, UDPPort
 from twisted_utp.testing.not_simulated import NotSimulated
 from twisted_utp.testing.packet import Packet
-from twisted_utp.testing.simulator import SECOND, ScheduledCall
+from twisted_utp.testing.simulator import SECOND, ScheduledCall, SimulationDidNotEnd
 
 _log = Logger()
 _T = TypeVar("_T")
@@ -498,7 +498,10 @@ class SimulatedReactor(NotSimulated):
         results: list[Any] = []
         deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
         deferred.addBoth(results.append)
-        self.simulator.run(lambda: bool(results), limit=round(limit * SECOND))
+        try:
+            self.simulator.run(lambda: bool(results), limit=round(limit * SECOND))
+        except SimulationDidNotEnd as why:
+            raise SimulationDidNotEnd(f"what is waited for has no result: {why}") from None
         if isinstance(results[0], Failure):
             results[0].raiseException()
         result: _T = results[0]
