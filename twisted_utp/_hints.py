@@ -37,6 +37,10 @@ _NO_URL = "an endpoint string is not a URL"
 _FOREIGN = (
     (re.compile(r"missing \d+ required \w+ arguments?: (.*)"), "{} is missing"),
     (re.compile(r"got an unexpected keyword argument '(\w+)'"), "{}: no such key"),
+    (
+        re.compile(r"got multiple values for argument '(\w+)'"),
+        "{}: given twice; a colon that is part of a value needs a backslash",
+    ),
     (re.compile(r"invalid literal for int\(\) with base 10: (.*)"), "{}: expected a number"),
     (re.compile(r"takes .* positional arguments? but .* given()"), "too many arguments; further ones need their names"),
 )

@@ -136,6 +136,11 @@ def test_explained(string: str, listens: bool, message: str) -> None:
         ("tcp:host", False, "tcp: port is missing"),
         ("tcp:x", True, "tcp: x: expected a number"),
         ("tcp:9000:interfce=127.0.0.1", True, "tcp: interfce: no such key"),
+        (
+            "tcp:2222:interface=::1",
+            True,
+            "tcp: interface: given twice; a colon that is part of a value needs a backslash",
+        ),
         ("utp:9000:target_delay=1", True, "target_delay='1': no such key; did you mean targetDelay?"),
         ("[::1]:9000", False, r"an endpoint string begins with its type; for uTP write 'utp:\:\:1:9000'"),
     ],
