@@ -170,4 +170,4 @@ def _is_from(exception: BaseException, *packages: str) -> bool:
 def _detail(exception: BaseException) -> str:
     if isinstance(exception, OSError) and exception.strerror:
         return exception.strerror.lower()
-    return str(exception) or type(exception).__name__
+    return str(exception).rstrip(".") or type(exception).__name__

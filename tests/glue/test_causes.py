@@ -31,7 +31,7 @@ UNTRUSTED = SSL.Error([("SSL routines", "", "certificate verify failed")])
         (UTPConnectionReset(), Kind.RESET, "aborted by the peer; what"),
         (error.ConnectionLost(), Kind.RESET, "aborted by the peer; what"),
         (error.ConnectionAborted(), Kind.ABORTED, "aborted by us"),
-        (error.ConnectError(ENETUNREACH, "no way"), Kind.UNREACHABLE, "cannot be reached: .*no way"),
+        (error.ConnectError(ENETUNREACH, "no way"), Kind.UNREACHABLE, "cannot be reached: .*no way; check"),
         (error.CannotListenError("", 9, OSError(EADDRINUSE, "x")), Kind.LISTEN, r"\*:9: address already in use; stop"),
         (error.CannotListenError("::1", 9, OSError(EACCES, "x")), Kind.LISTEN, "permission denied; choose a port"),
         (error.CannotListenError("", 0, ValueError("odd")), Kind.LISTEN, "odd"),
