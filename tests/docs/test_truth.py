@@ -246,3 +246,15 @@ def test_modules_that_are_run_exist(tree: Any) -> None:
     """
     for found in re.finditer(r"python -m (twisted_utp[\w.]*)", tree.astext()):
         assert importlib.util.find_spec(found[1]) is not None, found[0]
+
+
+def test_rows_of_tables_are_whole(tree: Any) -> None:
+    """
+    A first cell that goes on in the next line begins a row of its own there, in the tables that these pages have.  So
+    none ends in a comma, and no row but the heading's has nothing beside it.
+    """
+    for table in tree.findall(nodes.tgroup):
+        for row in table.findall(nodes.row):
+            first, *others = (cell.astext() for cell in row)
+            assert not first.endswith(","), first
+            assert isinstance(row.parent, nodes.thead) or any(others), first
