@@ -69,7 +69,7 @@ class HeldPortsTestsBuilder(ReactorBuilder):
         """Loopback is too short for anything to wait."""
         self.batches = [0, 0]
 
-        def on_batch(moderator: Moderator, datagrams: Any, clock_offset: int, now: int) -> int:
+        def on_batch(moderator: Moderator, datagrams: Any, clock_offset: int, now: int, connections: int = 0) -> int:
             late = [now - datagram.received_at for datagram in datagrams if datagram.received_at]
             assert all(0 <= wait < 5_000_000 for wait in late), late
             self.batches[0] += 1

@@ -350,7 +350,7 @@ def test_our_own_end_is_taken(through: Through) -> None:
         ({"bindAddress": ("", 9)}, "bindAddress=.*: expected no port with a proxy"),
         ({"host": "fe80::1%3"}, "host='fe80::1%3': expected no scope"),
         ({"host": "a" * 64 + ".example"}, "expected an address, or a name of at most 255"),
-        ({"host": "a:b"}, "expected an address, or a name of at most 255"),
+        ({"host": "a:b"}, "host='a:b': expected a name or an address"),
     ],
 )
 def test_arguments(arguments: dict[str, Any], message: str) -> None:
