@@ -39,7 +39,7 @@ def local_of(
     return udp_address(host if isinstance(peer, IPv6Address) else unmapped(host), bound.port)
 
 
-def spelled(address: object) -> str:
+def format_address(address: object) -> str:
     """
     C{192.0.2.7:9000}, C{[2001:db8::7]:9000}, or what a UNIX socket is called.
     """

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from twisted_utp._addresses import peer_of
 from twisted_utp._isolation import guarded, name_of
-from twisted_utp._ways import found_peer
+from twisted_utp._routes import found_peer
 from twisted_utp.errors import loss_exception
 from twisted_utp.proto.events import Connected, ConnectionLost, Event
 

@@ -38,7 +38,7 @@ def _rank(reason: Failure) -> int:
     return 4 if isinstance(error, NoRouteError) else 3  # a route that is prohibited has at least been thought of
 
 
-class Race:
+class HappyEyeballs:
     """
     Several attempts, of which one may win.
 

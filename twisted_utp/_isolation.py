@@ -31,7 +31,7 @@ _log = Logger()
 PeerPolicy = Callable[["IPv4Address | IPv6Address", PortLoad], "Verdict | bool"]
 
 
-class Rarely:
+class Throttle:
     """
     Lets the first of many messages pass, and then one in an interval.
     """
@@ -45,7 +45,7 @@ class Rarely:
         self._clock = clock
         self._last: int | None = None
 
-    def is_time(self) -> bool:
+    def allows(self) -> bool:
         """
         May this one pass?
         """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IProtocol
 
 if TYPE_CHECKING:
-    from twisted_utp.connecting import OutgoingConnection
+    from twisted_utp._connecting import OutgoingConnection
     from twisted_utp.proto.values import Address
     from twisted_utp.transport import UTPTransport
 

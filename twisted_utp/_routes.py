@@ -17,7 +17,7 @@ from twisted_utp.udp.addresses import unmapped
 NOT_OPEN = "the UDP port is not open; reactor.listenUDP(PORT, protocol) opens it"
 
 
-class Way(NamedTuple):
+class Route(NamedTuple):
     """
     A way to a peer.
 
@@ -41,7 +41,7 @@ def found_peer(
     return peer if reported is None else udp_address(*reported(address))
 
 
-def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") -> Way | ConnectError:
+def route_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") -> Route | ConnectError:
     """
     The way to a peer, or why nothing can be sent there.
 
@@ -56,4 +56,4 @@ def way_to(udp_port: ITrainPort | None, host: str, port: int, source: str = "") 
     except OSError as error:
         reason: ConnectError = getConnectError(error)
         return reason
-    return Way(address, udp_address(address[0] if ":" in host else unmapped(address[0]), address[1]))
+    return Route(address, udp_address(address[0] if ":" in host else unmapped(address[0]), address[1]))

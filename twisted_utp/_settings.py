@@ -174,7 +174,7 @@ def _set(config: UTPConfig, key: str, name: str, text: str) -> UTPConfig:
     except ValueError:
         raise ValueError(f"{key}={text!r}: expected {_allowed(name)}") from None
     try:
-        return config.but(**{name: value})
+        return config.replace(**{name: value})
     except (TypeError, ValueError) as error:
         raise ValueError(str(error).replace(f"{name}=", f"{key}=", 1)) from None
 

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Any
 
 
-class Settable:
+class SettingsMixin:
     """
     Something with settings.
     """

@@ -101,7 +101,7 @@ def protocol_to_connect(
     if found is not None and not found._is_closing and len(found.multiplexer) < config.max_connections:
         return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
-    protocol.is_passing = True
+    protocol.is_for_dialling = True
     listen_udp(reactor, 0, protocol, interface, settings=settings)
     _settings[protocol] = settings
     dialling[key] = protocol
@@ -161,7 +161,7 @@ def _join(reactor: Any, interface: str, port: int, protocol: UTPProtocol, settin
         assert udp_port is not None
         udp_port.stopListening()
         raise CannotListenError(interface, port, error) from None
-    protocol.multiplexer.elsewhere = siblings
+    protocol.multiplexer.siblings = siblings
     protocol.when_closed().addCallback(lambda _: siblings.leave())
 
 

@@ -52,7 +52,7 @@ class _Round:
 
 class Siblings:
     """
-    The other processes on one UDP port, see L{Elsewhere <twisted_utp.proto.elsewhere.Elsewhere>}.
+    The other processes on one UDP port, see L{SiblingProcesses <twisted_utp.proto.sibling_processes.SiblingProcesses>}.
     """
 
     def __init__(self, reactor: Any, protocol: UTPProtocol, name: str) -> None:
@@ -86,7 +86,7 @@ class Siblings:
 
     def takes(self, address: Address, recv_id: int, datagram: Datagram) -> bool:
         """
-        See L{Elsewhere.takes <twisted_utp.proto.elsewhere.Elsewhere.takes>}.
+        See L{SiblingProcesses.takes <twisted_utp.proto.sibling_processes.SiblingProcesses.takes>}.
         """
         if self._round is not None:
             return False  # who handed it over thought that it is ours
@@ -100,7 +100,7 @@ class Siblings:
 
     def ask(self, datagram: Datagram, is_refused: bool) -> bool:
         """
-        See L{Elsewhere.ask <twisted_utp.proto.elsewhere.Elsewhere.ask>}.
+        See L{SiblingProcesses.ask <twisted_utp.proto.sibling_processes.SiblingProcesses.ask>}.
         """
         before = self._round
         if before is None and not self._asks.take(self._protocol.clock()):

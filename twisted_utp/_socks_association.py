@@ -23,7 +23,7 @@ from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp import listen_udp
 from twisted_utp.udp.addresses import ANY_IPV4, ANY_IPV6, is_numeric
 from twisted_utp.udp.settings import AS_IT_IS, SocketSettings
-from twisted_utp.udp.socks_port import FarName, SocksPort
+from twisted_utp.udp.socks_port import ProxiedName, SocksPort
 
 # Seconds between the last datagram and the end of the control connection.  Dante drops what it has not yet relayed when
 # that ends, and with it the last acknowledgement, for which the peer would then wait until it gives up.  More delays
@@ -87,7 +87,7 @@ class Association:
         proxy: SOCKS5Proxy,
         protocol: DatagramProtocol,
         interface: str = "",
-        name: FarName | None = None,
+        name: ProxiedName | None = None,
         settings: SocketSettings = AS_IT_IS,
     ) -> None:
         """

@@ -18,9 +18,9 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 
+from twisted_utp._routes import route_to
 from twisted_utp._socks_association import Association
 from twisted_utp._steady import steady_clock
-from twisted_utp._ways import way_to
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import MIN_MTU
 from twisted_utp.protocol import UTPProtocol
@@ -28,7 +28,7 @@ from twisted_utp.socks import SOCKS5Proxy
 from twisted_utp.udp.addresses import is_numeric
 from twisted_utp.udp.settings import SocketSettings
 from twisted_utp.udp.socks_header import header_for
-from twisted_utp.udp.socks_port import FarName
+from twisted_utp.udp.socks_port import ProxiedName
 
 Through = tuple[SOCKS5Proxy, str, UTPConfig, SocketSettings]
 """Which proxy, from which address of ours (C{""} for any), with which settings of connections and of the socket."""
@@ -49,16 +49,16 @@ def dial(reactor: Any, through: Through, factory: IProtocolFactory, host: str, p
     if is_numeric(host):
         opening = _shared(reactor, through)
     else:
-        opening = _Opening(reactor, through, FarName(host, port, is_answer))
+        opening = _Opening(reactor, through, ProxiedName(host, port, is_answer))
     config = through[2]
     address = HostnameAddress(host.encode("ascii"), port)
 
     def connect(protocol: UTPProtocol) -> Deferred[IProtocol]:
-        way = way_to(protocol._udp_port, host, port)
-        if isinstance(way, ConnectError):
-            return fail(way)
+        route = route_to(protocol._udp_port, host, port)
+        if isinstance(route, ConnectError):
+            return fail(route)
         left = _less_by(config, (clock() - began) / 1_000_000, len(header_for(host, port)))
-        return protocol._connect_by(way, factory, left)
+        return protocol._connect_by(route, factory, left)
 
     return opening.wait(address).addCallback(connect)
 
@@ -77,7 +77,7 @@ def _less_by(config: UTPConfig, seconds: float, header: int) -> UTPConfig:
     """
     timeout = max(config.connect_timeout - seconds, RANGES["connect_timeout"]["low"])
     mtu = None if config.mtu is None else max(config.mtu - header, MIN_MTU)
-    return config.but(connect_timeout=timeout, mtu=mtu)
+    return config.replace(connect_timeout=timeout, mtu=mtu)
 
 
 _openings: WeakKeyDictionary[Any, dict[Through, _Opening]] = WeakKeyDictionary()
@@ -104,7 +104,7 @@ class _Opening:
     @ivar over: fires when it is neither any more.
     """
 
-    def __init__(self, reactor: Any, through: Through, name: FarName | None = None) -> None:
+    def __init__(self, reactor: Any, through: Through, name: ProxiedName | None = None) -> None:
         proxy, interface, config, settings = through
         self.over: Deferred[None] = Deferred()
         self._protocol = UTPProtocol(reactor, config, closes_when_idle=True)

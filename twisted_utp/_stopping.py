@@ -54,32 +54,32 @@ def note_closed(port: UTPProtocol) -> None:
 
 def _stopping(reactor: Any) -> Deferred[None]:
     del _triggers[reactor]
-    return LastWords(reactor).spoken
+    return ShutdownWait(reactor).is_over
 
 
-def say_goodbye(multiplexer: Multiplexer, port: ITrainPort, failed: SendFailed, now: int) -> None:
+def abort_connections(multiplexer: Multiplexer, port: ITrainPort, failed: SendFailed, now: int) -> None:
     """
     Nobody will answer the peers from now on, so tell them; those that we have said goodbye to know.
 
     @param now: µs.
     """
     for connection in multiplexer.table.all():
-        if not connection.has_parted():
+        if not connection.has_sent_fin():
             connection.abort(now=now)
     while trains := multiplexer.poll_transmits(now=now):
         hand_over(port, trains, failed)
     multiplexer.poll_events()
 
 
-class LastWords:
+class ShutdownWait:
     """
     What the connections of one reactor still have to deliver.
 
-    @ivar spoken: fires when there is nothing, or when the time for it is over.
+    @ivar is_over: fires when there is nothing, or when the time for it is over.
     """
 
     def __init__(self, reactor: Any) -> None:
-        self.spoken: Deferred[None] = Deferred()
+        self.is_over: Deferred[None] = Deferred()
         self._reactor = reactor
         self._began = {port: port.clock() for port in _ports.ports_of(reactor)}
         self._waiting: list[tuple[UTPProtocol, Connection]] = []
@@ -103,7 +103,7 @@ class LastWords:
         else:
             # A proxy drops what it has not yet relayed when we hang up, so that comes last.
             partings = [part() for port in self._began if (part := getattr(port._udp_port, "part", None)) is not None]
-            DeferredList(partings).addBoth(lambda _: self.spoken.callback(None))
+            DeferredList(partings).addBoth(lambda _: self.is_over.callback(None))
 
     def _is_awaited(self, port: UTPProtocol, connection: Connection) -> bool:
         limit = int(connection.config.shutdown_timeout * 1_000_000)

@@ -27,7 +27,7 @@ LOOK_INTERVAL = 1.0
 _FILE_KEYS = ("privateKey", "certificate", "certKey", "extraCertChain", "dhParameters")
 
 # A file's name, inode, size and time of change.
-Mark = tuple[str, int, int, int]
+FileIdentity = tuple[str, int, int, int]
 Connect = Callable[[Any], SSL.Connection]
 
 
@@ -80,7 +80,7 @@ class ReloadingCredentials:
         self._files = files
         self._clock = clock
         self._looked_at = clock()
-        self._marks = self._mark()
+        self._identities = self._file_identities()
         self._connect = load()
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
@@ -95,27 +95,27 @@ class ReloadingCredentials:
         if now - self._looked_at < LOOK_INTERVAL:
             return
         self._looked_at = now
-        marks = self._mark()
-        if marks == self._marks:
+        identities = self._file_identities()
+        if identities == self._identities:
             return
-        self._marks = marks
+        self._identities = identities
         try:
             self._connect = self._load()
         except ValueError as error:
             # Perhaps only one of two files is new yet.  When the other follows we look again.
             self._log.warn("the certificate was not renewed: {error}", error=error)
         else:
-            self._log.info("reloaded certificates: {files} changed", files=", ".join(m[0] for m in marks))
+            self._log.info("reloaded certificates: {files} changed", files=", ".join(m[0] for m in identities))
 
-    def _mark(self) -> list[Mark]:
-        marks = []
+    def _file_identities(self) -> list[FileIdentity]:
+        identities = []
         for path in self._files():
             try:
                 found = path.stat()
             except OSError:
                 continue  # gone; loading says why that is wrong
-            marks.append((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
-        return marks
+            identities.append((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
+        return identities
 
 
 def _from_files(given: Mapping[str, str]) -> Connect:

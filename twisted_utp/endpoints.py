@@ -35,7 +35,7 @@ from twisted_utp._arguments import (
     checked_dscp,
     checked_host,
 )
-from twisted_utp._attempts import Race
+from twisted_utp._happy_eyeballs import HappyEyeballs
 from twisted_utp._resolution import resolve
 from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
 from twisted_utp.errors import UTPConnectBindError
@@ -109,7 +109,7 @@ class UTPServerEndpoint:
             raise ValueError(f"reusePort={reusePort!r}: expected the other processes' port, not 0")
         settings = config if config is not None else UTPConfig()
         if backlog != DEFAULT_BACKLOG:
-            settings = settings.but(backlog=backlog)
+            settings = settings.replace(backlog=backlog)
         self._reactor = reactor
         self._port = port
         self._interface = without_brackets(interface)
@@ -243,7 +243,7 @@ class UTPClientEndpoint:
         if timeout is not None and timeout != DEFAULT_CONNECT_TIMEOUT:
             allowed = RANGES["connect_timeout"]
             check_number("timeout", timeout, "seconds", low=allowed["low"], high=allowed["high"])
-            settings = settings.but(connect_timeout=timeout)
+            settings = settings.replace(connect_timeout=timeout)
         if attemptDelay is not None:
             check_number("attemptDelay", attemptDelay, "seconds", low=0, high=MAX_ATTEMPT_DELAY)
         self._reactor = reactor
@@ -313,7 +313,7 @@ class UTPClientEndpoint:
             return fail(ValueError(reason))
         resolving = resolve(self._reactor, self._host, self._port, self._ip_version)
         result: Deferred[IProtocol] = Deferred(partial(self._cancel, resolving))
-        resolving.addCallback(self._race, protocolFactory)
+        resolving.addCallback(self._try_all, protocolFactory)
         resolving.addCallbacks(result.callback, lambda reason: None if result.called else result.errback(reason))
         return result
 
@@ -323,9 +323,9 @@ class UTPClientEndpoint:
         result.errback(ConnectingCancelledError(address))
         resolving.cancel()
 
-    def _race(self, hosts: list[str], factory: IProtocolFactory) -> Deferred[IProtocol]:
+    def _try_all(self, hosts: list[str], factory: IProtocolFactory) -> Deferred[IProtocol]:
         attempts = [partial(maybeDeferred, self._dial, factory, host) for host in hosts]
-        return Race(self._reactor, attempts, self._attempt_delay).start()
+        return HappyEyeballs(self._reactor, attempts, self._attempt_delay).start()
 
     def _dial(self, factory: IProtocolFactory, host: str) -> Deferred[IProtocol]:
         protocol = self._protocol

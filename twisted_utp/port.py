@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_utp._isolation import guarded, log_prefix, name_of
-from twisted_utp._settable import Settable
+from twisted_utp._settings_mixin import SettingsMixin
 from twisted_utp.interfaces import IUTPListeningPort
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @implementer(IUTPListeningPort, ILoggingContext)
-class UTPPort(Settable):
+class UTPPort(SettingsMixin):
     """
     One factory that listens on a L{UTPProtocol <twisted_utp.protocol.UTPProtocol>}.
 

@@ -34,18 +34,18 @@ from twisted_utp._arguments import (
     check_no_socket_settings,
     check_random,
 )
-from twisted_utp._isolation import PeerPolicy, Rarely, guarded, guarded_policy
+from twisted_utp._connecting import OutgoingConnection
+from twisted_utp._isolation import PeerPolicy, Throttle, guarded, guarded_policy
 from twisted_utp._lateness import read_if_late
 from twisted_utp._moderation import Moderation
 from twisted_utp._punching import Punches
 from twisted_utp._refusals import Refusals
+from twisted_utp._routes import NOT_OPEN, Route, route_to
 from twisted_utp._sending import hand_over
-from twisted_utp._settable import Settable
+from twisted_utp._settings_mixin import SettingsMixin
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
-from twisted_utp._stopping import note_closed, note_open, say_goodbye
+from twisted_utp._stopping import abort_connections, note_closed, note_open
 from twisted_utp._tracing import PortTracing
-from twisted_utp._ways import NOT_OPEN, Way, way_to
-from twisted_utp.connecting import OutgoingConnection
 from twisted_utp.errors import port_end
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
@@ -88,7 +88,7 @@ _UNREACHABLE = frozenset((ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL))
 
 
 @implementer(ITrainReceiver)
-class UTPProtocol(Settable, DatagramProtocol):
+class UTPProtocol(SettingsMixin, DatagramProtocol):
     """
     All uTP connections on one UDP port: any number of factories that listen, and of outgoing connections.
 
@@ -107,7 +107,7 @@ class UTPProtocol(Settable, DatagramProtocol):
     """
 
     noisy = False
-    is_passing = False  # see ITrainReceiver
+    is_for_dialling = False  # see ITrainReceiver
 
     def __init__(
         self,
@@ -166,9 +166,9 @@ class UTPProtocol(Settable, DatagramProtocol):
         # One delayed call for the deadlines of all connections.
         self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)
         self._moderation = Moderation(clock)
-        self._errors = Rarely(_ERROR_INTERVAL, clock)
+        self._errors = Throttle(_ERROR_INTERVAL, clock)
         self._refusals = Refusals()
-        self._faults = Rarely(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
+        self._faults = Throttle(_FAULT_INTERVAL, monotonic_us)  # our own clock may be what fails
 
     # --- What applications ask ---------------------------------------------------------------------------------
 
@@ -207,26 +207,26 @@ class UTPProtocol(Settable, DatagramProtocol):
         @raise ValueError: when an address is a name, or the port out of range.
         """
         check_dial(factory, host, port, config, bindAddress)
-        way = way_to(None if self._closing else self._port, host, port, bindAddress)
-        if isinstance(way, ConnectError):
+        route = route_to(None if self._closing else self._port, host, port, bindAddress)
+        if isinstance(route, ConnectError):
             self._request_flush()  # the port may have been opened for this
-            return fail(way)
-        return self._connect_by(way, factory, config)
+            return fail(route)
+        return self._connect_by(route, factory, config)
 
-    def _connect_by(self, way: Way, factory: IProtocolFactory, config: UTPConfig | None) -> Deferred[IProtocol]:
+    def _connect_by(self, route: Route, factory: IProtocolFactory, config: UTPConfig | None) -> Deferred[IProtocol]:
         """
-        Connect by a way that L{way_to <twisted_utp._ways.way_to>} has found; see L{connect}.
+        Connect by a way that L{route_to <twisted_utp._routes.route_to>} has found; see L{connect}.
         """
-        return self._dial(factory, way, config).result
+        return self._dial(factory, route, config).result
 
     def _dial(
-        self, factory: IProtocolFactory, way: Way, config: UTPConfig | None, *, is_punching: bool = False
+        self, factory: IProtocolFactory, route: Route, config: UTPConfig | None, *, is_punching: bool = False
     ) -> OutgoingConnection:
-        attempt = OutgoingConnection(self, factory, way.peer)
+        attempt = OutgoingConnection(self, factory, route.peer)
 
         def dial() -> Connection:
             return self.multiplexer.connect(
-                way.address,
+                route.address,
                 now=self.clock(),
                 config=config,
                 tracer=self._tracing.tracer_for(config) if config is not None else None,
@@ -260,13 +260,13 @@ class UTPProtocol(Settable, DatagramProtocol):
         @raise ValueError: see L{connect}.
         """
         check_dial(factory, host, port, config)
-        way = way_to(None if self._closing else self._port, host, port)
-        if isinstance(way, ConnectError):
-            return fail(way)
-        found = self._punches.find(self._transports, way.address, any_port, self.clock())
+        route = route_to(None if self._closing else self._port, host, port)
+        if isinstance(route, ConnectError):
+            return fail(route)
+        found = self._punches.find(self._transports, route.address, any_port, self.clock())
         if found is not None:
             return succeed(found)
-        attempt = self._dial(factory, way, config, is_punching=True)
+        attempt = self._dial(factory, route, config, is_punching=True)
         if any_port and attempt in self._attempts:
             self._punches.add(attempt)
         return attempt.result
@@ -318,7 +318,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         See L{IUTPListeningPort.change_settings <twisted_utp.interfaces.IUTPListeningPort.change_settings>}.
         """
         check_no_socket_settings(changes)
-        self._use(self.multiplexer.config.but(**changes))
+        self._use(self.multiplexer.config.replace(**changes))
         self._request_flush()  # the port may have more to give to connections that wait
 
     def _use(self, config: UTPConfig) -> None:
@@ -417,7 +417,9 @@ class UTPProtocol(Settable, DatagramProtocol):
         read = None if was_ours else getattr(self._port, "doRead", None)
         if read is not None:
             guarded("reading what came before the end", read)
-        guarded("closing the UDP port", say_goodbye, self.multiplexer, self._port, self._send_failed, self.clock())
+        guarded(
+            "closing the UDP port", abort_connections, self.multiplexer, self._port, self._send_failed, self.clock()
+        )
         lost, failed = port_end(getattr(self._port, "ended", None))
         self._port = None
         note_closed(self)
@@ -661,7 +663,7 @@ class UTPProtocol(Settable, DatagramProtocol):
         Something that belongs to no connection was raised: a clock, a reactor, a fault of ours.  The port goes on, in
         a moment, whatever it was.  To be called while it is handled.
         """
-        if self._faults.is_time():
+        if self._faults.allows():
             _log.failure("uTP: unhandled error that belongs to no connection")
         if self._port is not None:
             self._timer.clear()
@@ -669,7 +671,7 @@ class UTPProtocol(Settable, DatagramProtocol):
 
     def _log_faults(self) -> None:
         faults, self.multiplexer.faults = self.multiplexer.faults, []
-        if self._faults.is_time():
+        if self._faults.allows():
             _log.failure("uTP: unhandled error, the peer is refused", Failure(faults[0]))
 
     def _connection_failed(self, connection: Connection) -> None:
@@ -807,7 +809,7 @@ class UTPProtocol(Settable, DatagramProtocol):
             if hopeless:
                 return
         self._refusals.note(transmit.address, error, self.clock())
-        if self._errors.is_time():
+        if self._errors.allows():
             _log.warn("uTP: cannot send to {peer[0]}:{peer[1]}: {error}", peer=transmit.address, error=error)
 
     # --- Time --------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from twisted_utp._addresses import udp_address
 from twisted_utp._arguments import check_integer, check_no_socket_settings
 from twisted_utp._isolation import guarded, log_prefix
-from twisted_utp._settable import Settable
+from twisted_utp._settings_mixin import SettingsMixin
 from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
@@ -55,7 +55,7 @@ _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLIS
 
 
 @implementer(IUTPTransport, IConsumer, IPushProducer, ILoggingContext)
-class UTPTransport(Settable):
+class UTPTransport(SettingsMixin):
     """
     One uTP connection, as L{IUTPTransport} and everything that Twisted programs use of a TCP transport.
 

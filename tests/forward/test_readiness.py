@@ -32,7 +32,7 @@ def test_service(systemd: socket.socket, journey: Any) -> None:
     between.serve()
     between.dial()
     between.service.stopService()
-    assert between.service.passages
+    assert between.service.relays
     assert systemd.recv(100) == b"STOPPING=1"
     with pytest.raises(BlockingIOError):
         systemd.recv(100)

@@ -32,7 +32,7 @@ def test_both_directions(journey: Any, logged: list[str]) -> None:
     server.wire.loseConnection()
     between.advance(1)
     assert server.finished and server.reason.check(ConnectionDone)
-    assert not between.service.passages
+    assert not between.service.relays
     assert logged[-1].startswith("#1 10.0.0.1:")
     assert logged[-1].endswith(f" s, {len(BIG)} bytes sent, 6 bytes received)")
     assert ": closed (" in logged[-1]
@@ -79,8 +79,8 @@ def test_backpressure(journey: Any, from_client: bool) -> None:
     receiver.wire.pauseProducing()
     sender.wire.write(bytes(20_000_000))
     between.advance(60)
-    (passage,) = between.service.passages
-    end = passage.near if from_client else passage.far
+    (relay,) = between.service.relays
+    end = relay.near if from_client else relay.far
     assert end.received < 12_000_000  # what the receiver takes, and a send buffer
     receiver.wire.resumeProducing()
     between.advance(60)
@@ -132,7 +132,7 @@ def test_reset_travels_on(journey: Any, logged: list[str]) -> None:
     between.advance(1)
     assert client.data == b"first half"
     assert client.reason.check(UTPConnectionReset)
-    assert not between.service.passages
+    assert not between.service.relays
     assert ": failed: service side: aborted by the peer (" in logged[-1]
 
 
@@ -196,7 +196,7 @@ def test_nobody_there(journey: Any, logged: list[str]) -> None:
     client = between.dial(seconds=2)
     assert client.reason.check(UTPConnectionReset)
     assert ": failed: cannot connect to utp:server:90: refused; check that a server listens on this port" in logged[-1]
-    assert not between.service.passages
+    assert not between.service.relays
 
 
 def test_connect_timeout(journey: Any, logged: list[str]) -> None:
@@ -217,7 +217,7 @@ def test_client_that_leaves_early(journey: Any) -> None:
     client = between.dial(seconds=0.1)
     client.wire.abortConnection()
     between.advance(1)
-    assert not between.service.passages
+    assert not between.service.relays
 
 
 def test_max_connections(journey: Any, logged: list[str]) -> None:

@@ -246,9 +246,9 @@ async def test_options_are_set(listen: str) -> None:
     service.privilegedStartService()
     with socket.create_connection(("127.0.0.1", route.port.getHost().port)) as client:  # type: ignore[union-attr]
         client.sendall(b"PROXY UNKNOWN\r\n" if listen.startswith("haproxy") else b"")
-        passage = await first_joined(service)
+        relay = await first_joined(service)
         expected = {name: wanted for name, (wanted, _) in WANTED.items() if hasattr(socket, name)}
-        assert [options_of(end) for end in (passage.near, passage.far)] == [expected, expected]
+        assert [options_of(end) for end in (relay.near, relay.far)] == [expected, expected]
     await service.stopService()
     await target.stopListening()
 
@@ -256,9 +256,9 @@ async def test_options_are_set(listen: str) -> None:
 async def first_joined(service: ForwardService) -> Any:
     """The first connection, once both of its ends are there."""
     while True:
-        for passage in service.passages:
-            if passage.far.connected:
-                return passage
+        for relay in service.relays:
+            if relay.far.connected:
+                return relay
         await deferLater(reactor, 0)
 
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError, TimeoutError
 from twisted.internet.task import Clock
 
-from twisted_utp._attempts import Race
+from twisted_utp._happy_eyeballs import HappyEyeballs
 from twisted_utp._resolution import interleave, is_numeric
 
 
@@ -22,7 +22,7 @@ class Attempts:
         self.started: list[Deferred[Any]] = []
         self.cancelled: list[Deferred[Any]] = []
         self.results: list[Any] = []
-        self.race = Race(self.clock, [self.attempt] * count, 0.25)
+        self.race = HappyEyeballs(self.clock, [self.attempt] * count, 0.25)
         self.race.start().addBoth(self.results.append)
 
     def attempt(self) -> Deferred[Any]:
@@ -71,7 +71,7 @@ def test_immediate_failures() -> None:
     """Attempts that fail before they return are no different."""
     clock = Clock()
     results: list[Any] = []
-    Race(clock, [lambda: fail(TimeoutError())] * 3, 0.25).start().addBoth(results.append)
+    HappyEyeballs(clock, [lambda: fail(TimeoutError())] * 3, 0.25).start().addBoth(results.append)
     assert results[0].check(TimeoutError) and not clock.getDelayedCalls()
 
 

@@ -46,7 +46,7 @@ class Process:
         self.number = number
         listen_udp(reactor, number, self.protocol, interface, settings=SocketSettings(reuse_port=True))
         self.siblings = Siblings(reactor, self.protocol, f"{interface} {number} test")
-        self.protocol.multiplexer.elsewhere = self.siblings
+        self.protocol.multiplexer.siblings = self.siblings
         self.port = self.protocol.listen(Factory.forProtocol(Echo))
 
     @property
@@ -269,12 +269,12 @@ async def test_strings() -> None:
     with pytest.raises(CannotListenError):
         await listen(f"utp:{process.number}:interface=127.0.0.1")
     port = await listen(f"utp:{process.number}:interface=127.0.0.1:reusePort=1")
-    assert port.protocol.multiplexer.elsewhere is not None
+    assert port.protocol.multiplexer.siblings is not None
     with pytest.raises(CannotListenError, match="reusePort=False: expected True"):
         await listen(f"utp:{process.number}:interface=127.0.0.1:sharePort=1")
     await port.stopListening()
     port.startListening()
-    assert port.protocol.multiplexer.elsewhere is not None
+    assert port.protocol.multiplexer.siblings is not None
     await port.stopListening()
     process.end()
     assert nothing_is_left()

@@ -54,7 +54,7 @@ def test_syn_flood_lets_real_peers_in(kind: str) -> None:
 
     flood()
     pair.run_for(1)
-    assert (len(mux), mux.gate.census.half_open) == (0, 100) and mux.stats.cookies_sent > 9000
+    assert (len(mux), mux.gate.connection_counts.half_open) == (0, 100) and mux.stats.cookies_sent > 9000
     started = pair.now
     if kind == "ours":
         client = pair.start_connect()
@@ -71,8 +71,8 @@ def test_syn_flood_lets_real_peers_in(kind: str) -> None:
         peer.data(b"hello")
         peer.expect(STATE)
         assert bytes(pair.server.records[-1].data) == b"hello"
-    assert mux.gate.census.half_open <= 100 and len(mux) <= 1
-    assert len(mux.desk.deadlines.heap) <= 64 + 3 * len(mux) and len(mux.desk.outbox) <= 10
+    assert mux.gate.connection_counts.half_open <= 100 and len(mux) <= 1
+    assert len(mux.port_queues.deadlines.heap) <= 64 + 3 * len(mux) and len(mux.port_queues.outbox) <= 10
 
 
 def test_syn_flood_leaves_nothing() -> None:
@@ -86,14 +86,14 @@ def test_syn_flood_leaves_nothing() -> None:
         while mux.poll_transmits(now=now):
             pass
         now += 1000
-    assert (len(mux), mux.gate.census.half_open, len(mux.table.half_open)) == (0, 200, 200)
+    assert (len(mux), mux.gate.connection_counts.half_open, len(mux.table.half_open)) == (0, 200, 200)
     now += UNCONFIRMED_TIMEOUT
     mux.handle_timeout(now=now)
     mux.poll_transmits(now=now)
     mux.poll_events()
-    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux.desk.ready
-    census = mux.gate.census
-    assert (census.connections, census.half_open, census._by_host) == (0, 0, {})
+    assert len(mux) == 0 and mux.poll_timeout() is None and not mux.table.half_open and not mux.port_queues.ready
+    connection_counts = mux.gate.connection_counts
+    assert (connection_counts.connections, connection_counts.half_open, connection_counts._by_host) == (0, 0, {})
 
 
 def test_answers_wait_in_a_bounded_queue() -> None:
@@ -105,7 +105,7 @@ def test_answers_wait_in_a_bounded_queue() -> None:
         mux.receive_datagrams([Datagram(syn(rng), anyone(rng)) for _ in range(100)], now=SECOND)
     repeated = Datagram(syn(rng), anyone(rng))
     mux.receive_datagrams([repeated] * 1000, now=SECOND)
-    assert len(mux.desk.outbox) <= MAX_WAITING_ANSWERS
+    assert len(mux.port_queues.outbox) <= MAX_WAITING_ANSWERS
     assert mux.stats.answers_dropped >= 10_000 - MAX_WAITING_ANSWERS
 
 

@@ -38,19 +38,19 @@ def test_open() -> None:
 @pytest.mark.parametrize("why", ["connections", "known", "host"])
 def test_limits(why: str, silently: bool) -> None:
     """Connections, those that linger besides, and connections with one host; refused as the setting says."""
-    config = CONFIG.but(refuse_silently=silently)
+    config = CONFIG.replace(refuse_silently=silently)
     full, known = gate(), range(8 if why == "known" else 7)
     for number in range({"connections": 4, "host": 3, "known": 2}[why]):
-        full.census.enter(HERE[0] if why != "connections" else str(number))
+        full.connection_counts.enter(HERE[0] if why != "connections" else str(number))
     assert full.judge(HERE, config, known) is (Admission.SILENCE if silently else Admission.RESET)
-    full.census.leave(HERE[0] if why != "connections" else "0")
+    full.connection_counts.leave(HERE[0] if why != "connections" else "0")
     assert (full.judge(HERE, config, range(7)) is Admission.OPEN) or why == "known"
 
 
 def test_backlog() -> None:
     """Beyond it a cookie; whoever has confirmed its address passes."""
     full = gate()
-    full.census.half_open = 2
+    full.connection_counts.half_open = 2
     assert full.judge(HERE, CONFIG, []) is Admission.COOKIE
     assert full.judge(HERE, CONFIG, [], is_confirmed=True) is Admission.OPEN
 
@@ -71,10 +71,10 @@ def test_policy(said: Any, silently: bool, becomes: Admission) -> None:
     """It sees the address and the load, and its word is the last."""
     asked: list[Any] = []
     asking = gate(lambda address, load: asked.append((address, load)) or said)
-    asking.census.enter("192.0.2.1")
-    asking.census.enter("192.0.2.2")
-    asking.census.half_open = 1
-    assert asking.judge(HERE, CONFIG.but(refuse_silently=silently), []) is becomes
+    asking.connection_counts.enter("192.0.2.1")
+    asking.connection_counts.enter("192.0.2.2")
+    asking.connection_counts.half_open = 1
+    assert asking.judge(HERE, CONFIG.replace(refuse_silently=silently), []) is becomes
     assert asked == [(HERE, PortLoad(connections=2, half_open=1, from_host=1))]
     assert asking._counters.policy_refusals == (becomes is not Admission.OPEN)
 
@@ -83,7 +83,7 @@ def test_policy_is_not_asked_in_vain() -> None:
     """What a limit refuses the policy does not see."""
     full = gate(lambda address, load: 1 / 0)
     for _ in range(3):
-        full.census.enter(HERE[0])
+        full.connection_counts.enter(HERE[0])
     assert full.judge(HERE, CONFIG, []) is Admission.RESET
 
 

@@ -120,14 +120,14 @@ def test_unknown_congestion_controller() -> None:
 def test_but_changes_some() -> None:
     """A changed copy; the original stays, and the copy is checked too."""
     config = UTPConfig(mtu=500)
-    changed = config.but(backlog=3, no_delay=True)
+    changed = config.replace(backlog=3, no_delay=True)
     assert (changed.mtu, changed.backlog, changed.no_delay) == (500, 3, True)
     assert config.backlog != 3
     with pytest.raises(ValueError, match="backlog=0"):
-        config.but(backlog=0)
+        config.replace(backlog=0)
 
 
 def test_but_of_no_such_setting() -> None:
     """A misspelt name is an error that says which was meant, or lists the settings."""
     with pytest.raises(TypeError, match=r"nodelay: no such setting; did you mean no_delay\?"):
-        UTPConfig().but(nodelay=True)
+        UTPConfig().replace(nodelay=True)

@@ -24,7 +24,7 @@ from twisted_utp.proto.constants import (
     MIN_LINGER,
     PACING_RTT_SHARE,
     REFUSAL_INTERVAL,
-    REFUSAL_PATIENCE,
+    REFUSAL_TIMEOUT,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, LossReason, Writable
@@ -221,7 +221,7 @@ def test_fin_in_answer_to_the_syn_for_good(exchange: type[Exchange]) -> None:
     times = answer_syns_with_fin(peer, 30 * SECOND)
     peer.wait(0)
     assert peer.events == [ConnectionLost(LossReason.REFUSED)]
-    assert REFUSAL_PATIENCE <= peer.now - begin <= REFUSAL_PATIENCE + 2 * REFUSAL_INTERVAL
+    assert REFUSAL_TIMEOUT <= peer.now - begin <= REFUSAL_TIMEOUT + 2 * REFUSAL_INTERVAL
     assert 4 <= len(times) <= 8
     assert len(peer.mux) == 0
 
@@ -361,7 +361,7 @@ def test_another_syn_with_a_known_id_is_dropped(exchange: type[Exchange]) -> Non
 
 def test_syns_wnd_size_and_timestamp_do_not_count(exchange: type[Exchange]) -> None:
     """Several peers' SYN says wnd_size 0, and librqbit's timestamp is in ms (protocol.md 2)."""
-    peer = exchange(PLAIN.but(early_byte=True))
+    peer = exchange(PLAIN.replace(early_byte=True))
     peer.wnd = 0
     connection = peer.accept(confirm=False)
     assert connection.stats().peer_window > 0
@@ -391,7 +391,7 @@ def test_ours_get_the_extension_bits(exchange: type[Exchange]) -> None:
 
 def test_unconfirmed_acceptor(exchange: type[Exchange]) -> None:
     """Before a packet after the SYN has come one byte is sent, where that is wanted; then everything."""
-    peer = exchange(PLAIN.but(early_byte=True))
+    peer = exchange(PLAIN.replace(early_byte=True))
     connection = peer.accept(confirm=False)
     (tiny,) = peer.write(connection, bytes(500))
     assert len(tiny.payload) == 1
@@ -654,7 +654,7 @@ def test_kernel_timestamps_count(exchange: type[Exchange]) -> None:
 
 def test_writable(exchange: type[Exchange]) -> None:
     """A send buffer over its limit says so, and says when it has drained to half; not without having been full."""
-    peer = exchange(PLAIN.but(send_buffer=4096))
+    peer = exchange(PLAIN.replace(send_buffer=4096))
     connection = peer.dial()
     peer.wnd = 10 * MSS
     peer.state()
@@ -679,7 +679,7 @@ def test_writable(exchange: type[Exchange]) -> None:
 
 def test_no_writable_after_the_end(exchange: type[Exchange]) -> None:
     """Who has closed its write side need not hear that it may write."""
-    peer = exchange(PLAIN.but(send_buffer=4096))
+    peer = exchange(PLAIN.replace(send_buffer=4096))
     connection = peer.dial()
     connection.write(bytes(5000), now=peer.now)
     connection.write_eof(now=peer.now)
@@ -1378,7 +1378,7 @@ def test_fin_that_is_never_acknowledged(exchange: type[Exchange], first: str, li
     assert types(sent).count(FIN) >= 2
     again = peer.wait(10 * SECOND)
     assert types(again).count(FIN) >= 3 and set(types(again)) == {FIN}
-    assert peer.mux.gate.census.connections == 0
+    assert peer.mux.gate.connection_counts.connections == 0
     peer.wait(60 * SECOND)
     assert len(peer.mux) == 0 and len(peer.lost) == 1
 
@@ -1456,7 +1456,7 @@ def test_pacing_timer_fires(exchange: type[Exchange]) -> None:
 
 def test_zero_window_is_probed(exchange: type[Exchange]) -> None:
     """Against a closed window a question goes after an RTO; the connection stays while the peer answers."""
-    peer = exchange(PLAIN.but(user_timeout=2))
+    peer = exchange(PLAIN.replace(user_timeout=2))
     connection = peer.dial()
     peer.wnd = 0
     peer.state()

@@ -9,21 +9,21 @@ from random import Random
 import pytest
 
 from twisted_utp.proto.acceptance import PortLoad
-from twisted_utp.proto.census import Census, host_prefix
+from twisted_utp.proto.connection_counts import ConnectionCounts, host_prefix
 
 
 def test_counts() -> None:
     """By host and in all, against a plain list, through a random history; a host without connections is forgotten."""
-    rng, census, here = Random(3), Census(), [""] * 0
+    rng, connection_counts, here = Random(3), ConnectionCounts(), [""] * 0
     for _ in range(2000):
         host = f"192.0.2.{rng.randrange(5)}"
         if here and rng.random() < 0.5:
-            census.leave(here.pop(rng.randrange(len(here))))
+            connection_counts.leave(here.pop(rng.randrange(len(here))))
         else:
-            census.enter(host)
+            connection_counts.enter(host)
             here.append(host)
-        assert census.load(host) == PortLoad(len(here), 0, here.count(host))
-        assert set(census._by_host) == set(here)
+        assert connection_counts.load(host) == PortLoad(len(here), 0, here.count(host))
+        assert set(connection_counts._by_host) == set(here)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_whom_limits_are_about(host: str, counted: str) -> None:
 
 def test_a_64_is_one_host() -> None:
     """However many addresses of it connect."""
-    census = Census()
+    connection_counts = ConnectionCounts()
     for number in range(100):
-        census.enter(f"2001:db8::{number:x}")
-    assert census.with_host("2001:db8::ffff") == 100 and census.with_host("2001:db8:0:1::1") == 0
+        connection_counts.enter(f"2001:db8::{number:x}")
+    assert connection_counts.with_host("2001:db8::ffff") == 100 and connection_counts.with_host("2001:db8:0:1::1") == 0

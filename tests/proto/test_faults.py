@@ -145,7 +145,7 @@ def test_wherever_it_is(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_on_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """A single packet, taken and answered: what raises there ends the connection as well."""
-    for function in ("take_single", "next_single"):
+    for function in ("fast_path_receive", "fast_path_send"):
         ports, error = Ports(), ZeroDivisionError()
         with monkeypatch.context() as patch:
             patch.setattr(f"twisted_utp.proto.multiplexer.{function}", broken(function, error))
@@ -153,7 +153,7 @@ def test_on_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
             theirs.write(b"hello", now=ports.now)
             (sent,) = ports.theirs[PEERS[0]].poll_transmits(now=ports.now)
             ports.sent()
-            if function == "take_single":
+            if function == "fast_path_receive":
                 assert ports.ours.receive_single(Datagram(sent.payload, PEERS[0]), ports.now) is None
             else:
                 ports.connections[0].write(b"x", now=ports.now)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_utp.proto.constants import CURRENT_DELAY_FILTER, MAX_UNEXPLAINED_DELAY, MAX_WAY_BACK, QUIET_PACKETS
+from twisted_utp.proto.constants import CURRENT_DELAY_FILTER, MAX_REVERSE_QUEUE, MAX_UNEXPLAINED_DELAY, QUIET_PACKETS
 from twisted_utp.proto.delay import OneWayDelay
 from twisted_utp.proto.growth import RoundTripGrowth
 
@@ -43,13 +43,13 @@ def test_what_is_left_when_we_step_back_is_not_ours() -> None:
     growth.on_round_trip(RTT, NOW)
     growth.on_in_flight(40, NOW)
     now = quiet(growth, RTT + 70_000, now=NOW)
-    assert growth.elsewhere == 0, "what it measures had left among many others"
+    assert growth.reverse_queue == 0, "what it measures had left among many others"
     now = quiet(growth, RTT + 40_000, RTT + 30_000, RTT + 35_000, now=now)
-    assert growth.elsewhere == 30_000
+    assert growth.reverse_queue == 30_000
     quiet(growth, RTT + 90_000, now=now, packets=QUIET_PACKETS + 1)
-    assert growth.elsewhere == 30_000, "until the next time"
+    assert growth.reverse_queue == 30_000, "until the next time"
     quiet(growth, RTT, RTT + 80_000, RTT + 80_000, now=now + 1_000_000)
-    assert growth.elsewhere == 80_000
+    assert growth.reverse_queue == 80_000
 
 
 class Path:
@@ -117,7 +117,7 @@ def test_the_way_back_has_a_limit() -> None:
     """Who delays his acknowledgements when we step back gains this much, and no more."""
     path = Path()
     path.step_back(0, 5_000_000)
-    assert path.answer(600_000, 0, RTT // 2 + OFFSET, 5_000_000) == 600_000 - MAX_WAY_BACK
+    assert path.answer(600_000, 0, RTT // 2 + OFFSET, 5_000_000) == 600_000 - MAX_REVERSE_QUEUE
 
 
 @pytest.mark.parametrize("growth", [MAX_UNEXPLAINED_DELAY, MAX_UNEXPLAINED_DELAY + 1])

@@ -14,7 +14,7 @@ from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
 from twisted_utp.proto.constants import BASE_MTU_IPV4, HEADER_SIZE
 from twisted_utp.proto.events import Connected, ConnectionLost, LossReason
-from twisted_utp.proto.icmp import Quote
+from twisted_utp.proto.icmp import QuotedPacket
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
@@ -294,7 +294,7 @@ def test_quotes_are_read_like_packets() -> None:
     """The header's fields, whatever follows it or is cut off."""
     header = pack(">BBHIIIHH", 0x01, 2, 7, 8, 9, 10, 11, 12)
     for tail in (b"", b"\x08", bytes(500)):
-        assert Quote.of(ReturnedDatagram(("192.0.2.1", 1), header + tail, TOO_BIG, 99)) == Quote(
+        assert QuotedPacket.of(ReturnedDatagram(("192.0.2.1", 1), header + tail, TOO_BIG, 99)) == QuotedPacket(
             PacketType.DATA, 7, 8, 11, TOO_BIG, 99
         )
 

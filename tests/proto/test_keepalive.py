@@ -250,7 +250,7 @@ def test_every_state_ends(exchange: type[Exchange], state: State, closes: bool) 
         peer.wait(100_000)
         assert unguarded(connection) is None
     assert len(peer.mux) == 0 and peer.mux.poll_timeout() is None and len(peer.lost) == 1
-    assert peer.mux.gate.census.connections == peer.mux.gate.census.half_open == 0
+    assert peer.mux.gate.connection_counts.connections == peer.mux.gate.connection_counts.half_open == 0
 
 
 # --- The short road -------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def test_nothing_that_arrives_raises_or_stays(seed: int) -> None:
         mux.poll_events()
         mux.poll_transmits(now=NOW, max_transmits=1000)
     assert len(mux) <= 1 + 5
-    assert len(mux.desk.deadlines.heap) < 200
+    assert len(mux.port_queues.deadlines.heap) < 200
 
 
 # --- Accepting ------------------------------------------------------------------------------------------------
@@ -592,7 +592,7 @@ def test_timeouts_of_many_connections() -> None:
 
 def test_deadlines_stay_bounded(exchange: type[Exchange]) -> None:
     """However often deadlines move, outdated entries are few (protocol.md: nothing grows), and none is missed."""
-    peer = exchange(PLAIN.but(keepalive=3600))
+    peer = exchange(PLAIN.replace(keepalive=3600))
     connections = [peer.dial() for _ in range(3)]
     peer.wait(2 * SECOND)  # the handshakes' deadlines are gone
     random = Random(1)
@@ -602,7 +602,7 @@ def test_deadlines_stay_bounded(exchange: type[Exchange]) -> None:
         seconds = 3600 - turn if turn < 3000 else random.randrange(1, 3600)
         connection.set_keepalive(seconds, now=peer.now)
         peer.now += 10
-        assert len(peer.mux.desk.deadlines.heap) <= 64 + 2 * 3 + 1
+        assert len(peer.mux.port_queues.deadlines.heap) <= 64 + 2 * 3 + 1
         at = peer.mux.poll_timeout()
         assert at is not None
         assert at <= min(min(connection.timers) for connection in connections)
@@ -717,11 +717,11 @@ def test_everything_is_forgotten(wire: type[Wire]) -> None:
     for mux in link.muxes:
         assert len(mux) == 0
         assert mux.poll_timeout() is None
-        assert not mux.desk.ready
-        assert not mux.desk.outbox
+        assert not mux.port_queues.ready
+        assert not mux.port_queues.outbox
         assert not mux.table._other_ids and not mux.table.dialling
-        census = mux.gate.census
-        assert (census.half_open, census.connections, census._by_host) == (0, 0, {})
+        connection_counts = mux.gate.connection_counts
+        assert (connection_counts.half_open, connection_counts.connections, connection_counts._by_host) == (0, 0, {})
 
 
 def test_tracer_is_told(exchange: type[Exchange]) -> None:

@@ -49,8 +49,8 @@ def assert_bounded(multiplexer: Multiplexer) -> None:
     config = multiplexer.config
     assert len(multiplexer) <= config.max_connections
     assert len(multiplexer.acceptor._reset_limiter._sources) <= RESET_SOURCES_REMEMBERED
-    assert len(multiplexer.desk.deadlines.heap) <= 64 + 3 * config.max_connections
-    assert len(multiplexer.desk.outbox) <= 4096
+    assert len(multiplexer.port_queues.deadlines.heap) <= 64 + 3 * config.max_connections
+    assert len(multiplexer.port_queues.outbox) <= 4096
     for connection in set(multiplexer._connections.values()):
         receiver = connection.receiver
         assert receiver.unread_bytes + receiver._ahead_bytes <= 2 * connection.config.receive_buffer
@@ -145,7 +145,7 @@ def test_plausible_packets_never_raise(data: st.DataObject) -> None:
 @given(st.integers(0, 10**9), st.sampled_from([0.02, 0.2, 0.6]))
 def test_mutated_packets_never_raise(seed: int, share: float) -> None:
     """A real exchange in which packets are cut short, lengthened, or have bytes overwritten."""
-    pair = Pair(seed=seed, config=CONFIG.but(user_timeout=5.0, connect_timeout=10.0), log=False)
+    pair = Pair(seed=seed, config=CONFIG.replace(user_timeout=5.0, connect_timeout=10.0), log=False)
     random = Random(seed)
 
     def mutate(packet: Packet) -> list[tuple[int, Packet]]:

@@ -13,7 +13,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.rtt import RttEstimator
-from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Flight, NewlyAcked, Scoreboard
 
 FIRST = 65_530
 SIZE = 100
@@ -178,7 +178,7 @@ def test_reorder_window_is_bounded_by_the_round_trip() -> None:
     """RFC 8985 (6.2): RACK.reo_wnd never exceeds SRTT, however many spurious losses there were."""
     bench = Bench()
     for _ in range(2 * MAX_REORDER_MULTIPLIER):
-        acked = Acked()
+        acked = NewlyAcked()
         acked.spurious = 1
         bench.detector.on_acked(acked, bench.board, bench.next_seq + 1, bench.now, RTT)
         bench.board.una = bench.next_seq = bench.next_seq + 1

@@ -20,7 +20,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_COMPANION_TIME,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_GUEST_GEAR,
-    SCAVENGER_PATIENCE,
+    SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_QUIET,
     SCAVENGER_SOON,
 )
@@ -301,7 +301,7 @@ def test_a_deep_queue_is_not_made_deeper_to_see() -> None:
     for delay in range(40_000, 240_000, 100):
         drive.run(0.005, delay)
     assert drive.phase == "trickle"
-    assert drive.controller.patience > 2 * SCAVENGER_PATIENCE
+    assert drive.controller.probe_interval > 2 * SCAVENGER_PROBE_INTERVAL
 
 
 def test_bursts_now_and_then_do_not_keep_us_away() -> None:
@@ -396,7 +396,7 @@ def test_a_longer_route_is_found_out() -> None:
     drive = away(30_000)
     assert drive.until(Comeback, 30_000) < 1.5
     assert drive.until(Steady, 30_000) < 0.5
-    assert drive.controller.witness.longer == pytest.approx(30_000, abs=1000)
+    assert drive.controller.delay_verifier.longer == pytest.approx(30_000, abs=1000)
     assert drive.window >= RATE * PATH / MSS
     drive.run(1.0, 34_000)
     assert drive.phase == "steady"
@@ -408,7 +408,7 @@ def test_a_flat_queue_that_grows_under_load_is_one() -> None:
     drive.until(Comeback, 30_000)
     drive.run(0.06, 30_000)
     drive.until(Trickle, 45_000)
-    assert drive.controller.witness.longer == 0
+    assert drive.controller.delay_verifier.longer == 0
 
 
 def test_a_buffer_that_is_full_is_no_longer_route() -> None:
@@ -417,12 +417,12 @@ def test_a_buffer_that_is_full_is_no_longer_route() -> None:
     drive.until(Comeback, 100_000)
     drive.rate = RATE / 8
     drive.until(Trickle, 100_000)
-    assert drive.controller.witness.longer == 0
+    assert drive.controller.delay_verifier.longer == 0
     drive = away(100_000)
     drive.until(Comeback, 100_000)
     drive.lose()
     assert drive.phase == "trickle"
-    assert drive.controller.witness.longer == 0
+    assert drive.controller.delay_verifier.longer == 0
 
 
 def test_a_long_queue_that_has_grown_is_not_tried() -> None:
@@ -434,7 +434,7 @@ def test_a_long_queue_that_has_grown_is_not_tried() -> None:
     drive = away(500_000)
     assert drive.until(Comeback, 500_000) < 3
     drive.until(Steady, 500_000)
-    assert drive.controller.witness.longer == pytest.approx(500_000, abs=1000)
+    assert drive.controller.delay_verifier.longer == pytest.approx(500_000, abs=1000)
 
 
 def companion(base: int = 100_000) -> Drive:

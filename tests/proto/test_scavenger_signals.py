@@ -7,21 +7,21 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
 from twisted_utp.proto.congestion.scavenger.levels import Levels
 from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
 from twisted_utp.proto.congestion.scavenger.trips import Trips
-from twisted_utp.proto.congestion.scavenger.witness import Witness
 from twisted_utp.proto.constants import (
-    MAX_WAY_BACK,
+    MAX_REVERSE_QUEUE,
     SCAVENGER_EARLY_MEMORY,
     SCAVENGER_EMPTY,
     SCAVENGER_JUMP,
     SCAVENGER_MAX_SUSPICION,
     SCAVENGER_MAX_TARGET,
     SCAVENGER_MIN_TARGET,
+    SCAVENGER_REVERSE_QUEUE_MEMORY,
     SCAVENGER_UNEXPLAINED,
-    SCAVENGER_WAY_BACK_MEMORY,
 )
 
 NOW = 5_000_000
@@ -37,65 +37,65 @@ def sample(claim: int | None, growth: int | None) -> AckSample:
 # --- Whose word counts ----------------------------------------------------------------------------------------------
 
 
-def told(witness: Witness, claim: int | None, growth: int | None, tolerance: int = 0) -> int | None:
+def told(delay_verifier: DelayVerifier, claim: int | None, growth: int | None, tolerance: int = 0) -> int | None:
     """What two round trips of such samples end with."""
     for _ in range(2):
-        witness.delay(sample(claim, growth))
-        witness.end_trip(tolerance)
-    return witness.delay(sample(claim, growth))
+        delay_verifier.delay(sample(claim, growth))
+        delay_verifier.end_trip(tolerance)
+    return delay_verifier.delay(sample(claim, growth))
 
 
 def test_an_honest_peer_is_believed() -> None:
     """Round trips have the same queue in them."""
-    assert told(Witness(), 7000, 8000) == 7000
+    assert told(DelayVerifier(), 7000, 8000) == 7000
 
 
 def test_without_echoes_the_round_trip_counts() -> None:
     """No sample is no way to hide a queue."""
-    assert told(Witness(), None, 8000) == 8000
-    assert told(Witness(), None, None) is None
+    assert told(DelayVerifier(), None, 8000) == 8000
+    assert told(DelayVerifier(), None, None) is None
 
 
 def test_what_an_echo_hides_is_added() -> None:
     """Whoever says that there is no queue hides no more than late timers could explain, and beyond that nothing."""
-    assert told(Witness(), 0, 30_000) == 30_000
-    assert told(Witness(), 0, 30_000, tolerance=5000) == 30_000
-    assert told(Witness(), 0, SCAVENGER_UNEXPLAINED) == 0
-    assert told(Witness(), 0, 5000, tolerance=5000) == 0
-    assert told(Witness(), 15_000, 30_000) == 30_000, "half of it as well"
+    assert told(DelayVerifier(), 0, 30_000) == 30_000
+    assert told(DelayVerifier(), 0, 30_000, tolerance=5000) == 30_000
+    assert told(DelayVerifier(), 0, SCAVENGER_UNEXPLAINED) == 0
+    assert told(DelayVerifier(), 0, 5000, tolerance=5000) == 0
+    assert told(DelayVerifier(), 15_000, 30_000) == 30_000, "half of it as well"
 
 
 def test_a_queue_on_the_way_back_is_what_is_left_when_we_are_away() -> None:
     """With nothing of ours in the queue, round trips tell the way back's."""
-    witness = Witness()
-    witness.note_absence(sample(0, 45_000))
-    witness.note_absence(sample(0, 40_000))
-    assert told(witness, 5000, 45_000) == 45_000, "once we are back"
-    witness.end_absence()
-    assert told(witness, 5000, 45_000) == 5000
-    witness.on_loss()
-    assert told(witness, 5000, 45_000) > 40_000, "after a loss it wants proof once more"
+    delay_verifier = DelayVerifier()
+    delay_verifier.note_absence(sample(0, 45_000))
+    delay_verifier.note_absence(sample(0, 40_000))
+    assert told(delay_verifier, 5000, 45_000) == 45_000, "once we are back"
+    delay_verifier.end_absence()
+    assert told(delay_verifier, 5000, 45_000) == 5000
+    delay_verifier.on_loss()
+    assert told(delay_verifier, 5000, 45_000) > 40_000, "after a loss it wants proof once more"
 
 
 def test_the_way_back_has_a_limit_and_is_forgotten() -> None:
     """Who delays acknowledgements while we are away gains no more than that, for a few absences."""
-    witness = Witness()
-    witness.note_absence(sample(0, 10 * MAX_WAY_BACK))
-    witness.end_absence()
-    assert told(witness, 0, 10 * MAX_WAY_BACK) == 9 * MAX_WAY_BACK
-    for _ in range(SCAVENGER_WAY_BACK_MEMORY):
-        witness.note_absence(sample(0, 0))
-        witness.end_absence()
-    assert told(witness, 0, 10 * MAX_WAY_BACK) == 10 * MAX_WAY_BACK
+    delay_verifier = DelayVerifier()
+    delay_verifier.note_absence(sample(0, 10 * MAX_REVERSE_QUEUE))
+    delay_verifier.end_absence()
+    assert told(delay_verifier, 0, 10 * MAX_REVERSE_QUEUE) == 9 * MAX_REVERSE_QUEUE
+    for _ in range(SCAVENGER_REVERSE_QUEUE_MEMORY):
+        delay_verifier.note_absence(sample(0, 0))
+        delay_verifier.end_absence()
+    assert told(delay_verifier, 0, 10 * MAX_REVERSE_QUEUE) == 10 * MAX_REVERSE_QUEUE
 
 
 def test_a_longer_route_is_no_queue_until_it_is_short_again() -> None:
     """What was found out is subtracted; a shorter delay than it shows that it is over."""
-    witness = Witness()
-    witness.longer = 30_000
-    assert witness.delay(sample(34_000, 34_000)) == 4000
-    assert witness.delay(sample(1000, 1000)) == 0
-    assert witness.longer == 1000
+    delay_verifier = DelayVerifier()
+    delay_verifier.longer = 30_000
+    assert delay_verifier.delay(sample(34_000, 34_000)) == 4000
+    assert delay_verifier.delay(sample(1000, 1000)) == 0
+    assert delay_verifier.longer == 1000
 
 
 # --- The queue that stands ------------------------------------------------------------------------------------------

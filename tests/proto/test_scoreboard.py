@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twisted_utp.proto.packet import PacketType
-from twisted_utp.proto.scoreboard import Fate, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Flight, FlightState, Scoreboard
 
 FIRST = 65_500  # unwrapped, and soon past the wire's wrap
 SIZE = 100
-FLIGHT, LOST, SACKED = Fate.IN_FLIGHT, Fate.LOST, Fate.SACKED
+FLIGHT, LOST, SACKED = FlightState.IN_FLIGHT, FlightState.LOST, FlightState.SACKED
 
 
 # --- A naive model --------------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ class Sent:
     sent_at: int
     is_small: bool
     transmissions: int = 1
-    fate: Fate = Fate.IN_FLIGHT
+    fate: FlightState = FlightState.IN_FLIGHT
 
 
 class Model:
@@ -64,7 +64,7 @@ class Model:
         self.highest_acked = max(self.highest_acked, una)
         return packets, nbytes, spurious, rtt_sent_at
 
-    def of(self, *fates: Fate) -> list[Sent]:
+    def of(self, *fates: FlightState) -> list[Sent]:
         """The packets with one of these fates."""
         return [packet for packet in self.packets.values() if packet.fate in fates]
 
@@ -261,7 +261,7 @@ def filled(count: int = 10, *, sent_at: int = 1000) -> Scoreboard:
     return board
 
 
-def fates(board: Scoreboard, fate: Fate) -> set[int]:
+def fates(board: Scoreboard, fate: FlightState) -> set[int]:
     """The seq_nrs with that fate."""
     return {seq for flight in board.flights if flight.fate is fate for seq in range(flight.seq, flight.end)}
 

@@ -1048,12 +1048,12 @@ def test_unfiltered_samples() -> None:
 def test_a_loss_wants_proof_once_more() -> None:
     """What was seen on the way back when we stepped back is not believed any more after a loss."""
     bench = Bench()
-    bench.sender.delay.round_trips().elsewhere = 70_000
+    bench.sender.delay.round_trips().reverse_queue = 70_000
     bench.write(1000)
     bench.now += RTT
     bench.ack(0, 1, 2, 3)
     assert bench.sender.counters.window_cuts == 1
-    assert bench.sender.delay.growth.elsewhere == 0
+    assert bench.sender.delay.growth.reverse_queue == 0
 
 
 def test_without_delay_samples_the_round_trip_tells() -> None:
@@ -1212,7 +1212,7 @@ def test_a_selective_ack_that_ends_too_early(sack: int | None, length: int, expe
     """All zero, it says something only where more is on its way than it could name."""
     bench = Bench()
     bench.write(40 * MSS)
-    assert bench.sender.names_nothing(sack, length) is expected
+    assert bench.sender.is_sack_uninformative(sack, length) is expected
 
 
 # --- Every acknowledgement that moves una ---------------------------------------------------------------------

@@ -82,7 +82,7 @@ def dialled(server: Multiplexer) -> tuple[Multiplexer, Any]:
 def test_a_stray() -> None:
     """Others are asked, with the word that it would be refused; only when nobody has it, it is."""
     here, other = port(), Other()
-    here.elsewhere = other
+    here.siblings = other
     give(here, [STRAY])
     assert other.asked == [(STRAY, True)] and sent(here) == [] and here.stats.no_connection == 0
     other.answer = False
@@ -93,7 +93,7 @@ def test_a_stray() -> None:
 def test_a_reset() -> None:
     """It is handed on, and never answered."""
     here, other = port(), Other()
-    here.elsewhere = other
+    here.siblings = other
     reset = encode_packet(Packet(PacketType.RESET, 4711))
     for other.answer in (True, False):
         give(here, [reset])
@@ -105,7 +105,7 @@ def test_a_reset() -> None:
 def test_connections_go_on() -> None:
     """Data, acknowledgements and FIN reach the process that has the connection, by way of one that has not."""
     there, here = port(), port(seed=2)
-    here.elsewhere = Other(there)
+    here.siblings = Other(there)
     client, connection = dialled(there)
     connection.write(b"by another way", now=NOW)
     give(here, sent(client))
@@ -121,7 +121,7 @@ def test_a_reset_of_a_connection() -> None:
     connection.write(b"proof", now=NOW)
     give(there, sent(client))
     there.poll_events()
-    here.elsewhere = Other(there)
+    here.siblings = Other(there)
     connection.abort(now=NOW)
     give(here, sent(client))
     lost = [event for _, event in there.poll_events() if isinstance(event, ConnectionLost)]
@@ -138,7 +138,7 @@ def test_cookies(both: bool) -> None:
             give(full, [encode_packet(Packet(PacketType.SYN, id_, seq_nr=1))], ("10.0.0.9", id_))
         sent(full)
         assert full.stats.cookies_sent == 1
-    here.elsewhere = Other(there)
+    here.siblings = Other(there)
     client, connection = dialled(there)
     assert there.stats.cookies_sent == 2
     connection.write(b"proof", now=NOW)
@@ -149,7 +149,7 @@ def test_cookies(both: bool) -> None:
 def test_a_train() -> None:
     """One of a connection that is known to be elsewhere is handed on whole."""
     here, other = port(), Other()
-    here.elsewhere = other
+    here.siblings = other
     other.known = {(CLIENT, 4711)}
     packets = [Packet(PacketType.DATA, 4711, seq_nr=number, ack_nr=6, payload=b"x" * 80) for number in (5, 6, 7)]
     train = Datagram(b"".join(map(encode_packet, packets)), CLIENT, 100)
@@ -164,7 +164,7 @@ def test_a_train() -> None:
 def test_syns_of_those_who_do_not_listen() -> None:
     """Another process may; who listens answers himself."""
     here, other = port(), Other()
-    here.elsewhere = other
+    here.siblings = other
     syn = encode_packet(Packet(PacketType.SYN, 4711, seq_nr=1))
     give(here, [syn])
     assert other.asked == [] and types(sent(here)) == [PacketType.STATE]
@@ -183,7 +183,7 @@ def test_syns_of_those_who_do_not_listen() -> None:
 def test_a_repeated_syn() -> None:
     """It goes where its connection is known to be, so that it does not open a second one."""
     here, other = port(), Other()
-    here.elsewhere = other
+    here.siblings = other
     other.known = {(CLIENT, 4712)}
     give(here, [encode_packet(Packet(PacketType.SYN, 4711, seq_nr=1))])
     assert len(other.taken) == 1 and sent(here) == []

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp import UTPConfig
-from twisted_utp.proto.constants import CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY
-from twisted_utp.proto.late_answers import LateAnswers
+from twisted_utp.proto.constants import MAX_UNDONE_CUTS, UNDONE_CUT_INTERVAL
 from twisted_utp.proto.scoreboard import Flight
+from twisted_utp.proto.spurious_loss import SpuriousLossDetection
 from twisted_utp.testing import Ends, Pair
 
 DELAY = 1_000
@@ -26,7 +26,7 @@ def flight(sent_at: int, transmissions: int = 1) -> Flight:
 
 def test_the_first_answer_to_a_probe_decides_nothing() -> None:
     """RFC 8985 (7.4.2): SEG.ACK = TLP.end_seq may be the original's."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_probe_answered(END)
     assert not answers.is_probe_loss(END)
     assert answers.are_due
@@ -34,7 +34,7 @@ def test_the_first_answer_to_a_probe_decides_nothing() -> None:
 
 def test_an_answer_to_something_later_shows_the_loss_once() -> None:
     """RFC 8985 (7.4.2): SEG.ACK > TLP.end_seq, and no second answer came before."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_probe_answered(END)
     assert answers.is_probe_loss(END + 1)
     assert not answers.is_probe_loss(END + 2)
@@ -43,7 +43,7 @@ def test_an_answer_to_something_later_shows_the_loss_once() -> None:
 
 def test_the_second_answer_shows_that_there_was_no_loss() -> None:
     """RFC 8985 (7.4.2): a duplicate acknowledgement at TLP.end_seq."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_probe_answered(END)
     answers.on_duplicate(END)
     assert not answers.is_probe_loss(END + 1)
@@ -51,7 +51,7 @@ def test_the_second_answer_shows_that_there_was_no_loss() -> None:
 
 def test_a_duplicate_of_something_else_says_nothing_about_the_probe() -> None:
     """It repeats an older acknowledgement."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_probe_answered(END)
     answers.on_duplicate(END - 1)
     assert answers.is_probe_loss(END + 1)
@@ -66,7 +66,7 @@ def test_a_duplicate_of_something_else_says_nothing_about_the_probe() -> None:
 )
 def test_which_echo_proves_that_the_original_came(echoed: int, expected: bool) -> None:
     """From the newest original's time on, and before anything was sent again (RFC 3522 (3.2) step 5)."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_declared([flight(100), flight(200)])
     answers.on_repeated(300)
     answers.on_repeated(310)
@@ -76,16 +76,16 @@ def test_which_echo_proves_that_the_original_came(echoed: int, expected: bool) -
 
 def test_few_cuts_are_taken_back() -> None:
     """Nothing shows that the receiver tells the truth."""
-    answers, now = LateAnswers(), 5_000_000_000
-    assert [answers.may_take_back(now) for _ in range(5)] == [True] * CUTS_TAKEN_BACK + [False] * (5 - CUTS_TAKEN_BACK)
-    assert not answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY - 1)
-    assert answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY)
-    assert not answers.may_take_back(now + CUTS_TAKEN_BACK_EVERY + 1)
+    answers, now = SpuriousLossDetection(), 5_000_000_000
+    assert [answers.may_undo(now) for _ in range(5)] == [True] * MAX_UNDONE_CUTS + [False] * (5 - MAX_UNDONE_CUTS)
+    assert not answers.may_undo(now + UNDONE_CUT_INTERVAL - 1)
+    assert answers.may_undo(now + UNDONE_CUT_INTERVAL)
+    assert not answers.may_undo(now + UNDONE_CUT_INTERVAL + 1)
 
 
 def test_a_packet_lost_twice_has_no_original_to_come() -> None:
     """Its first transmission is part of an event that is over."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_declared([flight(100, transmissions=2)])
     answers.on_repeated(300)
     assert not answers.is_late_original(150)
@@ -93,7 +93,7 @@ def test_a_packet_lost_twice_has_no_original_to_come() -> None:
 
 def test_before_anything_is_repeated_there_is_nothing_to_compare() -> None:
     """The scoreboard sees those (Acked.spurious)."""
-    answers = LateAnswers()
+    answers = SpuriousLossDetection()
     answers.on_declared([flight(100)])
     assert not answers.is_late_original(100)
 

@@ -36,8 +36,8 @@ def undo_cuts(dumbbell: Dumbbell, flow: Flow) -> None:
         if flow.source is None or packet.source != flow.receiver.address or packet.data[0] >> 4 != STATE:
             return False
         connection = flow.source.connection
-        late_answers = connection.sender.late_answers
-        repeated_at = 0 if late_answers is None else late_answers._repeated_at
+        spurious_loss = connection.sender.spurious_loss
+        repeated_at = 0 if spurious_loss is None else spurious_loss._repeated_at
         if repeated_at and not any(packet is one for one in said):
             lie, timestamp = packet.copy(), int.from_bytes(packet.data[4:8], "big")
             difference = timestamp - connection.writer.clock_offset - (repeated_at - 1) & 0xFFFFFFFF

@@ -240,7 +240,7 @@ def test_port_changes_while_running(side: str) -> None:
     stats = node.multiplexer.snapshot()
     assert stats.max_send_rate == stats.max_receive_rate == 50_000
     assert 2 <= (stats.waiting_to_send if side == "send" else stats.waiting_to_receive) <= 3
-    node.multiplexer.config = node.multiplexer.config.but(max_port_rate=300_000)
+    node.multiplexer.config = node.multiplexer.config.replace(max_port_rate=300_000)
     node.flush()
     pair.run_for(1)
     start = pair.now

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_utp.testing.scenarios import way_back
+from twisted_utp.testing.scenarios import reverse_path
 
 BOTH = pytest.mark.parametrize("controller", ["ledbat", "ledbat++"])
 
@@ -15,19 +15,19 @@ BOTH = pytest.mark.parametrize("controller", ["ledbat", "ledbat++"])
 @pytest.mark.parametrize("milliseconds", [60, 100, 300])
 def test_standing_queue(controller: str, milliseconds: int) -> None:
     """It takes a step back to see that it is not ours; after that the link is full again."""
-    outcome = way_back.standing(controller, milliseconds, settle=8, seconds=8, rate=3)
+    outcome = reverse_path.standing(controller, milliseconds, settle=8, seconds=8, rate=3)
     assert outcome.met, outcome.text
 
 
 @BOTH
 def test_swinging_queue(controller: str) -> None:
     """As the upload of another uTP makes it."""
-    outcome = way_back.swinging(controller, seconds=10, rate=3)
+    outcome = reverse_path.swinging(controller, seconds=10, rate=3)
     assert outcome.met, outcome.text
 
 
 @BOTH
 def test_late_acknowledgements(controller: str) -> None:
     """Each by another amount up to 40 ms."""
-    outcome = way_back.late(controller, seconds=10, rate=3)
+    outcome = reverse_path.late(controller, seconds=10, rate=3)
     assert outcome.met, outcome.text

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from twisted_utp.proto.admission import Gate
-from twisted_utp.proto.census import Census
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.connection_counts import ConnectionCounts
 from twisted_utp.proto.multiplexer import Multiplexer
 from twisted_utp.proto.outbox import Outbox
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
@@ -75,7 +75,8 @@ def swaps_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     take = ReceiveBuffer.take
 
     def swapping(self: ReceiveBuffer) -> bytes:
-        self._unread[-2:] = reversed(self._unread[-2:])
+        if self._unread:
+            self._unread = [*self._unread[:-2], *reversed(self._unread[-2:])]
         return take(self)
 
     monkeypatch.setattr(ReceiveBuffer, "take", swapping)
@@ -91,7 +92,7 @@ def remembers_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     on_packet, kept = Connection.on_packet, "_kept"
 
     def keeping(self: Connection, packet: Any, received_at: int, now: int) -> None:
-        self.desk.outbox.__dict__.setdefault(kept, []).append(bytes(2000))
+        self.port_queues.outbox.__dict__.setdefault(kept, []).append(bytes(2000))
         on_packet(self, packet, received_at, now)
 
     monkeypatch.setattr(Connection, "on_packet", keeping)
@@ -99,7 +100,7 @@ def remembers_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def miscounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that ends is still counted."""
-    monkeypatch.setattr(Census, "leave", lambda self, host: None)
+    monkeypatch.setattr(ConnectionCounts, "leave", lambda self, host: None)
 
 
 def raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,7 @@ def announces_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Applications hear of whoever has sent a SYN."""
 
     def config(*arguments: Any, **keywords: Any) -> UTPConfig:
-        return gentle_config(*arguments, **keywords).but(early_byte=True)
+        return gentle_config(*arguments, **keywords).replace(early_byte=True)
 
     monkeypatch.setattr(session, "gentle_config", config)
 
@@ -147,7 +148,7 @@ def lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = Gate.judge
 
     def judging(self: Gate, address: Any, config: Any, *arguments: Any, **keywords: Any) -> Any:
-        return judge(self, address, config.but(max_connections=2), *arguments, **keywords)
+        return judge(self, address, config.replace(max_connections=2), *arguments, **keywords)
 
     monkeypatch.setattr(Gate, "judge", judging)
 

@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.udp.interfaces import DatagramTooBig, ITrainPort, SendFailed
 from twisted_utp.udp.socks_header import header_for
-from twisted_utp.udp.socks_port import MAX_QUESTIONS, MAX_SEGMENTS, FarName, SocksPort
+from twisted_utp.udp.socks_port import MAX_QUESTIONS, MAX_SEGMENTS, ProxiedName, SocksPort
 
 RELAY = ("192.0.2.1", 1081)
 FAR, FAR6 = ("198.51.100.7", 9000), ("2001:db8::7", 9000)
@@ -85,7 +85,7 @@ class Owner(DatagramProtocol):
 class Ends:
     """A port with both its neighbours."""
 
-    def __init__(self, name: FarName | None = None) -> None:
+    def __init__(self, name: ProxiedName | None = None) -> None:
         self.udp, self.owner = UDPPort(), Owner()
         self.port = SocksPort(self.owner, name)
         self.port.makeConnection(self.udp)
@@ -202,8 +202,8 @@ def test_what_comes_back() -> None:
     assert ends.port.dropped == 2 and len(ends.owner.returned) == 2
 
 
-def named() -> FarName:
-    return FarName("Far.example", 9000, lambda question, answer: question[:1] == answer[:1])
+def named() -> ProxiedName:
+    return ProxiedName("Far.example", 9000, lambda question, answer: question[:1] == answer[:1])
 
 
 def test_a_name_is_the_proxys_to_look_up() -> None:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_utp._addresses import spelled
+from twisted_utp._addresses import format_address
 from twisted_utp.forward.tcp import prepare
 
 # Bytes: what shows that a stream is TLS (RFC 8446 (5.1): a record's type and version).
@@ -134,7 +134,7 @@ class End(Protocol):
         """
         Who is there, for the log.
         """
-        return spelled(self._wire.getPeer())
+        return format_address(self._wire.getPeer())
 
     @property
     def _wire(self) -> Any:

@@ -40,7 +40,7 @@ class ForwardCollector(Collector):
         carried = CounterMetricFamily(f"{_PREFIX}_bytes", "Bytes forwarded", labels=["listen", "direction"])
         for route in self._routes:
             listen = route.names[0]
-            connections.add_metric([listen], len(route.passages))
+            connections.add_metric([listen], len(route.relays))
             accepted.add_metric([listen], route.accepted)
             refused.add_metric([listen], route.refused)
             for cause, count in route.failures.items():

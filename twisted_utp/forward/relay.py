@@ -29,7 +29,7 @@ TLS_HANDSHAKE = b"\x16"
 TLS_ALERT = b"\x15\x03"
 
 
-class Passage:
+class Relay:
     """
     A connection that was accepted, and the one that it is carried to.
 
@@ -45,7 +45,7 @@ class Passage:
         reactor: Any,
         route: Route,
         limits: Limits,
-        ended: Callable[[Passage], None],
+        ended: Callable[[Relay], None],
     ) -> None:
         """
         @param number: for the log.

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
 
 if TYPE_CHECKING:
-    from twisted_utp.forward.passage import Passage
+    from twisted_utp.forward.relay import Relay
 
 
 @dataclass(eq=False)
@@ -22,7 +22,7 @@ class Route:
 
     @ivar names: the two endpoint strings, for the log.
     @ivar port: where it listens.
-    @ivar passages: its connections.
+    @ivar relays: its connections.
     @ivar accepted: connections so far; C{refused} those that were too many.
     @ivar failures: how many have failed, by their cause.
     @ivar sent: bytes from clients to the service, of connections that have ended.
@@ -34,7 +34,7 @@ class Route:
     names: tuple[str, str]
     port: IListeningPort | None = None
     listening: Deferred[Any] | None = None
-    passages: dict[Passage, None] = field(default_factory=dict)
+    relays: dict[Relay, None] = field(default_factory=dict)
     accepted: int = 0
     refused: int = 0
     failures: Counter[str] = field(default_factory=Counter)
@@ -48,22 +48,22 @@ class Route:
         """
         return self.names[1].partition(":")[0].lower() in ("utp", "utp6")
 
-    def ended(self, passage: Passage) -> None:
+    def ended(self, relay: Relay) -> None:
         """
         One of its connections is over: count it.
         """
-        del self.passages[passage]
-        if passage.failed:
-            self.failures[passage.kind.value] += 1
-        self.sent += passage.near.received
-        self.received += passage.far.received
+        del self.relays[relay]
+        if relay.failed:
+            self.failures[relay.kind.value] += 1
+        self.sent += relay.near.received
+        self.received += relay.far.received
 
     def carried(self) -> tuple[int, int]:
         """
         Bytes sent and received, of all connections.
         """
         sent, received = self.sent, self.received
-        for passage in self.passages:
-            sent += passage.near.received
-            received += passage.far.received
+        for relay in self.relays:
+            sent += relay.near.received
+            received += relay.far.received
         return sent, received

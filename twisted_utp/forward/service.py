@@ -14,13 +14,13 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_utp._addresses import spelled
+from twisted_utp._addresses import format_address
 from twisted_utp._causes import cause_of
 from twisted_utp.forward.ends import End, EndFactory
 from twisted_utp.forward.limits import Limits
 from twisted_utp.forward.options import fail
-from twisted_utp.forward.passage import Passage
 from twisted_utp.forward.readiness import notify
+from twisted_utp.forward.relay import Relay
 from twisted_utp.forward.route import Route
 
 _log = Logger(namespace="utp-forward")
@@ -53,11 +53,11 @@ class ForwardService(Service):
         self._count = 0
 
     @property
-    def passages(self) -> list[Passage]:
+    def relays(self) -> list[Relay]:
         """
         The connections that there are.
         """
-        return [passage for route in self.routes for passage in route.passages]
+        return [relay for route in self.routes for relay in route.relays]
 
     # --- IService ----------------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class ForwardService(Service):
     def _listens(self, route: Route, port: IListeningPort) -> None:
         route.port = port
         listen, connect = route.names
-        where = spelled(port.getHost())
+        where = format_address(port.getHost())
         _log.info(
             "listening on {where}, {listen}, and connecting to {connect}", where=where, listen=listen, connect=connect
         )
@@ -132,24 +132,24 @@ class ForwardService(Service):
 
     def _serves_metrics(self, port: IListeningPort) -> None:
         self._metrics_port = port
-        _log.info("metrics on {where}", where=spelled(port.getHost()))
+        _log.info("metrics on {where}", where=format_address(port.getHost()))
 
     def _build_protocol(self, route: Route, address: object) -> End | None:
-        there_are = len(self.passages)
+        there_are = len(self.relays)
         if there_are >= self._limits.max_connections:
             route.refused += 1
             _log.warn("{who} refused: {n} connections are open, and --max-connections allows no more",
-                           who=spelled(address), n=there_are)  # fmt: skip
+                           who=format_address(address), n=there_are)  # fmt: skip
             return None
         self._count += 1
         route.accepted += 1
-        passage = Passage(self._count, self._reactor, route, self._limits, partial(self._ended, route))
-        route.passages[passage] = None
-        return passage.near
+        relay = Relay(self._count, self._reactor, route, self._limits, partial(self._ended, route))
+        route.relays[relay] = None
+        return relay.near
 
-    def _ended(self, route: Route, passage: Passage) -> None:
-        route.ended(passage)
-        if self._drained is not None and not self.passages:
+    def _ended(self, route: Route, relay: Relay) -> None:
+        route.ended(relay)
+        if self._drained is not None and not self.relays:
             drained, self._drained = self._drained, None
             drained.callback(None)
 
@@ -157,19 +157,19 @@ class ForwardService(Service):
 
     def _drain(self) -> Deferred[None]:
         drained: Deferred[None] = Deferred()
-        if not self.passages:
+        if not self.relays:
             drained.callback(None)
             return drained
         self._drained = drained
         if self._limits.grace:
-            _log.info("stopping: waiting up to {grace:g} s for {n} connections to end", n=len(self.passages),
+            _log.info("stopping: waiting up to {grace:g} s for {n} connections to end", n=len(self.relays),
                            grace=self._limits.grace)  # fmt: skip
         timer = self._reactor.callLater(self._limits.grace, self._cut_all)
         return drained.addCallback(lambda _: timer.cancel() if timer.active() else None)
 
     def _cut_all(self) -> None:
-        for passage in self.passages:
-            passage.cut("the forwarder was stopped")
+        for relay in self.relays:
+            relay.cut("the forwarder was stopped")
 
     def _report(self, _: object) -> Any:
         carried = [route.carried() for route in self.routes]

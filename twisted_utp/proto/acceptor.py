@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto import rebinding
 from twisted_utp.proto.admission import Admission, Gate
-from twisted_utp.proto.census import host_prefix
 from twisted_utp.proto.connection import Connection
+from twisted_utp.proto.connection_counts import host_prefix
 from twisted_utp.proto.constants import EXTENSION_BITS_SIZE, HEADER_SIZE, SEQ_MASK
 from twisted_utp.proto.half_open import HalfOpen
 from twisted_utp.proto.handshake import syn_ack
@@ -101,7 +101,7 @@ class Acceptor:
                 return self._open_early(syn, address, received_at, now)
             half = HalfOpen(syn, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
             self._half_open.add(address, syn.connection_id + 1 & SEQ_MASK, half)
-            self.gate.census.half_open += 1
+            self.gate.connection_counts.half_open += 1
             self._answer(half, syn, address, received_at, now)
         elif admission is Admission.COOKIE:
             port.stats.cookies_sent += 1
@@ -136,7 +136,7 @@ class Acceptor:
                 with_bits=is_from_ours(syn),
             )
         )
-        return self._port.desk.outbox.answer(address, payload, is_syn_ack=True)
+        return self._port.port_queues.outbox.answer(address, payload, is_syn_ack=True)
 
     def _open_early(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
         """
@@ -147,7 +147,7 @@ class Acceptor:
         if connection is None:
             self._refuse(syn, address, now)
             return None
-        self.gate.census.half_open += 1
+        self.gate.connection_counts.half_open += 1
         try:
             connection.accept(syn, received_at, now)
         except BaseException as fault:  # a tracer's
@@ -166,12 +166,12 @@ class Acceptor:
         """
         if (ours.handshake.syn_seq, ours.recv_id) < (syn.seq_nr, syn.connection_id):
             return  # the peer will answer ours
-        if self.gate.census.half_open >= self._port.config.backlog:
+        if self.gate.connection_counts.half_open >= self._port.config.backlog:
             return
         half = HalfOpen(syn, ours.sender.next_seq & SEQ_MASK, ours.writer.clock_offset, now)
         half.crossing = ours
         self._half_open.add(ours.address, syn.connection_id + 1 & SEQ_MASK, half)
-        self.gate.census.half_open += 1
+        self.gate.connection_counts.half_open += 1
         self._answer(half, syn, ours.address, received_at, now)
 
     def _open_crossing(self, ours: Connection, syn: Packet, nbytes: int, now: int) -> Connection | None:
@@ -210,7 +210,7 @@ class Acceptor:
         half = self._half_open.get(address, packet.connection_id)
         if half is not None:
             return self._on_half_open(half, packet, address, now), False
-        if self.gate.census.with_host(address[0]):
+        if self.gate.connection_counts.with_host(address[0]):
             is_known, connection = self._find_rebound(packet, address, now)
             if is_known:
                 return connection, False
@@ -249,7 +249,7 @@ class Acceptor:
 
     def _drop_half_open(self, address: Address, recv_id: int) -> None:
         self._half_open.drop(address, recv_id)
-        self.gate.census.half_open -= 1
+        self.gate.connection_counts.half_open -= 1
 
     def _on_cookie(self, packet: Packet, address: Address, now: int) -> Connection | None:
         """
@@ -295,7 +295,7 @@ class Acceptor:
         """
         Forget the SYNs that nobody confirmed.
         """
-        self.gate.census.half_open -= self._half_open.expire(now)
+        self.gate.connection_counts.half_open -= self._half_open.expire(now)
 
     # --- RESETs ------------------------------------------------------------------------------------------------
 
@@ -330,7 +330,7 @@ class Acceptor:
             seq_nr=self._rng.getrandbits(16),
             ack_nr=packet.seq_nr,
         )
-        self._port.desk.outbox.answer(address, encode_packet(reset))
+        self._port.port_queues.outbox.answer(address, encode_packet(reset))
 
     # --- Peers whose port changes ------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.acceptance import AcceptPolicy, Verdict
-from twisted_utp.proto.census import Census
+from twisted_utp.proto.connection_counts import ConnectionCounts
 from twisted_utp.proto.syn_cookies import SynCookies
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class Gate:
     Who gets in.
 
     @ivar policy: asked after the limits, when there is one.
-    @ivar census: what is there.
+    @ivar connection_counts: what is there.
     @ivar cookies: answers to SYNs beyond the backlog.
     """
 
-    __slots__ = ("_counters", "census", "cookies", "policy")
+    __slots__ = ("_counters", "connection_counts", "cookies", "policy")
 
     def __init__(self, rng: Random, counters: PortCounters) -> None:
         self.policy: AcceptPolicy | None = None
-        self.census = Census()
+        self.connection_counts = ConnectionCounts()
         self.cookies = SynCookies(rng)
         self._counters = counters
 
@@ -67,11 +67,11 @@ class Gate:
         if self.is_full(address, config, known):
             return refusal
         if self.policy is not None:
-            verdict: object = self.policy(address, self.census.load(address[0]))
+            verdict: object = self.policy(address, self.connection_counts.load(address[0]))
             if verdict is not True and verdict is not Verdict.ACCEPT:
                 self._counters.policy_refusals += 1
                 return refusal if verdict is False else _REFUSALS.get(verdict, refusal)
-        if not is_confirmed and self.census.half_open >= config.backlog:
+        if not is_confirmed and self.connection_counts.half_open >= config.backlog:
             return Admission.COOKIE
         return Admission.OPEN
 
@@ -83,9 +83,9 @@ class Gate:
 
         @param known: see L{judge}.
         """
-        census = self.census
+        connection_counts = self.connection_counts
         return (
-            census.connections >= config.max_connections
+            connection_counts.connections >= config.max_connections
             or len(known) >= _KNOWN_FACTOR * config.max_connections
-            or census.with_host(address[0]) >= config.max_per_host
+            or connection_counts.with_host(address[0]) >= config.max_per_host
         )

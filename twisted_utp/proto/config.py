@@ -195,7 +195,7 @@ class UTPConfig:
         if not allowed["low"] <= value <= allowed["high"]:
             raise ValueError(f"{name}={value!r}: expected {allowed['low']} to {allowed['high']} {allowed['unit']}")
 
-    def but(self, **changes: Any) -> UTPConfig:
+    def replace(self, **changes: Any) -> UTPConfig:
         """
         A copy with some settings changed.
 

@@ -29,13 +29,13 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNCONFIRMED_TIMEOUT,
 )
-from twisted_utp.proto.desk import Notice
 from twisted_utp.proto.echo import echo_age
 from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.handshake import Handshake
 from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.packet import Packet, PacketType, is_from_ours
 from twisted_utp.proto.packet_writer import PacketWriter
+from twisted_utp.proto.port_queues import Notice
 from twisted_utp.proto.proof import PeerProof
 from twisted_utp.proto.receive_buffer import Arrival, ReceiveBuffer
 from twisted_utp.proto.runs import Run
@@ -49,7 +49,7 @@ from twisted_utp.proto.timers import NEVER, UNARMED, Timer, expire, is_armed
 from twisted_utp.proto.values import Address, Transmit
 
 if TYPE_CHECKING:
-    from twisted_utp.proto.desk import Desk
+    from twisted_utp.proto.port_queues import PortQueues
     from twisted_utp.proto.trace import ConnectionTrace
 
 # Before the peer's SYN-ACK there is no right value; ack_nr is 0 on the wire then.
@@ -78,7 +78,7 @@ class Connection:
     @ivar writer: writes its packets.
     @ivar proof: what shows that packets are the peer's.
     @ivar handshake: its opening.
-    @ivar desk: what it leaves for its port; C{notices} are those of L{Notice} that have not been read.
+    @ivar port_queues: what it leaves for its port; C{notices} are those of L{Notice} that have not been read.
     @ivar keepalive_interval: µs, 0 for never.
     @ivar questions_asked: keepalives in a row without an answer; C{heard_before} what had been heard before them.
     @ivar gap_reminders: acknowledgements repeated since something came that takes a seq_nr.
@@ -98,7 +98,6 @@ class Connection:
         "bytes_received",
         "close_code",
         "config",
-        "desk",
         "gap_reminders",
         "handshake",
         "heard_before",
@@ -112,6 +111,7 @@ class Connection:
         "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
+        "port_queues",
         "proof",
         "questions_asked",
         "receiver",
@@ -127,7 +127,7 @@ class Connection:
 
     def __init__(
         self,
-        desk: Desk,
+        port_queues: PortQueues,
         address: Address,
         config: UTPConfig,
         *,
@@ -137,7 +137,7 @@ class Connection:
         clock_offset: int,
         mtu: MtuDiscovery,
     ) -> None:
-        self.desk = desk
+        self.port_queues = port_queues
         self.notices = 0
         self.address = address
         self.config = config
@@ -166,7 +166,7 @@ class Connection:
             max_in_flight=config.max_in_flight,
             stall_timeout=microseconds(config.stall_timeout),
         )
-        self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer, desk.budget)
+        self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer, port_queues.budget)
         self.writer = PacketWriter(address, self.receiver, clock_offset)
         self.proof = PeerProof(self.sender, self.receiver, clock_offset)
         self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
@@ -181,7 +181,7 @@ class Connection:
         self._eof_announced = self._was_full = self.is_done = False
         self.peer_close_code = self.close_code = self.last_sent_at = 0
         self.acks_sent = self.bytes_received = self.packets_received = self.packets_invalid = 0
-        desk.rates.attach(self)
+        port_queues.rates.attach(self)
 
     # --- What its user asks of it ------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Connection:
         buffer.write(data)
         if buffer.nbytes > self.config.send_buffer:
             self._was_full = True
-        self.desk.ready[self] = None
+        self.port_queues.ready[self] = None
 
     def write_eof(self, *, now: int, is_due: bool = True) -> None:
         """
@@ -230,7 +230,7 @@ class Connection:
         """
         if self.state is not State.CLOSED:
             self.sender.eof_queued = is_due or self.sender.fin_seq is not None
-            self.desk.ready[self] = None
+            self.port_queues.ready[self] = None
 
     def close(self, *, now: int) -> None:
         """
@@ -250,7 +250,7 @@ class Connection:
             linger = FIN_WAIT_TIMEOUT
         if linger and self.state not in (State.LINGERING, State.CLOSED):
             self.timers[Timer.LINGER] = now + linger
-            self.desk.deadlines.note(self)
+            self.port_queues.deadlines.note(self)
 
     def abort(self, *, now: int) -> None:
         """
@@ -304,14 +304,14 @@ class Connection:
         is_there = self.state is not State.CLOSED and self.sender.is_confirmed
         if is_there and self.receiver.is_window_update_due(self.sender.mss):
             self.ack_pending = True
-        self.desk.ready[self] = None
+        self.port_queues.ready[self] = None
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
         """
         Switch the coalescing of small writes off (True) or on.
         """
         self.sender.no_delay = enabled
-        self.desk.ready[self] = None
+        self.port_queues.ready[self] = None
 
     def set_keepalive(self, seconds: float, *, now: int) -> None:
         """
@@ -346,7 +346,7 @@ class Connection:
         self._send_control(self.handshake.syn(recv_id, self.receiver.advertise(), now + self.writer.clock_offset), now)
         self.last_sent_at = now
         self.timers[Timer.CONNECT] = self.handshake.next_syn_at(now)
-        self.desk.deadlines.note(self)
+        self.port_queues.deadlines.note(self)
 
     def accept_proven(self, syn: Packet, nbytes: int, now: int) -> None:
         """
@@ -405,7 +405,7 @@ class Connection:
         payload = self.handshake.syn_ack(self.send_id, writer.reply_micro, window, with_bits=bits, timestamp=timestamp)
         if self.trace is not None:
             self.trace.control_sent(now, payload)
-        self.desk.outbox.answer(self.address, payload, is_syn_ack=True)
+        self.port_queues.outbox.answer(self.address, payload, is_syn_ack=True)
         self.last_sent_at = now
 
     def _note_extension_bits(self, packet: Packet) -> None:
@@ -453,7 +453,7 @@ class Connection:
         self.handshake.confirmations = 0
         self.timers[Timer.CONNECT] = NEVER
 
-    def is_disturbed(self) -> bool:
+    def needs_slow_path(self) -> bool:
         """
         Is this an unusual moment: somebody traces, pauses or closes it, or it has not been confirmed?
         """
@@ -531,7 +531,7 @@ class Connection:
             packet.sack or 0,
             packet.wnd_size,
             packet.timestamp_difference,
-            packet.type is PacketType.STATE and self.sender.names_nothing(packet.sack, packet.sack_length),
+            packet.type is PacketType.STATE and self.sender.is_sack_uninformative(packet.sack, packet.sack_length),
             received_at,
         )
         if not self._on_ack(info, now) and packet.type is PacketType.STATE:
@@ -547,7 +547,7 @@ class Connection:
         seq = self.proof.challenge(now)
         if seq is not None:
             self._send_control(self.writer.packet(PacketType.STATE, seq, now).payload, now)
-            self.desk.counters.challenges_sent += 1
+            self.port_queues.counters.challenges_sent += 1
             self.last_sent_at = now
 
     def _on_proof(self, packet: Packet, una: int, now: int) -> bool:
@@ -572,7 +572,7 @@ class Connection:
         """
         if self.sender.is_confirmed or self.state is State.SYN_SENT:
             return
-        self.desk.counters.proofs_failed += 1
+        self.port_queues.counters.proofs_failed += 1
         self.handshake.guesses += 1
         if self.handshake.guesses >= HALF_OPEN_GUESSES:
             self._end(Input.GIVE_UP, LossReason.TIMED_OUT, now)
@@ -581,7 +581,7 @@ class Connection:
         """
         End a connection whose peer cannot be who it pretends to be.  Nobody is told: its host did not ask for it.
         """
-        self.desk.counters.peers_cut_off += 1
+        self.port_queues.counters.peers_cut_off += 1
         self._end(Input.GIVE_UP, LossReason.FORGED, now)
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
@@ -595,7 +595,7 @@ class Connection:
             return True
         progressed = sender.on_ack(info, now)
         if progressed or sender.buffer.nbytes or sender.board.lost_packets:
-            self.desk.ready[self] = None
+            self.port_queues.ready[self] = None
         fin_seq = sender.fin_seq
         if progressed and fin_seq is not None and sender.board.una > fin_seq:
             self._on_fin_acked(now)
@@ -626,7 +626,7 @@ class Connection:
         if self.receiver.is_complete:
             self._on_peer_fin(now)
         receive_limit.advance(self, now)
-        self.desk.ready[self] = None
+        self.port_queues.ready[self] = None
 
     def _deliver(self) -> None:
         receiver = self.receiver
@@ -639,14 +639,14 @@ class Connection:
             if self._discards:
                 self._threw_away = True
             else:
-                self.desk.events.append((self, data))
+                self.port_queues.events.append((self, data))
         if receiver.is_complete and not self._eof_announced:
             self._eof_announced = True
             if not self._discards:
                 self._emit(EndOfStream())
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
-                self.desk.ready[self] = None  # the linger time may be over already
+                self.port_queues.ready[self] = None  # the linger time may be over already
             else:
                 self._finish_early()
 
@@ -714,7 +714,7 @@ class Connection:
 
     def _send_reset(self, now: int) -> None:
         is_confirmed = self.sender.is_confirmed
-        if not is_confirmed and not self.desk.outbox.withdraw_syn_ack(self.address, self.send_id):
+        if not is_confirmed and not self.port_queues.outbox.withdraw_syn_ack(self.address, self.send_id):
             return  # a second answer to one question; the next one will be answered
         close_code = self.close_code if is_confirmed else 0  # not longer than the SYN
         self._send_control(self.writer.reset(self.sender.next_seq, close_code, now), now)
@@ -752,7 +752,7 @@ class Connection:
             return False
         return self.state not in (State.FIN_WAIT_2, State.LINGERING, State.CLOSED)
 
-    def has_parted(self) -> bool:
+    def has_sent_fin(self) -> bool:
         """
         The user has closed, and our FIN has left: the peer knows.
 
@@ -939,7 +939,7 @@ class Connection:
                     self._send_control(self.writer.question(self.sender.acknowledged_seq, now), now)
         expire(timers, Timer.PACING, now)
         if self.state is not State.CLOSED:
-            self.desk.ready[self] = None
+            self.port_queues.ready[self] = None
 
     def _on_connect_timer(self, now: int) -> None:
         if self.handshake.confirmations:
@@ -969,11 +969,11 @@ class Connection:
             self.trace.emit(now, "state_updated", old=old.name, new=self.state.name)
 
     def _emit(self, event: Event) -> None:
-        self.desk.events.append((self, event))
+        self.port_queues.events.append((self, event))
 
     def _notify(self, notice: int) -> None:
         if not self.notices:
-            self.desk.noticed.append(self)
+            self.port_queues.noticed.append(self)
         self.notices |= notice
 
     def _send_control(self, payload: bytes, now: int) -> None:
@@ -982,14 +982,14 @@ class Connection:
         """
         if self.trace is not None:
             self.trace.control_sent(now, payload)
-        self.desk.outbox.send(self.address, payload)
+        self.port_queues.outbox.send(self.address, payload)
 
     def ask(self, due: int, now: int) -> None:
         """
         Send a keepalive, whose answer should be there at C{due}, µs.
         """
         self._send_control(self.writer.question(self.sender.acknowledged_seq, now), now)
-        self.desk.questions.add(self, due)
+        self.port_queues.unanswered_keepalives.add(self, due)
         self.last_sent_at = now
 
     def move_to(self, address: Address) -> None:

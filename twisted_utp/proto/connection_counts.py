@@ -33,7 +33,7 @@ def host_prefix(host: str) -> str:
     return str(IPv6Address(int(address) >> 64 << 64))
 
 
-class Census:
+class ConnectionCounts:
     """
     Counts that cost no search.
 

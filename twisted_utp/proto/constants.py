@@ -124,7 +124,7 @@ PUNCH_INTERVAL = 500_000
 # about a second after one was added), so the connect tries again that often, and fails as refused when it has heard
 # nothing else for so long.  Less fails where waiting helps; more keeps everybody else waiting for a plain "no".
 REFUSAL_INTERVAL = 500_000
-REFUSAL_PATIENCE = 3_000_000
+REFUSAL_TIMEOUT = 3_000_000
 
 # How often an initiator shows a silent acceptor that it is there.
 MAX_CONFIRMATIONS = 4
@@ -185,7 +185,7 @@ DEFAULT_KEEPALIVE = 29.0  # libutp's measurement of how long NATs keep a UDP map
 KEEPALIVE_SHARE = 32
 # The acceptor waits for so many of these shares longer, because the initiator's keepalive and our answer to it do for
 # both.  More lets the mapping of a NAT before the acceptor get older where the initiator's is switched off.
-ACCEPTOR_PATIENCE = 2
+ACCEPTOR_KEEPALIVE_SHARES = 2
 # A keepalive that is not answered is repeated so often within the user timeout; less often where round trips take
 # longer, and more often where its interval is shorter than these.  Fewer let bursts of loss pass for a dead peer: with
 # 30 % lost each way, ten fail once in a thousand times.
@@ -201,8 +201,8 @@ KEEPALIVE_RETURNED_WAIT = 1_000_000
 
 # Ours: window cuts that a receiver's word takes back at once, and µs until there is another.  More pays for liars who
 # say that nothing was lost (tests/scenarios/test_liars.py); less costs window on paths that pause often.
-CUTS_TAKEN_BACK = 3
-CUTS_TAKEN_BACK_EVERY = 10_000_000
+MAX_UNDONE_CUTS = 3
+UNDONE_CUT_INTERVAL = 10_000_000
 # ... and none where round trips have grown by so many µs: half of LEDBAT++'s target.
 MAX_QUEUE_WITHOUT_LOSS = 30_000
 DEFAULT_TARGET_DELAY = 0.1  # BEP-29 and RFC 6817: 100 ms at the most
@@ -222,7 +222,7 @@ MAX_DRIFT_CORRECTION = 10_000  # libutp: larger steps are not drift
 MAX_UNEXPLAINED_DELAY = 25_000
 # The longest queue on the way back that is believed.  Home uplinks hold as much; and who delays his acknowledgements
 # when we step back, so that there seems to be one, can make us queue no more than this.
-MAX_WAY_BACK = 500_000
+MAX_REVERSE_QUEUE = 500_000
 # Packets in flight with which a flow is out of the way: LEDBAT++'s slowdowns have two.
 QUIET_PACKETS = 2
 # libutp: a peer whose clock seems to run slow by more than 200 ms in 5 s is lying for bandwidth, and each sample
@@ -244,7 +244,7 @@ OVERFLOW_PACKETS = 8  # at least, since an eighth of a small window is a packet 
 # would take the place of a LEDBAT++ flow that only steps back for a moment (about four round trips).
 EMPTY_ROUNDS_TO_EXPLORE = 5
 # Each drop below the target doubles that wait, up to so many times, until the target is restored.
-MAX_PATIENCE = 16
+MAX_EXPLORING_BACKOFF = 16
 EXPLORING_GAIN = 0.25  # of slow start's growth; doubling there overflows a buffer that holds less than one window
 # Where a buffer overflows below the target, half of what it held becomes the target; it doubles again in this time.
 # Shorter probes (and loses) more often, longer stays low after a single mishap.
@@ -319,7 +319,7 @@ SCAVENGER_MIN_GAIN = 0.25
 # Round trips without a queue after which the window grows by a part of itself; half as many where the queue varies by
 # itself, three times as many in a second after a loss with a queue.
 SCAVENGER_EXPLORING_ROUNDS = 4
-SCAVENGER_LOSS_PATIENCE = 1_000_000
+SCAVENGER_LOSS_MEMORY = 1_000_000
 # A loss with a small queue costs so much (CUBIC's 0.7), and half when less than this part of the link's rate comes
 # through.
 SCAVENGER_LOSS_CUT = 0.7
@@ -336,8 +336,8 @@ SCAVENGER_LONGEST_QUIET = 500_000
 SCAVENGER_QUIET_TRIPS = 10  # ... or so many round trips: BBR makes a queue in one of eight
 SCAVENGER_SOON = 2_000_000
 # After so long without quiet the path is tried; twice as long each time while the queue is deep.
-SCAVENGER_PATIENCE = 2_000_000
-SCAVENGER_LONGEST_PATIENCE = 16_000_000
+SCAVENGER_PROBE_INTERVAL = 2_000_000
+SCAVENGER_MAX_PROBE_INTERVAL = 16_000_000
 SCAVENGER_DEEP = 20_000
 # A queue that changes by no more than this in so many µs is a longer route rather than anybody's.
 SCAVENGER_FLAT = 1_500
@@ -370,7 +370,7 @@ SCAVENGER_HOST_SHARE = 0.9
 SCAVENGER_UNEXPLAINED = 2_000
 # Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
 # less, fewer a liar in whose absence another's queue stood more.
-SCAVENGER_WAY_BACK_MEMORY = 2
+SCAVENGER_REVERSE_QUEUE_MEMORY = 2
 
 # RFC 9438 (4.6), (4.1)
 CUBIC_BETA = 0.7

@@ -13,8 +13,8 @@ from __future__ import annotations
 from twisted_utp.proto.constants import (
     CURRENT_DELAY_FILTER,
     MAX_DRIFT_CORRECTION,
+    MAX_REVERSE_QUEUE,
     MAX_UNEXPLAINED_DELAY,
-    MAX_WAY_BACK,
     NO_DELAY_SAMPLE,
 )
 from twisted_utp.proto.delay_history import BaseDelayHistory
@@ -127,11 +127,13 @@ class OneWayDelay:
         return growth
 
     @property
-    def way_back(self) -> int:
+    def reverse_queue(self) -> int:
         """
         The queue on the way back as far as it is believed, µs.
         """
-        return max(min(self.peer_queue, self.growth.elsewhere, MAX_WAY_BACK), 0) if self.growth is not None else 0
+        return (
+            max(min(self.peer_queue, self.growth.reverse_queue, MAX_REVERSE_QUEUE), 0) if self.growth is not None else 0
+        )
 
     def _own_measure(self, target: int) -> int:
         """
@@ -142,7 +144,7 @@ class OneWayDelay:
         """
         if self.growth is None:
             return 0
-        unexplained = self.growth.growth - self.way_back
+        unexplained = self.growth.growth - self.reverse_queue
         return unexplained if unexplained > min(MAX_UNEXPLAINED_DELAY, target // 2) else 0
 
     def on_our_sample(self, sample: int, rtt: int, min_rtt: int, now: int) -> int | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
 
 
-def take_single(connection: Connection, data: bytes, received_at: int, now: int) -> bytes:
+def fast_path_receive(connection: Connection, data: bytes, received_at: int, now: int) -> bytes:
     """
     Take a DATA packet without extensions, the only packet of its batch.
 
@@ -32,7 +32,7 @@ def take_single(connection: Connection, data: bytes, received_at: int, now: int)
     """
     _, _, _, timestamp, _, wnd_size, seq, ack = HEADER.unpack_from(data)
     receiver = connection.receiver
-    if seq != receiver.next_seq & SEQ_MASK or connection.state is not State.ESTABLISHED or connection.is_disturbed():
+    if seq != receiver.next_seq & SEQ_MASK or connection.state is not State.ESTABLISHED or connection.needs_slow_path():
         return b""
     payload = data[HEADER_SIZE:]
     if not receiver.is_idle(len(payload)) or not connection.sender.on_single_ack(ack, wnd_size, now):
@@ -46,16 +46,16 @@ def take_single(connection: Connection, data: bytes, received_at: int, now: int)
     return payload
 
 
-def next_single(connection: Connection, now: int) -> Transmit | None:
+def fast_path_send(connection: Connection, now: int) -> Transmit | None:
     """
     What was written fits one packet, and nothing else is on its way or waits: send it.
 
     @return: L{None} when the general road must be taken; nothing has changed then.
     """
     receiver = connection.receiver
-    if connection.state is not State.ESTABLISHED or receiver.has_gap or connection.is_disturbed():
+    if connection.state is not State.ESTABLISHED or receiver.has_gap or connection.needs_slow_path():
         return None
-    seq, data = connection.sender.next_single(now)
+    seq, data = connection.sender.next_fast_path_packet(now)
     if not data:
         return None
     connection.ack_pending = False

@@ -19,10 +19,10 @@ class RoundTripGrowth:
 
     @ivar latest: what the last round trip exceeds the empty path's by, µs.
     @ivar growth: what the shortest of the last round trips exceeds the empty path's by, µs.
-    @ivar elsewhere: what it did when we were last out of the way, µs.
+    @ivar reverse_queue: what it did when we were last out of the way, µs.
     """
 
-    __slots__ = ("_base", "_in_evidence", "_quiet_since", "_recent", "elsewhere", "growth", "latest")
+    __slots__ = ("_base", "_in_evidence", "_quiet_since", "_recent", "growth", "latest", "reverse_queue")
 
     def __init__(self) -> None:
         self._base = BaseDelayHistory()
@@ -31,7 +31,7 @@ class RoundTripGrowth:
         self._in_evidence = False
         self.latest = 0
         self.growth = 0
-        self.elsewhere = 0
+        self.reverse_queue = 0
 
     def on_in_flight(self, packets: float, now: int) -> None:
         """
@@ -55,5 +55,5 @@ class RoundTripGrowth:
         self.growth = min(recent) - base
         if self._quiet_since and now - rtt >= self._quiet_since:
             # It left when nothing else of ours was on its way.
-            self.elsewhere = min(self.elsewhere, rtt - base) if self._in_evidence else rtt - base
+            self.reverse_queue = min(self.reverse_queue, rtt - base) if self._in_evidence else rtt - base
             self._in_evidence = True

@@ -13,7 +13,7 @@ from twisted_utp.proto.constants import (
     MAX_SYN_TIMEOUT,
     PUNCH_INTERVAL,
     REFUSAL_INTERVAL,
-    REFUSAL_PATIENCE,
+    REFUSAL_TIMEOUT,
     SEQ_MASK,
     SYN_ATTEMPTS_WITH_FIRST_ID,
     SYN_TIMEOUT,
@@ -198,7 +198,7 @@ class Handshake:
         if attempt == self.attempts:
             return None
         self._refused = since, self.attempts
-        if now - since >= REFUSAL_PATIENCE:
+        if now - since >= REFUSAL_TIMEOUT:
             self.deadline = now
         return min(now + REFUSAL_INTERVAL, self.deadline)
 

@@ -25,7 +25,7 @@ from twisted_utp.proto import keepalive
 from twisted_utp.proto.constants import HEADER_SIZE, SEQ_MASK, TIMESTAMP_MASK
 from twisted_utp.proto.events import LossReason
 from twisted_utp.proto.packet import HEADER, TYPES, PacketType, is_utp
-from twisted_utp.proto.scoreboard import Fate, Flight
+from twisted_utp.proto.scoreboard import Flight, FlightState
 from twisted_utp.proto.seqnum import expand_seq
 from twisted_utp.proto.states import State
 from twisted_utp.proto.values import Obstacle, ReturnedDatagram
@@ -37,7 +37,7 @@ _REASONS = {Obstacle.PORT_CLOSED: LossReason.REFUSED, Obstacle.UNREACHABLE: Loss
 
 
 @dataclass(slots=True)
-class Quote:
+class QuotedPacket:
     """
     The header of a packet that we are said to have sent.  There may be no more of it: routers quote as much as they
     like, some 8 bytes beyond IP's header, which is of no use.
@@ -51,7 +51,7 @@ class Quote:
     size: int
 
     @classmethod
-    def of(cls, returned: ReturnedDatagram) -> Quote | None:
+    def of(cls, returned: ReturnedDatagram) -> QuotedPacket | None:
         """
         Read it.
 
@@ -63,14 +63,14 @@ class Quote:
         first, _extension, connection_id, timestamp, _difference, _window, seq_nr, _ack = HEADER.unpack_from(quoted)
         return cls(TYPES[first >> 4], connection_id, timestamp, seq_nr, returned.obstacle, returned.size)
 
-    def tell(self, connection: Connection, now: int) -> bool:
+    def apply_to(self, connection: Connection, now: int) -> bool:
         """
         Tell the connection that has this id.
 
         @return: it was believed.
         """
         if self.type is PacketType.SYN:
-            return self._is_syn_of(connection) and self._tell_dialling(connection, now)
+            return self._is_syn_of(connection) and self._apply_to_dialling(connection, now)
         if connection.state is State.SYN_SENT:
             return False
         if self.obstacle is Obstacle.TOO_BIG:
@@ -83,7 +83,7 @@ class Quote:
             connection.cut_off(now)
         return True
 
-    def _tell_dialling(self, connection: Connection, now: int) -> bool:
+    def _apply_to_dialling(self, connection: Connection, now: int) -> bool:
         reason = _REASONS.get(self.obstacle)
         if reason is None:
             return False  # a SYN fits everywhere
@@ -102,7 +102,7 @@ class Quote:
         board = connection.sender.board
         seq = expand_seq(self.seq_nr, board.una)
         flight = board.flight_of(seq)
-        if flight is None or flight.type is not self.type or flight.fate is Fate.SACKED:
+        if flight is None or flight.type is not self.type or flight.fate is FlightState.SACKED:
             return None
         sent_at = flight.sent_at + connection.writer.clock_offset & TIMESTAMP_MASK
         return flight if sent_at == self.timestamp else None

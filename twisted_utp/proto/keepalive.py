@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.config import microseconds
 from twisted_utp.proto.constants import (
-    ACCEPTOR_PATIENCE,
+    ACCEPTOR_KEEPALIVE_SHARES,
     HEADER_SIZE,
     KEEPALIVE_RETURNED_COUNTS,
     KEEPALIVE_RETURNED_WAIT,
@@ -54,21 +54,21 @@ def change(connection: Connection, seconds: float, now: int) -> None:
     Ask after another silence from now on; see L{Connection.set_keepalive
     <twisted_utp.proto.connection.Connection.set_keepalive>}.
     """
-    connection.keepalive_interval = microseconds(connection.config.but(keepalive=seconds).keepalive)
+    connection.keepalive_interval = microseconds(connection.config.replace(keepalive=seconds).keepalive)
     connection.questions_asked = 0
     if connection.sender.is_confirmed and connection.state not in (State.SYN_SENT, State.LINGERING, State.CLOSED):
         arm(connection, now)
-        connection.desk.deadlines.note(connection)
+        connection.port_queues.deadlines.note(connection)
 
 
 def _due(connection: Connection, last_sent: int) -> int:
     interval = connection.keepalive_interval
     share = interval // KEEPALIVE_SHARE or 1
-    at = last_sent + interval + (ACCEPTOR_PATIENCE * share if connection.handshake.is_acceptor else 0)
+    at = last_sent + interval + (ACCEPTOR_KEEPALIVE_SHARES * share if connection.handshake.is_acceptor else 0)
     return at - at % share
 
 
-class Questions:
+class UnansweredKeepalives:
     """
     Who was asked, and by when the answers are due.
 
@@ -213,10 +213,10 @@ def _is_idle(connection: Connection) -> bool:
     return not (
         sender.buffer.nbytes
         or sender.eof_queued
-        or (sender.late_answers is not None and sender.late_answers.are_due)
+        or (sender.spurious_loss is not None and sender.spurious_loss.are_due)
         or connection.ack_pending
         or receiver.has_gap
         or receiver.fin_seq is not None
-        or connection.is_disturbed()
+        or connection.needs_slow_path()
         or not connection.proof.is_given
     )

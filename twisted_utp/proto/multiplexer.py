@@ -34,10 +34,9 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     UNREAD_WHEN_BEHIND,
 )
-from twisted_utp.proto.desk import Desk, Notice
-from twisted_utp.proto.elsewhere import Elsewhere
 from twisted_utp.proto.events import Event
-from twisted_utp.proto.icmp import Quote
+from twisted_utp.proto.fast_path import fast_path_receive, fast_path_send
+from twisted_utp.proto.icmp import QuotedPacket
 from twisted_utp.proto.keepalive import KEEPALIVE_SIZE
 from twisted_utp.proto.known_paths import KnownPaths
 from twisted_utp.proto.packet import (
@@ -48,8 +47,9 @@ from twisted_utp.proto.packet import (
     is_stun,
     is_utp,
 )
+from twisted_utp.proto.port_queues import Notice, PortQueues
 from twisted_utp.proto.runs import Run, runs_of
-from twisted_utp.proto.single import next_single, take_single
+from twisted_utp.proto.sibling_processes import SiblingProcesses
 from twisted_utp.proto.snapshots import note_ended, port_snapshot
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import PortStats
@@ -80,9 +80,9 @@ class Multiplexer:
         belong to none.
     @ivar stats: what the port counts.
     @ivar table: the connections by their ids.
-    @ivar desk: what the connections leave to be done.
+    @ivar port_queues: what the connections leave to be done.
     @ivar acceptor: answers SYNs and strays.
-    @ivar elsewhere: who else may know packets that nobody here knows; L{None} on a port of one process.
+    @ivar siblings: who else may know packets that nobody here knows; L{None} on a port of one process.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
 
@@ -92,14 +92,14 @@ class Multiplexer:
             packets, so outside of tests it should be a C{random.SystemRandom}.
         @param tracer: told of what happens, see L{Tracer}.
         """
-        self.desk = Desk()
-        self.stats = self.desk.counters
+        self.port_queues = PortQueues()
+        self.stats = self.port_queues.counters
         self.table = ConnectionTable(rng)
         self.config = config if config is not None else UTPConfig()
         self.accepting = False
         self.tracer = tracer
         self.acceptor = Acceptor(self, rng)
-        self.elsewhere: Elsewhere | None = None
+        self.siblings: SiblingProcesses | None = None
         self.faults: list[BaseException] = []
         self._rng = rng
         self._known_paths = KnownPaths()
@@ -119,18 +119,18 @@ class Multiplexer:
     @config.setter
     def config(self, config: UTPConfig) -> None:
         self._config = config
-        self.desk.rates.follow(config, self.table.all())
+        self.port_queues.rates.follow(config, self.table.all())
 
     @property
     def receive_room(self) -> int:
         """
         Bytes of payload that the port's socket holds before it drops any, 0 when nobody knows.
         """
-        return self.desk.budget.room
+        return self.port_queues.budget.room
 
     @receive_room.setter
     def receive_room(self, nbytes: int) -> None:
-        self.desk.budget.room = nbytes
+        self.port_queues.budget.room = nbytes
 
     @property
     def gate(self) -> Gate:
@@ -147,18 +147,18 @@ class Multiplexer:
         @param truncated: what the owner has dropped because it was incomplete.
         """
         self._read_notices(0)
-        rates = self.desk.rates
-        return port_snapshot(self.stats, self.gate.census, self.table.all(), rates, reads, writes, truncated)
+        rates = self.port_queues.rates
+        return port_snapshot(self.stats, self.gate.connection_counts, self.table.all(), rates, reads, writes, truncated)
 
     def is_idle(self) -> bool:
         """
         Is nothing left but connections that linger for a peer's repeated packets?  The port may then be closed.
         """
         self._read_notices(0)
-        desk = self.desk
-        if desk.outbox or desk.events or desk.ready or self.gate.census.connections:
+        port_queues = self.port_queues
+        if port_queues.outbox or port_queues.events or port_queues.ready or self.gate.connection_counts.connections:
             return False  # the usual case, without going through all of them
-        return all(connection.is_done and _is_polite_only(connection) for connection in self._connections.values())
+        return all(connection.is_done and _is_lingering(connection) for connection in self._connections.values())
 
     # --- Inputs ------------------------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Multiplexer:
         self._read_notices(now)
         seq = self._rng.getrandbits(16)
         connection = Connection(
-            self.desk,
+            self.port_queues,
             address,
             config if config is not None else self.config,
             incoming=False,
@@ -195,7 +195,7 @@ class Multiplexer:
         )
         self.table.add(connection)
         self.stats.connections_opened += 1
-        self.gate.census.enter(address[0])
+        self.gate.connection_counts.enter(address[0])
         self._attach_trace(connection, tracer if tracer is not None else self.tracer)
         if connection.trace is not None:
             connection.trace.started(now)
@@ -215,7 +215,7 @@ class Multiplexer:
         touched: dict[Connection, None] = {}
         stats = self.stats
         self._read_notices(now)
-        before, budget = stats.bytes_received, self.desk.budget
+        before, budget = stats.bytes_received, self.port_queues.budget
         is_single = len(datagrams) == 1 and not datagrams[0].segment_size
         parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
         for datagram in datagrams:
@@ -223,7 +223,7 @@ class Multiplexer:
             stats.bytes_received += nbytes
             stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
         stats.datagrams_received += skipped
-        noticed = self.desk.noticed
+        noticed = self.port_queues.noticed
         for part in parts:
             if type(part) is Run:
                 self._receive_run(part, touched, foreign, now)
@@ -234,7 +234,7 @@ class Multiplexer:
         nbytes = stats.bytes_received - before
         if budget.is_on or nbytes >= UNREAD_WHEN_BEHIND:
             budget.on_batch(nbytes, touched, now)
-        note_deadlines = self.desk.deadlines.note
+        note_deadlines = self.port_queues.deadlines.note
         for connection in touched:
             try:
                 connection.finish_batch(now)
@@ -257,13 +257,19 @@ class Multiplexer:
         """
         data = datagram.data
         nbytes = len(data)
-        if nbytes <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size or self.desk.noticed:
+        if (
+            nbytes <= HEADER_SIZE
+            or data[0] != DATA_TYPE
+            or data[1]
+            or datagram.segment_size
+            or self.port_queues.noticed
+        ):
             return None
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         if connection is None:
             return None
         try:
-            payload = take_single(connection, data, datagram.received_at or now, now)
+            payload = fast_path_receive(connection, data, datagram.received_at or now, now)
         except BaseException as fault:
             self.failed(connection, fault, now)
             return None
@@ -273,7 +279,7 @@ class Multiplexer:
         stats.datagrams_received += 1
         stats.bytes_received += nbytes
         stats.sizes_received[nbytes.bit_length()] += 1
-        self.desk.ready[connection] = None
+        self.port_queues.ready[connection] = None
         return connection, payload
 
     def receive_returned(self, returned: Sequence[ReturnedDatagram], *, now: int) -> None:
@@ -284,13 +290,13 @@ class Multiplexer:
         """
         self._read_notices(now)
         for datagram in returned:
-            quote = Quote.of(datagram)
+            quote = QuotedPacket.of(datagram)
             connection = None
             if quote is not None and quote.type is PacketType.SYN:
                 connection = self._connections.get((datagram.address, quote.connection_id))
             elif quote is not None:
                 connection = self.table.sending_with(datagram.address, quote.connection_id)
-            if quote is None or connection is None or not self._tell_quote(quote, connection, now):
+            if quote is None or connection is None or not self._apply_quote(quote, connection, now):
                 self.stats.icmp_ignored += 1
                 continue
             if datagram.obstacle is Obstacle.TOO_BIG:
@@ -298,7 +304,7 @@ class Multiplexer:
             else:
                 self.stats.icmp_unreachable += 1
             if connection.state is not State.CLOSED:
-                self.desk.ready[connection] = None
+                self.port_queues.ready[connection] = None
             self._read_notices(now)
 
     def handle_timeout(self, *, now: int) -> None:
@@ -308,18 +314,18 @@ class Multiplexer:
         @param now: µs.
         """
         self._read_notices(now)
-        desk = self.desk
-        for connection in desk.questions.unanswered(now):
+        port_queues = self.port_queues
+        for connection in port_queues.unanswered_keepalives.unanswered(now):
             connection.timers[Timer.KEEPALIVE] = now
-            desk.deadlines.note(connection)
-        while (due := desk.deadlines.pop_due(now)) is not None:
+            port_queues.deadlines.note(connection)
+        while (due := port_queues.deadlines.pop_due(now)) is not None:
             if min(due.timers) <= now:
                 self._serve_timers(due, now)
                 self._read_notices(now)
-            desk.deadlines.note(due)
-        for connection in desk.rates.serve(now):
-            desk.ready[connection] = None
-            desk.deadlines.note(connection)
+            port_queues.deadlines.note(due)
+        for connection in port_queues.rates.serve(now):
+            port_queues.ready[connection] = None
+            port_queues.deadlines.note(connection)
         self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
@@ -328,9 +334,9 @@ class Multiplexer:
         """
         What has happened since the last call, in order.
         """
-        events = self.desk.events
+        events = self.port_queues.events
         if events:
-            self.desk.events = []
+            self.port_queues.events = []
         return events
 
     def poll_transmits(
@@ -353,7 +359,7 @@ class Multiplexer:
         """
         self._read_notices(now)
         transmits: list[Transmit] = []
-        outbox, ready = self.desk.outbox, self.desk.ready
+        outbox, ready = self.port_queues.outbox, self.port_queues.ready
         while outbox and len(transmits) < max_transmits:
             transmits.append(outbox.popleft())
         # One connection may fill a call when it is alone; several share it.
@@ -370,7 +376,7 @@ class Multiplexer:
                         ready[connection] = None
                 except BaseException as fault:
                     self.failed(connection, fault, now)
-                self.desk.deadlines.note(connection)
+                self.port_queues.deadlines.note(connection)
                 self._read_notices(now)
         self._count_sent(transmits)
         return transmits
@@ -382,12 +388,12 @@ class Multiplexer:
         @param now: µs.
         @return: it; L{None} when there is none or more, and nothing has changed then.
         """
-        desk = self.desk
-        ready = desk.ready
-        if len(ready) != 1 or desk.outbox or desk.events or desk.noticed:
+        port_queues = self.port_queues
+        ready = port_queues.ready
+        if len(ready) != 1 or port_queues.outbox or port_queues.events or port_queues.noticed:
             return None
         try:
-            transmit = next_single(connection, now)
+            transmit = fast_path_send(connection, now)
         except BaseException as fault:
             self.failed(connection, fault, now)
             return None
@@ -395,7 +401,7 @@ class Multiplexer:
             return None
         ready.clear()
         if min(connection.timers) < connection.scheduled_at:
-            desk.deadlines.note(connection)
+            port_queues.deadlines.note(connection)
         nbytes = transmit.segment_size
         stats = self.stats
         stats.datagrams_sent += 1
@@ -408,15 +414,15 @@ class Multiplexer:
         """
         Is it worth to ask L{poll_transmits}?
         """
-        return bool(self.desk.ready or self.desk.outbox)
+        return bool(self.port_queues.ready or self.port_queues.outbox)
 
     def poll_timeout(self) -> int | None:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
         self._read_notices(0)
-        desk, half_open = self.desk, self.table.half_open.next_expiry()
-        due = min(desk.deadlines.next(), desk.questions.next(), desk.rates.next_at())
+        port_queues, half_open = self.port_queues, self.table.half_open.next_expiry()
+        due = min(port_queues.deadlines.next(), port_queues.unanswered_keepalives.next(), port_queues.rates.next_at())
         if half_open is not None and half_open < due:
             return half_open
         return None if due == NEVER else due
@@ -437,7 +443,7 @@ class Multiplexer:
                 self.stats.trains_received += 1
                 touched[connection] = None
                 return
-        elif self.elsewhere is not None and self._is_run_elsewhere(run):
+        elif self.siblings is not None and self._is_run_of_sibling(run):
             return
         for datagram in run.datagrams():
             self._receive_single(datagram, touched, foreign, now)
@@ -463,7 +469,7 @@ class Multiplexer:
         connection = None
         try:
             if packet.type is PacketType.SYN:
-                if self.elsewhere is not None and self._is_syn_elsewhere(packet, datagram):
+                if self.siblings is not None and self._is_syn_of_sibling(packet, datagram):
                     return
                 connection = self.acceptor.on_syn(packet, address, received_at, now)
             elif packet.type is PacketType.RESET:
@@ -475,11 +481,11 @@ class Multiplexer:
                         self.stats.not_utp += 1
                         foreign.append(datagram)
                         return
-                    if self._is_known_elsewhere(packet.connection_id, datagram):
+                    if self._belongs_to_sibling(packet.connection_id, datagram):
                         return
                     connection, is_stray = self.acceptor.on_unknown(packet, address, now)
                     if connection is None:
-                        self._on_nobodys(packet, datagram, is_stray, now)
+                        self._on_unknown_packet(packet, datagram, is_stray, now)
                         return
                 self.table.adopt_id(connection, packet.connection_id)
                 if connection.trace is not None:
@@ -501,35 +507,35 @@ class Multiplexer:
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         answer = None if connection is None else keepalive.take(connection, data, datagram.received_at or now, now)
         if answer:
-            self.desk.outbox.answer(datagram.address, answer)
+            self.port_queues.outbox.answer(datagram.address, answer)
         return answer is not None
 
-    def _is_known_elsewhere(self, recv_id: int, datagram: Datagram) -> bool:
-        return self.elsewhere is not None and self.elsewhere.takes(datagram.address, recv_id, datagram)
+    def _belongs_to_sibling(self, recv_id: int, datagram: Datagram) -> bool:
+        return self.siblings is not None and self.siblings.takes(datagram.address, recv_id, datagram)
 
-    def _is_run_elsewhere(self, run: Run) -> bool:
+    def _is_run_of_sibling(self, run: Run) -> bool:
         """
         Is it to be handed on as the train that it came as?
         """
         datagrams = [datagram.data for datagram in run.datagrams()]
         train = Datagram(b"".join(datagrams), run.address, len(datagrams[0]), run.received_at)
-        if not self._is_known_elsewhere(run.id_on_wire[0] << 8 | run.id_on_wire[1], train):
+        if not self._belongs_to_sibling(run.id_on_wire[0] << 8 | run.id_on_wire[1], train):
             return False
         self.stats.datagrams_received += run.count
         return True
 
-    def _is_syn_elsewhere(self, syn: Packet, datagram: Datagram) -> bool:
+    def _is_syn_of_sibling(self, syn: Packet, datagram: Datagram) -> bool:
         """
         Is a SYN another process's: because the connection is there, or because nobody listens here any more?
         """
         if self.acceptor.expects(syn, datagram.address):
             return False
-        if self._is_known_elsewhere(syn.connection_id + 1 & SEQ_MASK, datagram):
+        if self._belongs_to_sibling(syn.connection_id + 1 & SEQ_MASK, datagram):
             return True
-        return not self.accepting and self.elsewhere is not None and self.elsewhere.ask(datagram, True)
+        return not self.accepting and self.siblings is not None and self.siblings.ask(datagram, True)
 
-    def _on_nobodys(self, packet: Packet, datagram: Datagram, is_stray: bool, now: int) -> None:
-        if self.elsewhere is not None and self.elsewhere.ask(datagram, is_stray):
+    def _on_unknown_packet(self, packet: Packet, datagram: Datagram, is_stray: bool, now: int) -> None:
+        if self.siblings is not None and self.siblings.ask(datagram, is_stray):
             return
         if is_stray:
             self.count_stray(packet, datagram.address, now)
@@ -546,7 +552,7 @@ class Multiplexer:
             connection = self.table.sending_with(address, packet.connection_id)
         if connection is None and self.acceptor.on_stray_reset(packet, address):
             return
-        if connection is None and self.elsewhere is not None and self.elsewhere.ask(datagram, False):
+        if connection is None and self.siblings is not None and self.siblings.ask(datagram, False):
             return
         is_believed = False
         if connection is not None:
@@ -572,7 +578,7 @@ class Multiplexer:
         """
         try:
             connection = Connection(
-                self.desk,
+                self.port_queues,
                 address,
                 self.config,
                 incoming=True,
@@ -587,7 +593,7 @@ class Multiplexer:
         except BaseException as fault:
             self.failed(None, fault, now)
             return None
-        self.gate.census.enter(address[0])
+        self.gate.connection_counts.enter(address[0])
         self.stats.connections_accepted += 1
         return connection
 
@@ -604,9 +610,9 @@ class Multiplexer:
         """
         Note what connections have left on the desk.
         """
-        while self.desk.noticed:
-            noticed = self.desk.noticed[:]
-            self.desk.noticed.clear()
+        while self.port_queues.noticed:
+            noticed = self.port_queues.noticed[:]
+            self.port_queues.noticed.clear()
             for connection in noticed:
                 notices, connection.notices = connection.notices, 0
                 if notices & Notice.SYN_DUE:
@@ -615,9 +621,9 @@ class Multiplexer:
                     self.acceptor.stop_punching(connection)
                     self.table.forget_other_ids(connection)
                 if notices & Notice.CONFIRMED:
-                    self.gate.census.half_open -= 1
+                    self.gate.connection_counts.half_open -= 1
                 if notices & Notice.DONE:
-                    self.gate.census.leave(connection.address[0])
+                    self.gate.connection_counts.leave(connection.address[0])
                 if notices & Notice.CLOSED:
                     self._forget(connection)
 
@@ -630,13 +636,13 @@ class Multiplexer:
 
     def _forget(self, connection: Connection) -> None:
         note_ended(self.stats, connection)
-        self.desk.rates.detach(connection)
+        self.port_queues.rates.detach(connection)
         if not connection.sender.is_confirmed:
-            self.gate.census.half_open -= 1
+            self.gate.connection_counts.half_open -= 1
         self.acceptor.stop_punching(connection)
         self.table.drop(connection)
-        self.desk.ready.pop(connection, None)
-        self.desk.deadlines.forget(connection)
+        self.port_queues.ready.pop(connection, None)
+        self.port_queues.deadlines.forget(connection)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 
@@ -649,9 +655,9 @@ class Multiplexer:
         if connection is not None:
             connection.fail(fault, now)
 
-    def _tell_quote(self, quote: Quote, connection: Connection, now: int) -> bool:
+    def _apply_quote(self, quote: QuotedPacket, connection: Connection, now: int) -> bool:
         try:
-            return quote.tell(connection, now)
+            return quote.apply_to(connection, now)
         except BaseException as fault:
             self.failed(connection, fault, now)
             return True
@@ -694,5 +700,5 @@ class Multiplexer:
             kinds[payload[0] >> 4] += nbytes
 
 
-def _is_polite_only(connection: Connection) -> bool:
+def _is_lingering(connection: Connection) -> bool:
     return connection.state is State.LINGERING

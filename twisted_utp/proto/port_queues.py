@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from twisted_utp.proto.deadlines import Deadlines
-from twisted_utp.proto.keepalive import Questions
+from twisted_utp.proto.keepalive import UnansweredKeepalives
 from twisted_utp.proto.outbox import Outbox
 from twisted_utp.proto.port_rates import PortRates
 from twisted_utp.proto.receive_budget import ReceiveBudget
@@ -34,7 +34,7 @@ class Notice:
     CLOSED: Final = 16  # forget it
 
 
-class Desk:
+class PortQueues:
     """
     One port's.
 
@@ -43,14 +43,24 @@ class Desk:
         <twisted_utp.proto.events.Event>}.
     @ivar outbox: packets that no window holds back.
     @ivar deadlines: when connections want to be woken.
-    @ivar questions: idle connections whose peers were asked whether they are there.
+    @ivar unanswered_keepalives: idle connections whose peers were asked whether they are there.
     @ivar rates: limits that all connections share.
     @ivar budget: the socket's room, which they share when its owner is behind.
     @ivar noticed: connections with C{notices}.
     @ivar counters: what the port counts.
     """
 
-    __slots__ = ("budget", "counters", "deadlines", "events", "noticed", "outbox", "questions", "rates", "ready")
+    __slots__ = (
+        "budget",
+        "counters",
+        "deadlines",
+        "events",
+        "noticed",
+        "outbox",
+        "rates",
+        "ready",
+        "unanswered_keepalives",
+    )
 
     def __init__(self) -> None:
         self.counters = PortCounters()
@@ -58,7 +68,7 @@ class Desk:
         self.events: list[tuple[Connection, Event]] = []
         self.outbox = Outbox(self.counters)
         self.deadlines = Deadlines()
-        self.questions = Questions()
+        self.unanswered_keepalives = UnansweredKeepalives()
         self.rates = PortRates()
         self.budget = ReceiveBudget()
         self.noticed: list[Connection] = []

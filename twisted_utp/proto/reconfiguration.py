@@ -42,7 +42,7 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
     @raise ValueError: on a value out of range, or a setting that cannot change any more; then none has changed.
     @raise TypeError: on a value of the wrong type, or when there is no such setting.
     """
-    config = connection.config.but(**changes)
+    config = connection.config.replace(**changes)
     fixed = sorted(changes.keys() - CHANGEABLE)
     if fixed:
         raise ValueError(f"{fixed[0]}: cannot change while connected; {', '.join(sorted(CHANGEABLE))} can")
@@ -59,7 +59,7 @@ def reconfigure(connection: Connection, changes: Mapping[str, Any], *, now: int)
         connection.set_keepalive(config.keepalive, now=now)
     if "no_delay" in changes:
         connection.set_no_delay(config.no_delay, now=now)
-    connection.desk.rates.attach(connection)
+    connection.port_queues.rates.attach(connection)
     receive_limit.advance(connection, now)
     connection.settings_changed()
     return config

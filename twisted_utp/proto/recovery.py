@@ -15,7 +15,7 @@ from twisted_utp.proto.constants import (
     REORDER_WINDOW_PERSISTS_ROUNDS,
 )
 from twisted_utp.proto.rtt import RttEstimator
-from twisted_utp.proto.scoreboard import Acked, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Flight, NewlyAcked, Scoreboard
 
 
 class LossDetector:
@@ -60,7 +60,7 @@ class LossDetector:
         """
         return board.una < self.recovery_end
 
-    def on_acked(self, acked: Acked, board: Scoreboard, next_seq: int, now: int, min_rtt: int) -> bool:
+    def on_acked(self, acked: NewlyAcked, board: Scoreboard, next_seq: int, now: int, min_rtt: int) -> bool:
         """
         Learn from acknowledgements (RFC 8985 (6.2) steps 1 to 4).
 
@@ -126,7 +126,7 @@ class LossDetector:
         @return: them, and when to look again (µs), L{None} when there is no need to.
         """
         newest = (self._xmit, self._end)
-        flight = board.departures.first
+        flight = board.send_order.first
         if flight is None or (flight.sent_at, flight.end) >= newest:
             return [], None  # nothing was overtaken
         wait = self._rtt + self.reorder_window(board, rtt)

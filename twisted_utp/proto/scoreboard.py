@@ -15,11 +15,11 @@ from enum import IntEnum
 from heapq import heappop, heappush
 
 from twisted_utp.proto.constants import MAX_SACK_RUNS
-from twisted_utp.proto.departures import Departures
 from twisted_utp.proto.packet import PacketType
+from twisted_utp.proto.send_order import SendOrder
 
 
-class Fate(IntEnum):
+class FlightState(IntEnum):
     """
     What is known of a flight.
     """
@@ -41,12 +41,12 @@ class Flight:
     @ivar sent_at: when they were last sent, µs.
     @ivar transmissions: how often.
     @ivar type: DATA, or FIN (then C{count} is 1 and there is no payload).
-    @ivar fate: see L{Fate}.
+    @ivar fate: see L{FlightState}.
     @ivar has_small_tail: the last packet is below full size and counts as small (Nagle).
     @ivar padding: bytes of padding that make it an MTU probe; not sent again with the payload.
     @ivar is_probe: sent again as a tail-loss probe, not because of loss.
     @ivar earlier: the one that left before it, while both are on their way, and C{later} the one after it: see
-        L{Departures}.
+        L{SendOrder}.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Flight:
         sent_at: int,
         type: PacketType = PacketType.DATA,
         transmissions: int = 1,
-        fate: Fate = Fate.IN_FLIGHT,
+        fate: FlightState = FlightState.IN_FLIGHT,
     ) -> None:
         self.seq = seq
         self.count = count
@@ -110,7 +110,7 @@ class Flight:
         @return: their payload bytes.
         """
         # Of a merged, acknowledged flight only the total is known; there, any share will do.
-        nbytes = count * self.size if self.fate is not Fate.SACKED else self.nbytes * count // self.count
+        nbytes = count * self.size if self.fate is not FlightState.SACKED else self.nbytes * count // self.count
         self.seq += count
         self.count -= count
         self.offset += nbytes
@@ -121,7 +121,7 @@ class Flight:
         """
         Keep the first C{count} packets and return the others as a flight of their own.
         """
-        nbytes = count * self.size if self.fate is not Fate.SACKED else self.nbytes * count // self.count
+        nbytes = count * self.size if self.fate is not FlightState.SACKED else self.nbytes * count // self.count
         rest = Flight(
             self.seq + count,
             self.count - count,
@@ -140,7 +140,7 @@ class Flight:
         return rest
 
 
-class Acked:
+class NewlyAcked:
     """
     What one acknowledgement newly told.
 
@@ -195,19 +195,19 @@ class Scoreboard:
     @ivar sacked_packets: packets acknowledged selectively only.
     @ivar outstanding_bytes: payload from C{una} on, acknowledged selectively or not: what the peer's window holds.
     @ivar small_in_flight: DATA packets below full size that are not yet acknowledged.
-    @ivar departures: the flights on their way in the order in which they left.
+    @ivar send_order: the flights on their way in the order in which they left.
     """
 
     __slots__ = (
         "_lost",
         "_sacked",
-        "departures",
         "flight_bytes",
         "flights",
         "highest_acked",
         "lost_packets",
         "outstanding_bytes",
         "sacked_packets",
+        "send_order",
         "small_in_flight",
         "una",
     )
@@ -216,7 +216,7 @@ class Scoreboard:
         self.una = first_seq
         self.highest_acked = first_seq
         self.flights: list[Flight] = []
-        self.departures = Departures()
+        self.send_order = SendOrder()
         self._lost: list[int] | None = None  # a heap: where lost flights begin; some are no longer lost
         self.flight_bytes = 0
         self.lost_packets = 0
@@ -240,7 +240,7 @@ class Scoreboard:
         New packets were sent, right after the newest.
         """
         self.flights.append(flight)
-        self.departures.append(flight)
+        self.send_order.append(flight)
         self.flight_bytes += flight.nbytes
         self.outstanding_bytes += flight.nbytes
         if flight.has_small_tail:
@@ -251,8 +251,8 @@ class Scoreboard:
         One packet was sent, and it is the only one on its way.
         """
         self.flights.append(flight)
-        departures = self.departures
-        departures.first = departures.last = flight
+        send_order = self.send_order
+        send_order.first = send_order.last = flight
         self.flight_bytes = self.outstanding_bytes = flight.nbytes
         self.small_in_flight = int(flight.has_small_tail)
 
@@ -263,18 +263,18 @@ class Scoreboard:
         self.highest_acked = self.una = self.una + 1
         self.flight_bytes = self.outstanding_bytes = self.small_in_flight = 0
         self.flights.clear()
-        departures = self.departures
-        departures.first = departures.last = None
+        send_order = self.send_order
+        send_order.first = send_order.last = None
 
     def clear(self) -> None:
         """
         Forget what was sent: the connection is over.
         """
         self.flights.clear()
-        self.departures.clear()
+        self.send_order.clear()
         self._lost = None
 
-    def acknowledge(self, una: int, sack: int, too_soon: int) -> Acked:
+    def acknowledge(self, una: int, sack: int, too_soon: int) -> NewlyAcked:
         """
         Take a cumulative and a selective acknowledgement.
 
@@ -283,7 +283,7 @@ class Scoreboard:
         @param too_soon: a retransmission that left after this instant (µs) cannot have been answered yet, so its
             acknowledgement is for the original.
         """
-        acked = Acked()
+        acked = NewlyAcked()
         if una > self.una:
             self._acknowledge_below(una, acked, too_soon)
         if sack:
@@ -298,31 +298,31 @@ class Scoreboard:
                 self._acknowledge_selected(fresh, acked, too_soon)
         return acked
 
-    def _acknowledge_below(self, una: int, acked: Acked, too_soon: int) -> None:
+    def _acknowledge_below(self, una: int, acked: NewlyAcked, too_soon: int) -> None:
         flights, done = self.flights, 0
         for flight in flights:
             if flight.end > una:
                 if flight.seq < una:
                     self._count(flight, una - flight.seq, acked, too_soon)
                     self.outstanding_bytes -= flight.drop_first(una - flight.seq)
-                    if flight.fate is Fate.LOST:
+                    if flight.fate is FlightState.LOST:
                         self._note_lost(una)
                 break
             self._count(flight, flight.count, acked, too_soon)
             self.outstanding_bytes -= flight.nbytes
-            if flight.fate is Fate.IN_FLIGHT:
-                self.departures.remove(flight)
+            if flight.fate is FlightState.IN_FLIGHT:
+                self.send_order.remove(flight)
             done += 1
         del flights[:done]
         self._sacked >>= una - self.una
         self.una = una
         self.highest_acked = max(self.highest_acked, una)
 
-    def _count(self, flight: Flight, count: int, acked: Acked, too_soon: int) -> None:
+    def _count(self, flight: Flight, count: int, acked: NewlyAcked, too_soon: int) -> None:
         """
         The first C{count} packets of a flight are acknowledged.
         """
-        if flight.fate is Fate.SACKED:
+        if flight.fate is FlightState.SACKED:
             self.sacked_packets -= count
             return
         nbytes = flight.nbytes if count == flight.count else count * flight.size
@@ -332,14 +332,14 @@ class Scoreboard:
             acked.probed_padding, acked.probed_bytes = flight.padding, flight.nbytes
         if flight.has_small_tail and count == flight.count:
             self.small_in_flight -= 1
-        if flight.fate is Fate.LOST:
+        if flight.fate is FlightState.LOST:
             self.lost_packets -= count
             acked.spurious += count
         else:
             self.flight_bytes -= nbytes
         self._note_times(flight, count, acked, too_soon)
 
-    def _note_times(self, flight: Flight, count: int, acked: Acked, too_soon: int) -> None:
+    def _note_times(self, flight: Flight, count: int, acked: NewlyAcked, too_soon: int) -> None:
         end = flight.seq + count
         resent = flight.transmissions > 1
         key = (flight.sent_at, end)
@@ -348,12 +348,12 @@ class Scoreboard:
         if not resent:
             acked.rtt_sent_at = max(acked.rtt_sent_at, flight.sent_at)
             acked.reordered = acked.reordered or end < self.highest_acked
-        elif flight.fate is Fate.IN_FLIGHT and flight.sent_at > too_soon:
+        elif flight.fate is FlightState.IN_FLIGHT and flight.sent_at > too_soon:
             acked.spurious += count
         elif flight.is_probe:
             acked.probed = end
 
-    def _acknowledge_selected(self, fresh: int, acked: Acked, too_soon: int) -> None:
+    def _acknowledge_selected(self, fresh: int, acked: NewlyAcked, too_soon: int) -> None:
         """
         Mark the runs of ones in C{fresh} (relative to una), L{MAX_SACK_RUNS} of them: the next acknowledgement says the
         rest once more.
@@ -372,7 +372,7 @@ class Scoreboard:
                 break
         self.highest_acked = max(self.highest_acked, self.una + base)
 
-    def _mark_sacked(self, first: int, end: int, acked: Acked, too_soon: int) -> None:
+    def _mark_sacked(self, first: int, end: int, acked: NewlyAcked, too_soon: int) -> None:
         flights = self.flights
         index = bisect_right(flights, first, key=_seq_of) - 1
         index = self._split_at(index, first)
@@ -380,11 +380,11 @@ class Scoreboard:
             if flights[index].end > end:
                 self._split_at(index, end)
             flight = flights[index]
-            if flight.fate is not Fate.SACKED:
+            if flight.fate is not FlightState.SACKED:
                 self._count(flight, flight.count, acked, too_soon)
-                if flight.fate is Fate.IN_FLIGHT:
-                    self.departures.remove(flight)
-                flight.fate = Fate.SACKED
+                if flight.fate is FlightState.IN_FLIGHT:
+                    self.send_order.remove(flight)
+                flight.fate = FlightState.SACKED
                 flight.data = b""  # never sent again
                 self.sacked_packets += flight.count
             index = self._merge_sacked(index)
@@ -413,9 +413,9 @@ class Scoreboard:
             return index
         rest = flight.split(seq - flight.seq)
         self.flights.insert(index + 1, rest)
-        if rest.fate is Fate.IN_FLIGHT:
-            self.departures.insert(rest, flight)
-        elif rest.fate is Fate.LOST:
+        if rest.fate is FlightState.IN_FLIGHT:
+            self.send_order.insert(rest, flight)
+        elif rest.fate is FlightState.LOST:
             self._note_lost(rest.seq)
         return index + 1
 
@@ -426,12 +426,12 @@ class Scoreboard:
         @return: the index after them.
         """
         flights = self.flights
-        if index and flights[index - 1].fate is Fate.SACKED:
+        if index and flights[index - 1].fate is FlightState.SACKED:
             self._join(flights[index - 1], flights[index])
             del flights[index]
             index -= 1
         following = index + 1
-        if following < len(flights) and flights[following].fate is Fate.SACKED:
+        if following < len(flights) and flights[following].fate is FlightState.SACKED:
             self._join(flights[index], flights[following])
             del flights[following]
         return index + 1
@@ -445,8 +445,8 @@ class Scoreboard:
         """
         Declare a flight that is on its way lost.
         """
-        flight.fate = Fate.LOST
-        self.departures.remove(flight)
+        flight.fate = FlightState.LOST
+        self.send_order.remove(flight)
         self._note_lost(flight.seq)
         self.flight_bytes -= flight.nbytes
         self.lost_packets += flight.count
@@ -461,7 +461,7 @@ class Scoreboard:
         A retransmission timeout: nothing in flight counts any more (RFC 5681).
         """
         for flight in self.flights:
-            if flight.fate is Fate.IN_FLIGHT:
+            if flight.fate is FlightState.IN_FLIGHT:
                 self.mark_lost(flight)
 
     def in_flight(self) -> Iterator[Flight]:
@@ -469,7 +469,7 @@ class Scoreboard:
         The flights that are neither acknowledged nor lost, oldest seq_nr first.
         """
         for flight in self.flights:
-            if flight.fate is Fate.IN_FLIGHT:
+            if flight.fate is FlightState.IN_FLIGHT:
                 yield flight
 
     def first_lost(self) -> Flight | None:
@@ -479,7 +479,7 @@ class Scoreboard:
         lost = self._lost
         while lost:
             flight = self.flight_of(lost[0])
-            if flight is not None and flight.fate is Fate.LOST:
+            if flight is not None and flight.fate is FlightState.LOST:
                 return flight
             heappop(lost)
         return None
@@ -490,14 +490,14 @@ class Scoreboard:
         """
         if count < flight.count:
             self._split_at(self._index(flight), flight.seq + count)
-        if flight.fate is Fate.LOST:
+        if flight.fate is FlightState.LOST:
             self.lost_packets -= count
             self.flight_bytes += flight.nbytes
-            flight.fate = Fate.IN_FLIGHT
+            flight.fate = FlightState.IN_FLIGHT
         else:
-            self.departures.remove(flight)
+            self.send_order.remove(flight)
         flight.sent_at = now
-        self.departures.append(flight)
+        self.send_order.append(flight)
         flight.transmissions += 1
         flight.is_probe = False
         flight.padding = 0
@@ -507,7 +507,7 @@ class Scoreboard:
         The flight with the highest seq_nr that is still on its way.
         """
         for flight in reversed(self.flights):
-            if flight.fate is Fate.IN_FLIGHT:
+            if flight.fate is FlightState.IN_FLIGHT:
                 return flight
         return None
 

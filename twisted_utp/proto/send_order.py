@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.scoreboard import Flight
 
 
-class Departures:
+class SendOrder:
     """
     The flights on their way, by C{(sent_at, end)}; each is in the chain at most once.
 

@@ -32,14 +32,14 @@ from twisted_utp.proto.constants import (
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.delay import OneWayDelay, is_delay_sample
-from twisted_utp.proto.late_answers import LateAnswers
 from twisted_utp.proto.mtu import MtuDiscovery
 from twisted_utp.proto.pacing import Pacer
 from twisted_utp.proto.packet import MIN_PADDING, PacketType
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.rtt import RttEstimator
-from twisted_utp.proto.scoreboard import Acked, Fate, Flight, Scoreboard
+from twisted_utp.proto.scoreboard import Flight, FlightState, NewlyAcked, Scoreboard
 from twisted_utp.proto.send_buffer import SendBuffer
+from twisted_utp.proto.spurious_loss import SpuriousLossDetection
 from twisted_utp.proto.stats import SenderCounters
 from twisted_utp.proto.timers import NEVER, Timer, Timers
 from twisted_utp.proto.withholding import Withholding
@@ -89,7 +89,7 @@ class Sender:
     @ivar limit: what bounds the rate beside the windows, L{None} for nothing.
     @ivar latest_echo: the timestamp_difference of the peer's last packet.
     @ivar trace: the connection's.
-    @ivar late_answers: what would show that a loss was none; L{None} before the first.
+    @ivar spurious_loss: what would show that a loss was none; L{None} before the first.
     @ivar pacer: spreads the window over the round trip; L{None} while nothing is to be spread.
     @ivar withholding: which packets are kept back from a peer that may not read them; L{None} for a peer that does.
     @ivar is_confirmed: the peer has shown that it is where it says (any packet after its SYN).  Until then it gets
@@ -106,8 +106,8 @@ class Sender:
         "_counters",
         "_early_byte",
         "_is_probe_due",
-        "_is_repeat_owed",
         "_last_sent_at",
+        "_may_fast_retransmit",
         "_pacing",
         "_progress_at",
         "_restarted_at",
@@ -130,7 +130,6 @@ class Sender:
         "is_confirmed",
         "is_probe_sent",
         "is_question_due",
-        "late_answers",
         "latest_echo",
         "limit",
         "max_in_flight",
@@ -144,6 +143,7 @@ class Sender:
         "peer_window",
         "recovery",
         "rtt",
+        "spurious_loss",
         "trace",
         "withholding",
     )
@@ -176,7 +176,7 @@ class Sender:
         self.buffer = SendBuffer()
         self.board = Scoreboard(first_seq)
         self.recovery = LossDetector(first_seq)
-        self.late_answers: LateAnswers | None = None  # few connections lose anything
+        self.spurious_loss: SpuriousLossDetection | None = None  # few connections lose anything
         self.rtt = RttEstimator(min_rto)
         self.delay = OneWayDelay()
         self.congestion = congestion
@@ -187,7 +187,7 @@ class Sender:
         self.withholding: Withholding | None = None
         # In a recovery one packet is repeated for each acknowledgement whatever the window (RFC 6937): a cut window
         # is full of what was lost and is not known to be.
-        self._is_repeat_owed = False
+        self._may_fast_retransmit = False
         self._early_byte = early_byte
         self._pacing = pacing
         self._timers = timers
@@ -283,7 +283,7 @@ class Sender:
             self.limit.end_turn()
         return flight
 
-    def next_single(self, now: int) -> tuple[int, bytes]:
+    def next_fast_path_packet(self, now: int) -> tuple[int, bytes]:
         """
         The fast path of L{next_flight}: what waits fits one packet, nothing is on its way, and nothing holds it back.
 
@@ -352,19 +352,19 @@ class Sender:
         assert flight is not None
         count = min(flight.count, max_packets)
         if flight.nbytes:
-            count = min(count, self._packets_allowed(now, flight.size, flight.nbytes) or self._is_repeat_owed)
+            count = min(count, self._packets_allowed(now, flight.size, flight.nbytes) or self._may_fast_retransmit)
             if self.limit is not None:
                 count = self._within_limit(now, count, flight.size, flight.nbytes)
         if not count:
             return None
-        if self.limit is not None and self.board.departures.first is None:
+        if self.limit is not None and self.board.send_order.first is None:
             self._restarted_at = now  # while something waited for the limit, nobody waited for the peer
-        self._is_repeat_owed = False
+        self._may_fast_retransmit = False
         if flight.seq < self._timeout_end and flight.transmissions:
             self.counters.timeout_packets += count
         self.board.resend(flight, count, now)
-        if self.late_answers is not None:
-            self.late_answers.on_repeated(now)
+        if self.spurious_loss is not None:
+            self.spurious_loss.on_repeated(now)
         return flight
 
     def _packets_allowed(self, now: int, size: int, wanted: int) -> int:
@@ -414,7 +414,7 @@ class Sender:
         if not self.is_confirmed:
             size = count = 1
         if room < min(size, self.buffer.nbytes):
-            return self._squeeze(now, room, size)
+            return self._avoid_silly_window(now, room, size)
         count = min(count, self._packets_allowed(now, size, min(self.buffer.nbytes, room)))
         if self.limit is not None:
             count = self._within_limit(now, count, size, min(self.buffer.nbytes, room))
@@ -448,7 +448,7 @@ class Sender:
         """
         return self.no_delay or self.eof_queued or self.board.small_in_flight < MAX_SMALL_IN_FLIGHT
 
-    def _squeeze(self, now: int, room: int, size: int) -> Flight | None:
+    def _avoid_silly_window(self, now: int, room: int, size: int) -> Flight | None:
         """
         The peer's window does not take a full packet.  With something in flight, wait for what its
         acknowledgement opens (RFC 1122 (4.2.3.4), silly windows); else use what there is.
@@ -613,8 +613,8 @@ class Sender:
             self.congestion.on_spurious_loss(now=now)
             self.counters.spurious_losses += 1
         if acked.probed and not self.recovery.in_recovery(board):
-            self._own_late_answers().on_probe_answered(acked.probed)
-        if self.late_answers is not None and self.late_answers.is_probe_loss(board.una):
+            self._own_spurious_loss().on_probe_answered(acked.probed)
+        if self.spurious_loss is not None and self.spurious_loss.is_probe_loss(board.una):
             self._cut_window(now, self.mss)
         self.find_losses(now)
         self._follow_window(now)
@@ -627,25 +627,25 @@ class Sender:
         @param una: its ack_nr + 1, unwrapped.
         @param sent_at: when the packet that it answers had left, µs.
         """
-        late_answers = self.late_answers
-        if una != self.board.una or late_answers is None:
+        spurious_loss = self.spurious_loss
+        if una != self.board.una or spurious_loss is None:
             return  # overtaken by a newer one, or of no interest
-        late_answers.on_duplicate(una)
-        if self.recovery.in_recovery(self.board) or not late_answers.is_late_original(sent_at):
+        spurious_loss.on_duplicate(una)
+        if self.recovery.in_recovery(self.board) or not spurious_loss.is_late_original(sent_at):
             return
         self.recovery.widen(self.board, self.next_seq)
         # Where there is a queue, losses are likely, and a claim that there was none is not.
-        if self.rtt.smoothed - self.rtt.minimum > MAX_QUEUE_WITHOUT_LOSS or not late_answers.may_take_back(now):
+        if self.rtt.smoothed - self.rtt.minimum > MAX_QUEUE_WITHOUT_LOSS or not spurious_loss.may_undo(now):
             return
         self.congestion.on_spurious_loss(now=now)
         self.counters.spurious_losses += 1
         self._follow_window(now)
 
-    def _own_late_answers(self) -> LateAnswers:
-        late_answers = self.late_answers
-        if late_answers is None:
-            late_answers = self.late_answers = LateAnswers()
-        return late_answers
+    def _own_spurious_loss(self) -> SpuriousLossDetection:
+        spurious_loss = self.spurious_loss
+        if spurious_loss is None:
+            spurious_loss = self.spurious_loss = SpuriousLossDetection()
+        return spurious_loss
 
     def _on_window(self, wnd_size: int) -> None:
         """
@@ -659,7 +659,7 @@ class Sender:
             self.rtt.on_progress()
             self.board.mark_all_lost()
 
-    def _on_progress(self, acked: Acked, info: AckInfo, now: int) -> None:
+    def _on_progress(self, acked: NewlyAcked, info: AckInfo, now: int) -> None:
         rtt = self.rtt
         latest = self._measured(acked, info)
         if latest:
@@ -671,7 +671,7 @@ class Sender:
         self._progress_at = now
         self._timeouts = 0
         self.is_probe_sent = self._is_probe_due = False
-        self._is_repeat_owed = self.recovery.in_recovery(self.board)
+        self._may_fast_retransmit = self.recovery.in_recovery(self.board)
         counters = self._counters or self.counters
         counters.acked_bytes += acked.nbytes
         is_held = self.limit is not None and self.limit.is_waiting and not self.board.flights
@@ -679,7 +679,7 @@ class Sender:
             self._expect_progress(now)
 
     @staticmethod
-    def _measured(acked: Acked, info: AckInfo) -> int:
+    def _measured(acked: NewlyAcked, info: AckInfo) -> int:
         """
         The round trip that this acknowledgement measures, µs; 0 when it cannot.
 
@@ -690,7 +690,7 @@ class Sender:
             return 0
         return max(info.received_at - acked.rtt_sent_at, 1)
 
-    def _sample(self, acked: Acked, info: AckInfo, flight_before: int, now: int) -> AckSample:
+    def _sample(self, acked: NewlyAcked, info: AckInfo, flight_before: int, now: int) -> AckSample:
         rtt = self.rtt
         latest = self._measured(acked, info)
         congestion = self.congestion
@@ -714,7 +714,7 @@ class Sender:
             app_limited=flight_before < filled,
             in_recovery=self.recovery.in_recovery(self.board),
             is_disputed=delay.is_disputed,
-            way_back=delay.way_back,
+            reverse_queue=delay.reverse_queue,
             raw_delay=delay.raw,
             growth=growth.latest if latest else None,
             has_more=self.buffer.nbytes > 0,
@@ -722,7 +722,7 @@ class Sender:
             received_at=info.received_at,
         )
 
-    def names_nothing(self, sack: int | None, sack_length: int) -> bool:
+    def is_sack_uninformative(self, sack: int | None, sack_length: int) -> bool:
         """
         Is there no selective ack, or one that ends before what may have arrived?
 
@@ -741,7 +741,7 @@ class Sender:
         if not (self.recovery.on_duplicate_ack() or self.is_probe_sent) or board.sacked_packets:
             return
         oldest = board.flights[0] if board.flights else None
-        if oldest is None or oldest.fate is not Fate.IN_FLIGHT:
+        if oldest is None or oldest.fate is not FlightState.IN_FLIGHT:
             return
         if oldest.transmissions > 1 and now - oldest.sent_at < self.rtt.minimum:
             return
@@ -806,7 +806,7 @@ class Sender:
             self._on_mtu_probe_lost(flight, now)
         recovery.on_declared(sum(flight.count for flight in congested))
         if congested:
-            self._own_late_answers().on_declared(congested)
+            self._own_spurious_loss().on_declared(congested)
         self.counters.lost_packets += packets
 
     def _on_mtu_probe_lost(self, flight: Flight, now: int) -> None:
@@ -824,7 +824,7 @@ class Sender:
         size = HEADER_SIZE + flight.padding + flight.size
         if not self.mtu.is_plausible(size, reported):
             return False
-        if flight.padding and flight.fate is Fate.IN_FLIGHT:
+        if flight.padding and flight.fate is FlightState.IN_FLIGHT:
             if self.trace is not None:
                 self.trace.lost(now, [flight], "too_big")
             self.board.mark_lost(flight)
@@ -835,12 +835,12 @@ class Sender:
     def _cut_window(self, now: int, bytes_lost: int) -> None:
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
-        if self.late_answers is not None:
-            self.late_answers.clear()
+        if self.spurious_loss is not None:
+            self.spurious_loss.clear()
         # A buffer that overflows is on the way there, and a claim that the queue is elsewhere wants proof once more.
         if self.delay.growth is not None:
-            self.delay.growth.elsewhere = 0
-        self._is_repeat_owed = True
+            self.delay.growth.reverse_queue = 0
+        self._may_fast_retransmit = True
         self.counters.window_cuts += 1
         if self._pacing:
             self._own_pacer().on_loss(now)
@@ -863,7 +863,7 @@ class Sender:
                 self._blocked_at = 0
                 timers[Timer.RETRANSMISSION] = NEVER
             return
-        if self.limit is not None and self.limit.is_waiting and self.board.departures.first is None:
+        if self.limit is not None and self.limit.is_waiting and self.board.send_order.first is None:
             timers[_RETRANSMISSION] = NEVER  # what was lost waits for the limit, not for the peer
             return
         if not self.is_confirmed:
@@ -989,8 +989,8 @@ class Sender:
         board.mark_all_lost()
         self.recovery.start_recovery(board, self.next_seq)
         self.recovery.on_declared(board.lost_packets - before)
-        if self.late_answers is not None:
-            self.late_answers.clear()
+        if self.spurious_loss is not None:
+            self.spurious_loss.clear()
         self.counters.lost_packets += board.lost_packets - before
         self._follow_window(now)
         return True

@@ -12,7 +12,7 @@ from typing import Protocol
 from twisted_utp.proto.values import Address, Datagram
 
 
-class Elsewhere(Protocol):
+class SiblingProcesses(Protocol):
     """
     The other processes on the port.
     """

@@ -18,8 +18,8 @@ from twisted_utp.proto.seqnum import signed_timestamp
 from twisted_utp.proto.stats import ConnectionStats, PortCounters, PortStats, SenderCounters
 
 if TYPE_CHECKING:
-    from twisted_utp.proto.census import Census
     from twisted_utp.proto.connection import Connection
+    from twisted_utp.proto.connection_counts import ConnectionCounts
     from twisted_utp.proto.port_rates import PortRates
     from twisted_utp.proto.sender import Sender
 
@@ -130,7 +130,7 @@ def note_ended(counters: PortCounters, connection: Connection) -> None:
 
 def port_snapshot(
     counters: PortCounters,
-    census: Census,
+    connection_counts: ConnectionCounts,
     connections: Iterable[Connection],
     rates: PortRates,
     reads: int | None,
@@ -147,8 +147,8 @@ def port_snapshot(
     known["sizes_received"] = _histogram(counters.sizes_received)
     known["sizes_sent"] = _histogram(counters.sizes_sent)
     return PortStats(
-        connections=census.connections,
-        half_open=census.half_open,
+        connections=connection_counts.connections,
+        half_open=connection_counts.half_open,
         read_calls=counters.datagrams_received if reads is None else reads,
         write_calls=counters.datagrams_sent if writes is None else writes,
         truncated=truncated,

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twisted_utp.proto.budget import Budget
-from twisted_utp.proto.constants import CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY
+from twisted_utp.proto.constants import MAX_UNDONE_CUTS, UNDONE_CUT_INTERVAL
 from twisted_utp.proto.scoreboard import Flight
 
 
-class LateAnswers:
+class SpuriousLossDetection:
     """
     What one sender waits to hear.  Sequence numbers are unwrapped, times are µs.
     """
@@ -97,10 +97,10 @@ class LateAnswers:
         self._original_at = self._repeated_at = 0
         return True
 
-    def may_take_back(self, now: int) -> bool:
+    def may_undo(self, now: int) -> bool:
         """
         May the cut be taken back?  Each time that is one less for a while.
         """
         if self._taken_back is None:
-            self._taken_back = Budget(CUTS_TAKEN_BACK, CUTS_TAKEN_BACK_EVERY)
+            self._taken_back = Budget(MAX_UNDONE_CUTS, UNDONE_CUT_INTERVAL)
         return self._taken_back.take(now)

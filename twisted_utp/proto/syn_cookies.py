@@ -12,7 +12,7 @@ from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from twisted_utp.proto.census import host_prefix
+from twisted_utp.proto.connection_counts import host_prefix
 from twisted_utp.proto.constants import (
     COOKIE_SLOT,
     EXTENSION_BITS_SIGNATURE,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
     from twisted_utp.proto.events import LossReason
     from twisted_utp.proto.runs import Run
-    from twisted_utp.proto.scoreboard import Acked, Flight
+    from twisted_utp.proto.scoreboard import Flight, NewlyAcked
     from twisted_utp.proto.sender import AckInfo
     from twisted_utp.proto.values import Address
 
@@ -204,7 +204,7 @@ class ConnectionTrace:
 
     # --- Acknowledgement and loss ------------------------------------------------------------------------------
 
-    def acked(self, now: int, info: AckInfo, acked: Acked) -> None:
+    def acked(self, now: int, info: AckInfo, acked: NewlyAcked) -> None:
         """
         Packets were acknowledged for the first time.
         """

@@ -24,7 +24,7 @@ def unguarded(connection: Connection) -> str | None:
     state, timers = connection.state, connection.timers
     if state is State.CLOSED:
         return None if min(timers) == NEVER else "CLOSED, and a timer runs"
-    if connection in connection.desk.ready:
+    if connection in connection.port_queues.ready:
         return None
     if not _is_scheduled(connection):
         return f"{state.name}: its port does not know its next deadline"
@@ -32,7 +32,7 @@ def unguarded(connection: Connection) -> str | None:
         return f"{state.name}: an acknowledgement waits for nothing"
     if not any(is_armed(timers, timer) for timer in GUARDS[state]) and not _is_excused(connection):
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
-    if connection.questions_asked and connection not in connection.desk.questions:
+    if connection.questions_asked and connection not in connection.port_queues.unanswered_keepalives:
         return f"{state.name}: nobody looks whether it answers"
     return _unguarded_window(connection) or _unguarded_bytes(connection)
 
@@ -64,7 +64,7 @@ def _unguarded_bytes(connection: Connection) -> str | None:
     if connection.state in (State.SYN_SENT, State.LINGERING) or not sender.is_confirmed:
         return None  # nothing leaves yet, or any more
     if sender.board.flights:
-        is_lost = sender.board.departures.first is None
+        is_lost = sender.board.send_order.first is None
         is_waiting = is_armed(timers, Timer.RETRANSMISSION) or (is_lost and _waits_for_a_limit(connection))
         return None if is_waiting else f"{connection.state.name}: what is in flight has no timer"
     if not sender.buffer.nbytes and (not sender.eof_queued or sender.fin_seq is not None):
@@ -86,4 +86,6 @@ def _is_scheduled(connection: Connection) -> bool:
     if due == NEVER:
         return True
     at = connection.scheduled_at
-    return at <= due and any(entry[0] == at and entry[2] is connection for entry in connection.desk.deadlines.heap)
+    return at <= due and any(
+        entry[0] == at and entry[2] is connection for entry in connection.port_queues.deadlines.heap
+    )

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_utp._addresses import spelled
+from twisted_utp._addresses import format_address
 from twisted_utp._causes import cause_of
 from twisted_utp.ucat.account import Account
 from twisted_utp.ucat.exits import Exit, exit_for
@@ -96,7 +96,7 @@ class Conversation(Protocol):
         Start, or wait.
         """
         self.is_connected = True
-        self.account.connected(self._wire, spelled(self._wire.getPeer()))
+        self.account.connected(self._wire, format_address(self._wire.getPeer()))
         if self._waits:
             self._wire.pauseProducing()
         else:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_utp._addresses import spelled
+from twisted_utp._addresses import format_address
 from twisted_utp._causes import cause_of
 from twisted_utp.ucat.account import Account
 from twisted_utp.ucat.exits import Exit, exit_for
@@ -27,7 +27,7 @@ SHELL = "/bin/sh"
 
 # Seconds for which a peer may go on sending once the command has ended.  What it sends is for nobody; but a peer that
 # is cut off at once may lose what the command has told it.
-PATIENCE = 5.0
+PEER_TIMEOUT = 5.0
 
 
 @implementer(IHalfCloseableProtocol)
@@ -54,7 +54,7 @@ class Execution(Protocol):
         self._command = command
         self._process = _Process(self)
         self._peer_over = self._write_closed = False
-        self._patience: IDelayedCall | None = None
+        self._wait: IDelayedCall | None = None
 
     @property
     def _wire(self) -> Any:
@@ -76,7 +76,7 @@ class Execution(Protocol):
         """
         self.is_connected = True
         peer = self._wire.getPeer()
-        self.account.connected(self._wire, spelled(peer))
+        self.account.connected(self._wire, format_address(peer))
         self._messages.began(self.account)
         host, port = getattr(peer, "host", ""), getattr(peer, "port", "")
         environment = {**os.environ, "UCAT_PEER_HOST": str(host), "UCAT_PEER_PORT": str(port)}
@@ -156,11 +156,11 @@ class Execution(Protocol):
             how = f"signal {status.signal}" if status.signal else f"exit code {status.exitCode}"
             self.account.fail(Exit.COMMAND, f"{self.account.peer}: the command ended with {how}")
         if self.is_connected and not self._peer_over:
-            self._patience = self._reactor.callLater(PATIENCE, self._lose_patience)
+            self._wait = self._reactor.callLater(PEER_TIMEOUT, self._stop_waiting)
         self._check()
 
-    def _lose_patience(self) -> None:
-        self._patience = None
+    def _stop_waiting(self) -> None:
+        self._wait = None
         self.account.fail(Exit.COMMAND, f"{self.account.peer}: the command did not read all that the peer sent")
         self.break_off()
 
@@ -169,9 +169,9 @@ class Execution(Protocol):
             if self._peer_over and self._write_closed:
                 self._wire.loseConnection()
         elif not self._process.is_running:
-            if self._patience is not None:
-                self._patience.cancel()
-                self._patience = None
+            if self._wait is not None:
+                self._wait.cancel()
+                self._wait = None
             self._ended(self)
 
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from twisted_utp._addresses import spelled
+from twisted_utp._addresses import format_address
 from twisted_utp._causes import cause_of
 from twisted_utp._hints import endpoint_from
 from twisted_utp.ucat.account import Account
@@ -161,7 +161,7 @@ class Program:
     def _listening(self, port: IListeningPort) -> None:
         self._port = port
         is_any = self._options.where in (["0"], [0])
-        self._messages.say(f"listening on {spelled(port.getHost())}", 0 if is_any else 1)
+        self._messages.say(f"listening on {format_address(port.getHost())}", 0 if is_any else 1)
 
     def _connected(self, _: object) -> None:
         self._dialling = None

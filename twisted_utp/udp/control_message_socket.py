@@ -25,7 +25,7 @@ _READ_SIZE = 65_536
 _MAX_TRUNCATED = 64
 
 
-class TellingSocket(socket.socket):
+class ControlMessageSocket(socket.socket):
     """
     A UDP socket.
 
@@ -45,7 +45,7 @@ class TellingSocket(socket.socket):
     _was_empty = True  # the last read found nothing: with the next one a batch begins
 
     @classmethod
-    def in_place_of(cls, port: udp.Port) -> TellingSocket:
+    def in_place_of(cls, port: udp.Port) -> ControlMessageSocket:
         """
         Take the place of a port's socket.
         """

@@ -27,10 +27,12 @@ from twisted_utp.udp.settings import AS_IT_IS
 def _context_for(protocol: Any) -> dict[Any, Any]:
     """
     The context in which Twisted logs that a port is there, or gone: of level debug where the protocol asks for it
-    (C{is_passing}), because its port is there for as long as its connections.
+    (C{is_for_dialling}), because its port is there for as long as its connections.
     """
     own = context.get(log.ILogContext)
-    return {log.ILogContext: {**own, "log_level": LogLevel.debug} if getattr(protocol, "is_passing", False) else own}
+    return {
+        log.ILogContext: {**own, "log_level": LogLevel.debug} if getattr(protocol, "is_for_dialling", False) else own
+    }
 
 
 class _AsBefore:

@@ -32,7 +32,7 @@ class ITrainReceiver(Interface):
     The C{DatagramProtocol} that an L{ITrainPort} was opened for.  Applications do not call these.
     """
 
-    is_passing = Attribute(
+    is_for_dialling = Attribute(
         "The port is open only for connections that this process dials: the log has its lines at level debug."
     )
 

@@ -15,13 +15,13 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port as UDPPort
 
 from twisted_utp.udp.binding import bound_socket
+from twisted_utp.udp.control_message_socket import ControlMessageSocket
 from twisted_utp.udp.fragmentation import allow_fragments
 from twisted_utp.udp.interfaces import ITrainPort
 from twisted_utp.udp.offload_port import MAX_WAITING, OffloadUDPPort
 from twisted_utp.udp.options import clear_options, is_connected, merges
 from twisted_utp.udp.plain import PlainTrainPort
 from twisted_utp.udp.settings import AS_IT_IS, SocketSettings, not_here
-from twisted_utp.udp.telling_socket import TellingSocket
 
 # With the kernel's default of 208 KiB a burst that arrives while Python is busy overflows the socket: libutp falls
 # from 334 to 11 MB/s.  The kernel caps what we ask for (net.core.rmem_max, wmem_max).
@@ -92,7 +92,7 @@ def train_port(transport: Any) -> ITrainPort:
         if was_merging:
             _drop_waiting(udp_socket)
         if isinstance(transport, UDPPort) and sys.platform.startswith("linux"):
-            udp_socket = TellingSocket.in_place_of(transport)
+            udp_socket = ControlMessageSocket.in_place_of(transport)
     return PlainTrainPort(transport, udp_socket)
 
 

@@ -2,7 +2,7 @@
 How does a train travel over a datagram transport that knows only single datagrams?
 
 One by one, through C{write(datagram, address)}: this works on every reactor and on in-memory ports.  On Linux,
-Twisted's own ports learn and say by which of our addresses a peer knows us (L{TellingSocket}).
+Twisted's own ports learn and say by which of our addresses a peer knows us (L{ControlMessageSocket}).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from zope.interface import implementer
 
 from twisted_utp.proto.values import Address, Transmit, host_and_port
 from twisted_utp.udp.addresses import ANY_IPV6, canonical_host, mapped
+from twisted_utp.udp.control_message_socket import ControlMessageSocket
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, SendFailed
 from twisted_utp.udp.local import Destinations
 from twisted_utp.udp.receive_times import ReceiveTimes, switch_receive_times
 from twisted_utp.udp.routes import Routes, takes_ipv4
-from twisted_utp.udp.telling_socket import TellingSocket
 
 # The kernel, or the network card's queue, is full.  None of it is loss: nothing has left this machine.
 _NO_ROOM = frozenset((EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM))
@@ -50,7 +50,7 @@ class PlainTrainPort:
         """
         self._transport = transport
         self._socket = udp_socket
-        self._telling = udp_socket if isinstance(udp_socket, TellingSocket) else None
+        self._telling = udp_socket if isinstance(udp_socket, ControlMessageSocket) else None
         # udp.Port strips the scope id from what it receives (Twisted #6826), so a link-local peer would seem to be
         # another one than the address we send to.  These are the scopes we know, by the stripped host.
         self._destinations = Destinations()

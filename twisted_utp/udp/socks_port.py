@@ -32,7 +32,7 @@ MAX_HEADERS = 1024
 MAX_QUESTIONS = 4
 
 
-class FarName:
+class ProxiedName:
     """
     A peer that only the proxy can find.
 
@@ -96,7 +96,7 @@ class SocksPort(DatagramProtocol):
     chooses_source = False
     ended: Exception | None = None
 
-    def __init__(self, protocol: DatagramProtocol, name: FarName | None = None) -> None:
+    def __init__(self, protocol: DatagramProtocol, name: ProxiedName | None = None) -> None:
         """
         @param name: the one peer, if that is a name.
         """

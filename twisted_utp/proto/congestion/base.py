@@ -27,7 +27,7 @@ class AckSample:
     @ivar in_recovery: a window cut by loss is still being digested.
     @ivar is_disputed: our round trips say more than the peer's echoes: it lies, or there is a queue on the way back.
         To step back shows which.
-    @ivar way_back: what is believed to queue on the way back, µs.
+    @ivar reverse_queue: what is believed to queue on the way back, µs.
     @ivar raw_delay: what this batch's own echo says of the queue on the way there, µs, not filtered: a burst or a late
         packet shows in it, and so does a queue that is one packet old.  A clock that seems to lose time for bandwidth
         counts as queue (L{ClockDrift <twisted_utp.proto.drift.ClockDrift>}); else it is the peer's word.  L{None} when
@@ -50,7 +50,7 @@ class AckSample:
     app_limited: bool
     in_recovery: bool
     is_disputed: bool = False
-    way_back: int = 0
+    reverse_queue: int = 0
     raw_delay: int | None = None
     growth: int | None = None
     has_more: bool = True

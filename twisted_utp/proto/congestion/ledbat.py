@@ -24,7 +24,7 @@ from twisted_utp.proto.constants import (
     EXPLORING_GAIN,
     INITIAL_WINDOW_PACKETS,
     MAX_CWND_INCREASE_PER_RTT,
-    MAX_PATIENCE,
+    MAX_EXPLORING_BACKOFF,
     MIN_EFFECTIVE_TARGET,
     MIN_WINDOW_PACKETS,
     NO_QUEUE,
@@ -41,7 +41,7 @@ class Ledbat(CongestionController):
     RFC 6817 with the constants of BEP-29.
 
     @ivar effective_target: what is aimed for, µs: C{target_delay}, or less where the buffer is shallower.
-    @ivar settled: the window that the path carried before the last loss or yielding, bytes.
+    @ivar w_max: the window that the path carried before the last loss or yielding, bytes.
     @ivar rounds: the last round trips.
     """
 
@@ -52,25 +52,25 @@ class Ledbat(CongestionController):
         "_doubt_at",
         "_doubting_until",
         "_empty_rounds",
+        "_exploring_backoff",
         "_has_explored",
         "_is_yielding",
-        "_patience",
         "effective_target",
         "rounds",
-        "settled",
+        "w_max",
     )
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
         super().__init__(mss=mss, target_delay=target_delay)
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.effective_target = float(target_delay)
-        self.settled = 0.0
+        self.w_max = 0.0
         self.rounds = Rounds()
         self._empty_rounds = 0
         self._doubt_at = self._doubting_until = 0
         self._dispute_began = self._disputed_in = -2  # rounds; none yet
         self._is_yielding = False
-        self._patience = 1  # times EMPTY_ROUNDS_TO_EXPLORE; more while drops come below the target
+        self._exploring_backoff = 1  # times EMPTY_ROUNDS_TO_EXPLORE; more while drops come below the target
         self._has_explored = False  # the first slow start is over
         # cwnd, ssthresh and target as they were, for a loss that turns out to be none.
         self._before_loss: tuple[float, float, float] | None = None
@@ -127,7 +127,7 @@ class Ledbat(CongestionController):
             self._doubting_until = now + SLOWDOWN_ROUNDS * rtt
             self._doubt_at = now + DOUBT_INTERVAL * rtt
             # Quickly back to half; an empty queue then allows the rest as quickly.
-            self.settled = max(self.settled, self.cwnd)
+            self.w_max = max(self.w_max, self.cwnd)
             self.ssthresh = self.cwnd / 2
             self.cwnd = min(self.cwnd, float(MIN_WINDOW_PACKETS * self.mss))
             return True
@@ -173,7 +173,7 @@ class Ledbat(CongestionController):
         """
         is_above = delay > self.effective_target
         if is_above and not self._is_yielding:
-            self.settled = self.cwnd
+            self.w_max = self.cwnd
         self._is_yielding = is_above
 
     def _on_round(self, sample: AckSample) -> None:
@@ -185,17 +185,17 @@ class Ledbat(CongestionController):
             self.effective_target * (1 + min(rounds.duration / TARGET_RECOVERY_TIME, 1.0)), float(self.target_delay)
         )
         if self.effective_target >= self.target_delay:
-            self._patience = 1
+            self._exploring_backoff = 1
         if rounds.shortest is None or not self._is_empty(rounds.shortest):
             self._empty_rounds = 0
             return
         self._empty_rounds += 1
         if self.in_slow_start or sample.in_recovery or sample.app_limited:
             return
-        if self._empty_rounds >= EMPTY_ROUNDS_TO_EXPLORE * self._patience:
+        if self._empty_rounds >= EMPTY_ROUNDS_TO_EXPLORE * self._exploring_backoff:
             self.ssthresh = float("inf")
-        elif self.cwnd < self.settled and self._patience == 1:
-            self.ssthresh = self.settled
+        elif self.cwnd < self.w_max and self._exploring_backoff == 1:
+            self.ssthresh = self.w_max
 
     def _is_empty(self, delay: int) -> bool:
         return delay <= min(NO_QUEUE, self.effective_target / 4)
@@ -220,8 +220,8 @@ class Ledbat(CongestionController):
         The window is up to twice as large as the one that caused this delay.  Fall back to what comes through in a
         round trip with the target's queue.
         """
-        way_back = 0 if sample.is_disputed else sample.way_back
-        carried = self.rounds.rate(now) * (sample.min_rtt + way_back + self.effective_target)
+        reverse_queue = 0 if sample.is_disputed else sample.reverse_queue
+        carried = self.rounds.rate(now) * (sample.min_rtt + reverse_queue + self.effective_target)
         self.cwnd = max(min(self.cwnd, carried), self.cwnd / 2)
         self._keep_minimum()
         self.ssthresh = self.cwnd
@@ -237,17 +237,21 @@ class Ledbat(CongestionController):
         self._before_loss = (self.cwnd, self.ssthresh, self.effective_target)
         longest = self.rounds.longest
         if longest is not None and longest <= NO_QUEUE and not self._has_overflowed(bytes_in_flight, bytes_lost):
-            self.settled = max(self.settled, self.cwnd)
+            self.w_max = max(self.w_max, self.cwnd)
             self._cut_to(self.cwnd * CUT_WITHOUT_QUEUE)
             return
         if longest is not None:
             shallower = max(longest / 2, float(MIN_EFFECTIVE_TARGET))
             self.effective_target = min(self.effective_target, shallower)
             # Exploring has overflowed a short buffer, or others' packets fill it: wait longer before the next time.
-            self._patience = min(self._patience * 2, MAX_PATIENCE) if longest < self.target_delay else self._patience
+            self._exploring_backoff = (
+                min(self._exploring_backoff * 2, MAX_EXPLORING_BACKOFF)
+                if longest < self.target_delay
+                else self._exploring_backoff
+            )
         self._cut_to(self.cwnd / 2)
         if longest is None or longest <= 2 * self.target_delay:
-            self.settled = self.cwnd  # the buffer overflowed at our window; far above the target it is others' doing
+            self.w_max = self.cwnd  # the buffer overflowed at our window; far above the target it is others' doing
         self._empty_rounds = 0
 
     def _has_overflowed(self, bytes_in_flight: int, bytes_lost: int) -> bool:
@@ -273,11 +277,11 @@ class Ledbat(CongestionController):
         end its own.  When it times out again before that window is regained, up to half of what was in flight.
         """
         if self.cwnd > self.mss:
-            is_repeated = self.in_slow_start and self.settled >= self.ssthresh
+            is_repeated = self.in_slow_start and self.w_max >= self.ssthresh
             self._before_loss = (self.cwnd, self.ssthresh, self.effective_target)
             half = float(max(bytes_in_flight // 2, MIN_WINDOW_PACKETS * self.mss))
             self.ssthresh = half if is_repeated else max(self.cwnd, half)
-            self.settled = half if is_repeated else max(self.settled, self.ssthresh)
+            self.w_max = half if is_repeated else max(self.w_max, self.ssthresh)
         self.cwnd = float(self.mss)
         self._empty_rounds = 0
 

@@ -61,7 +61,7 @@ class LedbatPlusPlus(Ledbat):
                 self._note_least(sample)
                 self.rounds.on_ack(now, sample)
                 return
-            self._thaw()
+            self._ramp_up()
         elif self._slowdown_at and now >= self._slowdown_at and self._has_queue() and not sample.in_recovery:
             if self._is_out_of_the_way():
                 # It would only delay the return; once back, others need a while to be disturbed again.
@@ -98,7 +98,7 @@ class LedbatPlusPlus(Ledbat):
         minimum = float(MIN_WINDOW_PACKETS * self.mss)
         if self.cwnd > minimum:
             self.ssthresh = self.cwnd
-            self.settled = max(self.settled, self.cwnd)
+            self.w_max = max(self.w_max, self.cwnd)
             self.cwnd = minimum
 
     def _has_queue(self) -> bool:
@@ -112,9 +112,9 @@ class LedbatPlusPlus(Ledbat):
         """
         Others' queue has driven us back already, or the return from that is under way.
         """
-        return self.in_slow_start or (self._is_yielding and self.cwnd * 2 < self.settled)
+        return self.in_slow_start or (self._is_yielding and self.cwnd * 2 < self.w_max)
 
-    def _thaw(self) -> None:
+    def _ramp_up(self) -> None:
         """
         Return by slow start; from half the window when nobody else was there, as pacing spreads that over a round
         trip and a long path would otherwise lose a dozen of them.

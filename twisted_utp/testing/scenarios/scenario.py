@@ -54,9 +54,9 @@ def all_scenarios() -> list[Scenario]:
         liars,
         path_mtu,
         repair,
+        reverse_path,
         sharing,
         tcp,
-        way_back,
         weather,
     )
 
@@ -65,7 +65,7 @@ def all_scenarios() -> list[Scenario]:
         *weather.SCENARIOS,
         *sharing.SCENARIOS,
         *liars.SCENARIOS,
-        *way_back.SCENARIOS,
+        *reverse_path.SCENARIOS,
         *tcp.SCENARIOS,
         *repair.SCENARIOS,
         *path_mtu.SCENARIOS,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.phase import Phase
-from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PATIENCE, SCAVENGER_UNDIVIDED
+from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PROBE_INTERVAL, SCAVENGER_UNDIVIDED
 
 if TYPE_CHECKING:
     from twisted_utp.proto.congestion.scavenger.controller import Scavenger
@@ -93,7 +93,7 @@ class Comeback(Phase):
         if self._base:
             flow.on_longer_route(self._base)
         if self._is_trying:
-            flow.patience = SCAVENGER_PATIENCE
+            flow.probe_interval = SCAVENGER_PROBE_INTERVAL
             flow.levels.suspect_less()
         flow.pacing_rate = 0.0
         flow.cwnd = max(flow.known_rate * flow.path + 2 * flow.mss, flow.least_window)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
+from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
@@ -20,7 +21,6 @@ from twisted_utp.proto.congestion.scavenger.startup import Startup
 from twisted_utp.proto.congestion.scavenger.steady import Steady
 from twisted_utp.proto.congestion.scavenger.trickle import Trickle
 from twisted_utp.proto.congestion.scavenger.trips import Trips
-from twisted_utp.proto.congestion.scavenger.witness import Witness
 from twisted_utp.proto.constants import (
     CUT_WITHOUT_QUEUE,
     INITIAL_WINDOW_PACKETS,
@@ -33,7 +33,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_LOOK_BACK,
     SCAVENGER_MAX_VARIATION,
     SCAVENGER_NOISY,
-    SCAVENGER_PATIENCE,
+    SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_QUIET,
     SCAVENGER_QUIET_TRIPS,
     SCAVENGER_SAMPLES,
@@ -54,14 +54,30 @@ class Scavenger(CongestionController):
     @ivar known_rate: bytes per µs that the path carried when we last stepped aside.
     @ivar known_window: cwnd at that time, bytes.
     @ivar quiet: µs for which the queue must be empty before we return.
-    @ivar patience: µs after which the path is tried though it was not.
+    @ivar probe_interval: µs after which the path is tried though it was not.
     @ivar returned_at: when we last returned, µs.
     @ivar alarms: how often we have stepped aside.
     """
 
     __slots__ = (
-        "_before_loss", "alarms", "early_drops", "flat_queue", "is_alone", "is_guest", "known_rate", "known_window",
-        "levels", "path", "patience", "phase", "queue", "quiet", "returned_at", "rtt", "trips", "witness",
+        "_before_loss",
+        "alarms",
+        "delay_verifier",
+        "early_drops",
+        "flat_queue",
+        "is_alone",
+        "is_guest",
+        "known_rate",
+        "known_window",
+        "levels",
+        "path",
+        "phase",
+        "probe_interval",
+        "queue",
+        "quiet",
+        "returned_at",
+        "rtt",
+        "trips",
     )  # fmt: skip
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
@@ -71,12 +87,12 @@ class Scavenger(CongestionController):
         self.early_drops = EarlyDrops()
         self.queue = StandingQueue()
         self.trips = Trips()
-        self.witness = Witness()
+        self.delay_verifier = DelayVerifier()
         self.path = self.rtt = 1
         self.is_alone = self.is_guest = False
         self.known_rate = self.known_window = 0.0
         self.quiet = SCAVENGER_QUIET
-        self.patience = SCAVENGER_PATIENCE
+        self.probe_interval = SCAVENGER_PROBE_INTERVAL
         self.returned_at = 0
         self.alarms = 0
         self.flat_queue: tuple[int, int] | None = None
@@ -90,9 +106,9 @@ class Scavenger(CongestionController):
         Measure, then leave it to the phase.
         """
         at = sample.received_at or now
-        self.path = max(sample.min_rtt + self.witness.longer, 1)
+        self.path = max(sample.min_rtt + self.delay_verifier.longer, 1)
         self.rtt = min(sample.rtt, sample.latest_rtt or sample.rtt) or 1
-        delay = self.witness.delay(sample)
+        delay = self.delay_verifier.delay(sample)
         trips = self.trips
         if delay is not None:
             part = 3 if trips.noise > SCAVENGER_NOISY else 8
@@ -108,7 +124,7 @@ class Scavenger(CongestionController):
     def _end_trip(self, now: int, duration: int, sample: AckSample) -> None:
         phase, levels, trips = self.phase, self.levels, self.trips
         trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=isinstance(phase, Steady))
-        self.witness.end_trip(round(max(trips.noise, self.packet_time)))
+        self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.early_drops.pass_time(duration)
         self.update_levels()
@@ -119,7 +135,7 @@ class Scavenger(CongestionController):
         See the phases.
         """
         self._before_loss = (self.phase, self.cwnd)
-        self.witness.on_loss()
+        self.delay_verifier.on_loss()
         self.phase.on_loss(now)
         self.ssthresh = float("inf") if self.phase.is_starting else self.cwnd
 
@@ -267,10 +283,10 @@ class Scavenger(CongestionController):
         """
         phase, levels = self.phase, self.levels
         if isinstance(phase, Trickle):
-            self.witness.end_absence()
+            self.delay_verifier.end_absence()
             if not trying and not from_queue:
                 self.flat_queue = None
-                self.patience = SCAVENGER_PATIENCE
+                self.probe_interval = SCAVENGER_PROBE_INTERVAL
                 if phase.is_confirmed:
                     levels.suspect_more()
                 elif phase.why != "loss":
@@ -310,7 +326,7 @@ class Scavenger(CongestionController):
         """
         Adding load did not make the queue longer: there is none, and the path takes that much longer.
         """
-        self.witness.longer += longer
+        self.delay_verifier.longer += longer
         self.forget_queue()
 
 

@@ -13,26 +13,26 @@ from __future__ import annotations
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.constants import (
-    MAX_WAY_BACK,
+    MAX_REVERSE_QUEUE,
+    SCAVENGER_REVERSE_QUEUE_MEMORY,
     SCAVENGER_UNEXPLAINED,
-    SCAVENGER_WAY_BACK_MEMORY,
 )
 
 FAR = 1 << 60
 
 
-class Witness:
+class DelayVerifier:
     """
     @ivar hidden: queue that our round trips show and the echoes do not, µs; it is added to the latter.
     @ivar longer: what the path takes longer than the least of the last minutes, µs.
     """
 
-    __slots__ = ("_claimed", "_difference", "_elsewhere", "_grown", "hidden", "longer")
+    __slots__ = ("_claimed", "_difference", "_grown", "_reverse_queues", "hidden", "longer")
 
     def __init__(self) -> None:
         self._claimed = self._grown = FAR  # the least of this round trip
         self._difference = FAR  # the least of round trip less echo in this absence; FAR when there is none
-        self._elsewhere: list[int] = []  # the same of the last absences
+        self._reverse_queues: list[int] = []  # the same of the last absences
         self.hidden = 0
         self.longer = 0
 
@@ -65,8 +65,8 @@ class Witness:
         We are back: what round trips exceeded the echoes by was not our doing.
         """
         if self._difference < FAR:
-            del self._elsewhere[: max(len(self._elsewhere) - SCAVENGER_WAY_BACK_MEMORY + 1, 0)]
-            self._elsewhere.append(min(self._difference, MAX_WAY_BACK))
+            del self._reverse_queues[: max(len(self._reverse_queues) - SCAVENGER_REVERSE_QUEUE_MEMORY + 1, 0)]
+            self._reverse_queues.append(min(self._difference, MAX_REVERSE_QUEUE))
             self._difference = FAR
 
     def end_trip(self, tolerance: int) -> None:
@@ -76,7 +76,7 @@ class Witness:
         @param tolerance: difference that late timers and jitter explain, µs.
         """
         if self._claimed < FAR and self._grown < FAR:
-            unexplained = self._grown - self._claimed - min(self._elsewhere, default=0)
+            unexplained = self._grown - self._claimed - min(self._reverse_queues, default=0)
             # Little is nobody's fault.  What is more is a lie, and then all of it counts.
             self.hidden = unexplained if unexplained > max(tolerance, SCAVENGER_UNEXPLAINED) else 0
         self._claimed = self._grown = FAR
@@ -85,4 +85,4 @@ class Witness:
         """
         A buffer that overflows is on the way there: a claim that the queue is elsewhere wants proof once more.
         """
-        self._elsewhere.clear()
+        self._reverse_queues.clear()

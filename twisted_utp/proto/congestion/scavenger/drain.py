@@ -54,7 +54,7 @@ class Drain(Phase):
         flow = self.flow
         if delay is not None and now > self.since + flow.rtt // 2:
             self._least = delay if self._least is None else min(self._least, delay)
-            flow.witness.note_absence(sample)
+            flow.delay_verifier.note_absence(sample)
         if now < self._until:
             return
         if self._is_first:
@@ -70,7 +70,7 @@ class Drain(Phase):
 
     def _end(self, now: int) -> None:
         flow, least = self.flow, self._least
-        flow.witness.end_absence()
+        flow.delay_verifier.end_absence()
         flow.is_alone = least is not None and least <= flow.levels.empty + flow.trips.noise
         if least is not None and least > flow.levels.level:
             flow.step_aside(now, "drain")

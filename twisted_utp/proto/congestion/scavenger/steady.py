@@ -22,7 +22,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_HOST_SHARE,
     SCAVENGER_LONGEST_QUIET,
     SCAVENGER_LOSS_CUT,
-    SCAVENGER_LOSS_PATIENCE,
+    SCAVENGER_LOSS_MEMORY,
     SCAVENGER_MIN_GAIN,
     SCAVENGER_QUIET_TRIPS,
     SCAVENGER_SHARED_TIME,
@@ -128,17 +128,17 @@ class Steady(Phase):
             return
         if sample.app_limited or (sample.in_recovery and length > levels.empty):
             return
-        if length <= levels.empty and flow.trips.empty >= self._patience(sample):
+        if length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample):
             gain = max(gain, flow.cwnd / 4 * min(flow.trips.empty / 8, 1.0))
         flow.cwnd += gain * share
 
-    def _patience(self, sample: AckSample) -> int:
+    def _rounds_before_exploring(self, sample: AckSample) -> int:
         """
         Empty round trips after which the window grows exponentially: fewer on a radio, which may have become faster.
         """
         if self.flow.trips.variation > SCAVENGER_BLIND_VARIATION:
             return SCAVENGER_EXPLORING_ROUNDS // 2
-        recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_PATIENCE
+        recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_MEMORY
         return SCAVENGER_EXPLORING_ROUNDS * (3 if recently else 1)
 
     def _gain(self) -> float:

@@ -17,9 +17,9 @@ from twisted_utp.proto.constants import (
     SCAVENGER_EARLY_QUIET_TRIPS,
     SCAVENGER_FLAT,
     SCAVENGER_FLAT_TIME,
-    SCAVENGER_LONGEST_PATIENCE,
     SCAVENGER_LONGEST_QUIET,
-    SCAVENGER_PATIENCE,
+    SCAVENGER_MAX_PROBE_INTERVAL,
+    SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_SHARED_WINDOW,
     SCAVENGER_TRICKLE_INTERVAL,
     SCAVENGER_TRICKLE_SHARE,
@@ -72,7 +72,7 @@ class Trickle(Phase):
         delay, self._before = (min(delay, self._before) if scatters else delay), delay
         has_drained = now - self.since > flow.rtt + self._backlog
         if has_drained:
-            flow.witness.note_absence(sample)
+            flow.delay_verifier.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
             self._quiet_since = 0
             self._smallest = min(self._smallest, delay)
@@ -83,7 +83,7 @@ class Trickle(Phase):
             flow.come_back(now)
         elif has_drained and self._is_flat(now, delay):
             flow.come_back(now, from_queue=self._flat_least)
-        elif now - self.since > max(flow.patience, 2 * self._needed):
+        elif now - self.since > max(flow.probe_interval, 2 * self._needed):
             self._try(now)
         else:
             self._look_for_our_kind(now, delay)
@@ -116,7 +116,7 @@ class Trickle(Phase):
             return False
         if self.flow.early_drops.are_usual and least < self.flow.levels.level:
             return False  # those who are dropped there keep as small a queue, now and then for as long
-        asked = SCAVENGER_PATIENCE if self.why == "flat" else SCAVENGER_FLAT_TIME
+        asked = SCAVENGER_PROBE_INTERVAL if self.why == "flat" else SCAVENGER_FLAT_TIME
         needed = max(asked, 4 * self.flow.path)
         return now - self._flat_since >= needed and least > self.flow.levels.empty + self.flow.trips.noise
 
@@ -126,12 +126,12 @@ class Trickle(Phase):
         """
         flow = self.flow
         if self._deep * 2 >= self._samples:
-            flow.patience = min(flow.patience * 2, SCAVENGER_LONGEST_PATIENCE)
+            flow.probe_interval = min(flow.probe_interval * 2, SCAVENGER_MAX_PROBE_INTERVAL)
             self.since = now  # a load would only make a deep queue deeper
             self._samples = self._deep = 0
             return
         flow.levels.suspect_less()
-        flow.patience = SCAVENGER_PATIENCE // 2
+        flow.probe_interval = SCAVENGER_PROBE_INTERVAL // 2
         flow.come_back(now, trying=True)
 
     def _look_for_our_kind(self, now: int, delay: int) -> None:
@@ -144,7 +144,7 @@ class Trickle(Phase):
         elif not self._low_since:
             self._low_since = now
         elif now - self._low_since >= 2 * self._needed:
-            flow.witness.end_absence()
+            flow.delay_verifier.end_absence()
             flow.pacing_rate = 0.0
             flow.forget_queue()
             flow.is_alone = False
