@@ -2,7 +2,7 @@
 Do the claims about congestion control hold against a real kernel?
 
 C{python benchmarks/lab.py [--seconds N] [--rate MBPS] [--buffer MS] [--delay MS] [--congestion NAME] [--plain]
-[--only sharing late narrow forward wire answers] [--plot OUT.svg] [--json OUT]}
+[--only sharing late narrow forward programs wire answers] [--plot OUT.svg] [--json OUT]}
 
 Linux, as root: it makes network namespaces, puts a bottleneck between them, sends uTP, kernel TCP and a UDP ping
 through it, and leaves nothing behind.  See C{docs/lab.rst} for the method and for what was measured.

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.bottleneck import forwarding, narrow, neighbours, sharing, uploads, wire
+from benchmarks.bottleneck import forwarding, narrow, neighbours, programs, sharing, uploads, wire
 from benchmarks.bottleneck.claims import (
     Claim,
     figures,
@@ -32,7 +32,7 @@ from benchmarks.child import MeasurementFailed
 from twisted_utp.udp.offload import SWITCH
 
 EXPERIMENTS = ("sharing", "late", "narrow", "forward")
-MORE = ("neighbours", "uploads", "wire", "answers")
+MORE = ("neighbours", "uploads", "programs", "wire", "answers")
 """Only when asked for.  The last two tell what costs how much, and judge nothing."""
 
 # A transfer through a narrow link: a few of them show all there is to see.
@@ -157,6 +157,10 @@ def _run_more(
         heard = uploads.run(setting, options.who or list(uploads.WAYS))
         claims += uploads.judge(heard)
         account["uploads"] = [asdict(upload) for upload in heard]
+    if "programs" in options.only:
+        runs = programs.run(setting)
+        claims += programs.judge(runs)
+        account["programs"] = [asdict(one) for one in runs]
 
 
 def _measure_costs(setting: sharing.Setting, options: argparse.Namespace, account: dict[str, Any]) -> None:

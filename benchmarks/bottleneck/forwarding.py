@@ -47,7 +47,7 @@ class Uploads:
         return self.nbytes / (end - start)
 
 
-class _Forwarder(Child):
+class Forwarder(Child):
     """
     The program as users start it.
     """
@@ -80,7 +80,7 @@ def run(setting: Setting, key: str = "") -> Uploads:
             (path.receiver, f"utp:{_ACROSS}", f"tcp:{RECEIVER}:{port}"),
             (path.sender, f"tcp:{_NEAR}", across),
         ):
-            forwarder = _forward(host, listen, connect, setting.offload)
+            forwarder = forward(host, listen, connect, setting.offload)
             running.enter_context(forwarder)
             forwarder.wait()
         straight = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", RECEIVER, port))
@@ -102,9 +102,12 @@ def run(setting: Setting, key: str = "") -> Uploads:
     return Uploads(nbytes, Seen(setting, Flow([]), Flow([]), pings, lost, spans))
 
 
-def _forward(host: Namespace, listen: str, connect: str, offload: bool) -> _Forwarder:
+def forward(host: Namespace, listen: str, connect: str, offload: bool) -> Forwarder:
+    """
+    Start one; wait for it before it is used.
+    """
     words = [sys.executable, "-m", "twisted", "--log-format=text", "utp-forward", "-l", listen, "-c", connect]
-    return _Forwarder([*host.enter, *words], {"TWISTED_UTP_OFFLOAD": "1" if offload else "0"})
+    return Forwarder([*host.enter, *words], {"TWISTED_UTP_OFFLOAD": "1" if offload else "0"})
 
 
 def _upload(client: Child, service: Child, nbytes: int) -> Span:

@@ -18,7 +18,7 @@ from benchmarks.bottleneck.namespaces import Namespace
 from benchmarks.child import Child
 
 SENDER, RECEIVER = "10.9.1.2", "10.9.2.2"
-_ROUTER_NEAR, _ROUTER_FAR = "10.9.1.1", "10.9.2.1"
+ROUTER, _ROUTER_FAR = "10.9.1.1", "10.9.2.1"
 _PREFIX = "/24"
 
 # tbf's bucket: three full packets, so that it passes them one by one, as a modem does, and not in bursts.  It cuts the
@@ -65,9 +65,9 @@ class Path:
             opening.enter_context(self._delayed())
         else:
             self.router.ip("link", "add", "far", "type", "veth", "peer", "name", "eth0", "netns", self.receiver.pid)
-        _address(self.router, "near", _ROUTER_NEAR)
+        _address(self.router, "near", ROUTER)
         _address(self.router, "far", _ROUTER_FAR)
-        for host, address, gateway in ((self.sender, SENDER, _ROUTER_NEAR), (self.receiver, RECEIVER, _ROUTER_FAR)):
+        for host, address, gateway in ((self.sender, SENDER, ROUTER), (self.receiver, RECEIVER, _ROUTER_FAR)):
             _address(host, "eth0", address)
             host.ip("route", "add", "default", "via", gateway)
             # What one transfer learnt about the path is not to make the next one another.
