@@ -269,6 +269,16 @@ def test_name_not_found(ucat: Any, where: tuple[str, ...]) -> None:
     assert failed.errors() == f"ucat: {':'.join(where)}: name not found; check its spelling, or give an address\n"
 
 
+def test_refused_ipv6(ucat: Any) -> None:
+    """An address with colons has brackets beside its port."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as bound:
+        bound.bind(("::1", 0))
+        port = bound.getsockname()[1]
+    failed = ucat("::1", str(port))
+    failed.end(4)
+    assert failed.errors().startswith(f"ucat: [::1]:{port}: refused; ")
+
+
 def test_refused_by_another_protocol(ucat: Any) -> None:
     """What is said does not presume uTP."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:  # it has the port, but does not listen

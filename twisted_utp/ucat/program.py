@@ -170,7 +170,8 @@ class Program:
         self._dialling = None
         if self._stopping:
             return
-        where = ":".join(self._options.where)
+        words = self._options.where
+        where = ":".join(f"[{word}]" if word.count(":") > 1 and len(words) > 1 else word for word in words)
         cause = cause_of(reason.value)
         account = self._account("server" if self._options.listen else "client")
         account.fail(exit_for(cause.kind), f"{where}: {cause}")
