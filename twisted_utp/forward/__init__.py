@@ -1,5 +1,5 @@
 """
-What does C{twist utp-forward} do?
+C{twist utp-forward}: forwards TCP services over uTP.
 
 It accepts connections on one endpoint and carries each to another, so that any TCP service becomes one that steps
 aside for other traffic::

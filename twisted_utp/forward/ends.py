@@ -1,5 +1,5 @@
 """
-How are two connections, of whatever kind, made into one?
+Joins two connections, of whatever kind, into one.
 
 What one end receives the other writes.  An end that cannot write fast enough pauses the other's reading, so that what
 is held stays bounded, and the original sender sees a closed window.  The end of one direction travels on by itself:

@@ -1,5 +1,5 @@
 """
-How much may a forwarder do, and for how long may it do nothing?
+How much a forwarder may do, and for how long it may do nothing.
 """
 
 from __future__ import annotations

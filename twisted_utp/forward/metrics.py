@@ -1,5 +1,5 @@
 """
-What does a forwarder count for Prometheus?
+What a forwarder counts for Prometheus.
 
 It needs the C{prometheus} extra.  Counters are added up when somebody asks, in the reactor's thread.
 """

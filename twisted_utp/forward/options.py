@@ -1,5 +1,5 @@
 """
-Which options does C{twist utp-forward} take?
+The options of C{twist utp-forward}.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What does C{twist} call to make a forwarder?
+What C{twist} calls to make a forwarder.
 
 C{IServiceMaker} passes no reactor, so this is the one place in the package that takes the global one.  It does so in
 the call, by when C{twist} has installed what C{--reactor} asks for.

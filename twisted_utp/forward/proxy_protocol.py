@@ -1,5 +1,5 @@
 """
-How does a service behind a forwarder hear who its client is?
+Tells the service behind a forwarder who its client is (PROXY protocol).
 
 By a header before everything else, which U{HAProxy's PROXY protocol
 <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>} defines: version 1 is a line (2.1), version 2 is binary

@@ -1,5 +1,5 @@
 """
-How does systemd hear that a service is ready, and that it stops?
+Tells systemd that a service is ready, and that it stops.
 
 By a datagram to the socket that the environment names (sd_notify(3)).  That is a few lines, so no library is needed;
 where nobody has set the variable nothing happens.

@@ -1,5 +1,5 @@
 """
-What happens to one forwarded connection, from the accept to its line in the log?
+One forwarded connection, from the accept to its line in the log.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What is one forward, of the several that a process may have?
+One forward, of the several that a process may have.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Who accepts the connections, counts them, and stops without losing them?
+Accepts connections, counts them, and stops without losing them.
 """
 
 from __future__ import annotations

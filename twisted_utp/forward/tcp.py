@@ -1,5 +1,5 @@
 """
-What does a TCP connection need that a forwarder has in its hands?
+What a forwarder sets on its TCP connections.
 
 To leave at once, and to be noticed when its peer has gone.  Both are options of the socket, off by default.
 """

@@ -1,5 +1,5 @@
 """
-Who decides whether a SYN may open a connection, and by what?
+Accept policies: who decides whether a SYN may open a connection, and by what.
 
 An L{AcceptPolicy} is asked before anything is kept of the peer, as libutp's C{UTP_ON_FIREWALL} is, after the limits
 that the settings have.

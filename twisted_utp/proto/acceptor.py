@@ -1,5 +1,5 @@
 """
-What becomes of a SYN, and of packets that no connection knows?
+Handles SYNs, and packets that belong to no connection.
 
 This is the half of a port that faces strangers.  Until a packet proves that a SYN's sender is where the SYN says
 (RFC 4987; L{HalfOpen.is_proven_by}), there is no connection: nothing reaches the application, and only C{backlog}

@@ -1,5 +1,5 @@
 """
-May this SYN open a connection?
+Decides whether a SYN may open a connection: limits, cookies, accept policy.
 
 The limits of the settings first, then the user's policy; and when only the backlog is full, a cookie.
 """

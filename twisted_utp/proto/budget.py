@@ -1,5 +1,5 @@
 """
-How often may something be done that others can make us do?
+Bounds how often something is done that others can make us do.
 
 A token bucket that counts in time: each time costs an interval, and what was not used is kept, up to a burst.
 """

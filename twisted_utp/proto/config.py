@@ -1,5 +1,5 @@
 """
-Which settings does a connection have, and what may each be?
+The settings of a connection, and the range of each.
 
 One frozen object for code and endpoint strings alike.  Every value is checked when it is set: a C{ValueError}
 names the setting, the value and what is allowed.  Times are seconds, as everywhere in Twisted; the core turns

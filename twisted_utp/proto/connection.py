@@ -1,5 +1,5 @@
 """
-How does one connection live: from its SYN to the last packet it answers?
+One connection, from its SYN to the last packet that it answers.
 
 This file joins the parts and has no arithmetic of its own: what may be sent is L{Sender
 <twisted_utp.proto.sender.Sender>}'s business, what has arrived is L{ReceiveBuffer

@@ -1,5 +1,5 @@
 """
-How many connections are there, and with whom?
+Counts connections: all of them, half-open ones, and those of each host.
 
 Those that only linger to answer a peer's repeated packets are nobody's any more: they are not counted here.
 """

@@ -1,5 +1,5 @@
 """
-Which connection has which id?
+Finds a connection by its id.
 
 Connections are found by (address, receive id).  One that dials may have several ids, one for each SYN; a NAT may move
 one to another port.  Nothing here takes longer the more connections there are, but for what says so.

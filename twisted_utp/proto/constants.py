@@ -1,5 +1,5 @@
 """
-Which numbers does the protocol run on, where do they come from, and what does changing them cost?
+The protocol's constants: where each comes from, and what changing it costs.
 
 Times are microseconds unless a name says otherwise.
 """

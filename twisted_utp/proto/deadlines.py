@@ -1,5 +1,5 @@
 """
-Which of a port's connections has the next deadline?
+Finds the connection of a port that has the next deadline.
 
 A heap in which outdated entries may stay: an entry that has become too early wakes us once in vain, which is cheaper
 than to move it at each packet.

@@ -1,5 +1,5 @@
 """
-How much of the one-way delay is queue (RFC 6817, section 3.4)?
+The part of the one-way delay that is queueing (RFC 6817, section 3.4).
 
 The peer echoes "my clock minus your timestamp".  Its absolute value is meaningless (two clocks), but its minimum
 over some minutes is the empty path, and what exceeds that minimum is queue.  All of it modulo 2^32.

@@ -1,5 +1,5 @@
 """
-What is the smallest delay of the last minutes (RFC 6817 BASE_HISTORY)?
+The smallest delay of the last minutes (RFC 6817 BASE_HISTORY).
 """
 
 from __future__ import annotations

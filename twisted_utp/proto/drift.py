@@ -1,5 +1,5 @@
 """
-Does the peer's clock seem to run slow?
+Estimates by how much the peer's clock runs slow.
 
 What the peer echoes then shrinks all the time, each sample is a new base, and its queue is never seen: a receiver that
 wants more than its share need only subtract a little more from each echo.  libutp adds a penalty to the delay when the

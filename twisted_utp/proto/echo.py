@@ -1,5 +1,5 @@
 """
-Does the sender of a packet read what we send to it?
+Checks that the sender of a packet reads what we send to it.
 
 A packet has its sender's C{timestamp}, and in C{timestamp_difference} the sender's clock less ours when our last packet
 arrived there.  Their difference is the timestamp of that packet of ours plus the time for which the sender kept it:

@@ -1,5 +1,5 @@
 """
-What can happen to a connection that its user must hear of?
+What can happen to a connection that its user must hear of.
 
 The core never calls its user: events wait in order until L{Multiplexer.poll_events
 <twisted_utp.proto.multiplexer.Multiplexer.poll_events>} is asked.

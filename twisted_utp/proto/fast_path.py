@@ -1,5 +1,5 @@
 """
-What does the commonest turn of an interactive connection take: one small packet in, one out?
+The fast path of an interactive connection: one small packet in, one out.
 
 A question comes and its answer goes, or the other way round: the packet is the one that was expected, it acknowledges
 all that there is to acknowledge, and what it makes the application write fits one packet.  Then most of what the

@@ -1,5 +1,5 @@
 """
-What if packets are missing, and nothing comes any more?
+Repeats an acknowledgement when packets are missing and nothing arrives any more.
 
 We acknowledge when something arrives, and then say nothing more: it is the sender who repeats what is lost.  libtorrent
 may not.  After a timeout of its own it can come to wait for an acknowledgement before it sends anything, and when that

@@ -1,5 +1,5 @@
 """
-How much longer does a round trip take than on the empty path, and how much of that may be the way back's?
+By how much round trips exceed those of the empty path, and which part may be queued on the reverse path.
 
 Our own clock tells the first, and no peer can make it less.  The second is the peer's word: it may claim that all of
 the growth is queue on the way to us, and its timestamps can be made to fit.  What tells the two apart is to step back.

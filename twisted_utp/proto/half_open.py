@@ -1,5 +1,5 @@
 """
-What is kept of a SYN until its sender has proved its address?
+What is kept of a SYN until its sender has proved its address.
 
 As little as possible, because anybody can send SYNs in anybody's name: no connection, no application object, no trace.
 A L{HalfOpen} is some three hundred bytes with all that refers to it.

@@ -1,5 +1,5 @@
 """
-What do the two sides say to each other before there is a stream (BEP-29, "connection setup")?
+What the two sides exchange before there is a stream (BEP-29, "connection setup").
 
 The initiator's SYN consumes a seq_nr, the acceptor's SYN-ACK does not: every deployed stack does so, although the
 BEP's diagram says otherwise.

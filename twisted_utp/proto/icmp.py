@@ -1,5 +1,5 @@
 """
-What does an ICMP error message mean for a connection?
+What an ICMP error message means for a connection.
 
 It quotes the beginning of the packet that it is about.  Whoever is not on the path has not seen that packet, so a
 message counts only if its quote is of one that is on its way now: with our connection id, a seq_nr that has not been

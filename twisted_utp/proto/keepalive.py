@@ -1,5 +1,5 @@
 """
-Is the peer of a silent connection still there?
+Checks that the peer of a silent connection is still there.
 
 After some silence it is asked something that every stack answers (L{PacketWriter.question
 <twisted_utp.proto.packet_writer.PacketWriter.question>}); question and answer hold the mappings of the NATs between

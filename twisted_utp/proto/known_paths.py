@@ -1,5 +1,5 @@
 """
-What have other connections with the same host found out about the path?
+What other connections with the same host have learnt about the path.
 
 A connection starts with the size that every path carries and finds the real one by probes (L{twisted_utp.proto.mtu}).
 The next one to that host need not search again: one probe shows that what was found holds for it, too.  A kernel that

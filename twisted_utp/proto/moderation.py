@@ -1,5 +1,5 @@
 """
-For how long may what arrives wait in the socket, so that one wake-up serves many packets?
+Decides how long datagrams may wait in the socket, so that one wake-up serves many packets.
 
 Behind a bottleneck packets arrive one by one.  Each would be a wake-up, and an acknowledgement, which at the other end
 is a wake-up that sends one packet.  Network cards moderate their interrupts for the same reason: while streams of full

@@ -1,5 +1,5 @@
 """
-How large may a datagram be on this path (RFC 8899, Datagram PLPMTUD)?
+How large a datagram may be on this path (RFC 8899, Datagram PLPMTUD).
 
 The search starts with what every path carries, so nothing ever waits for a size to be found.  Probes are ordinary DATA
 packets whose payload fits the size that is known to work, made longer by padding: when a probe is lost its payload is

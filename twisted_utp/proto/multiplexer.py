@@ -1,5 +1,5 @@
 """
-Which connection does a datagram belong to, and whose turn is it to send?
+Finds the connection that a datagram belongs to, and the one whose turn it is to send.
 
 A L{Multiplexer} stands for one UDP port; the half of it that faces strangers is its L{Acceptor
 <twisted_utp.proto.acceptor.Acceptor>}.  Its owner turns this wheel whenever datagrams or a deadline arrive, or

@@ -1,5 +1,5 @@
 """
-Which packets wait that belong to no window: SYN and its answer, RESET, keepalives?
+Packets that wait and belong to no window: SYN and its answer, RESET, keepalives.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How is a window spread over a round trip?
+Spreads a window over a round trip.
 
 A token bucket in µs of credit: in slow start, and on short paths, a burst may carry what the pacing rate moves in a
 millisecond, and at least two packets.  That also bounds the length of a train, so trains grow with the rate and stay

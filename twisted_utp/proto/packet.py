@@ -1,5 +1,5 @@
 """
-What does a uTP packet look like on the wire (BEP-29, "header format")?
+A uTP packet on the wire (BEP-29, "header format").
 
 Decoding is lenient as far as that is safe: unknown extensions are skipped, selective acks may have any length.
 Encoding is strict: only what every deployed stack takes.  L{decode_packet} is the road for one odd packet;

@@ -1,5 +1,5 @@
 """
-How does what a connection has to say become packets?
+Turns what a connection has to send into packets.
 
 Every packet that leaves also acknowledges: its header has the ack_nr, the window and the peer's last delay, and
 when packets are missing, a selective ack as far as there is room.

@@ -1,5 +1,5 @@
 """
-How does a connection tell its port what is to be done?
+Queues in which a connection leaves what its port is to do.
 
 It does not call it.  What it has for others it leaves on the port's desk, in queues that the port looks through when it
 has asked a connection something, or when its owner comes by: whose turn it is to send, what users are to hear, packets

@@ -1,5 +1,5 @@
 """
-How do a port's settings of rates reach its connections, and who is served when?
+Passes a port's rate limits on to its connections, and decides which of them is served when.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Was a packet sent by somebody who knows the connection's packets (RFC 5961 asks it of TCP's)?
+Checks that the sender of a packet knows the connection's packets (as RFC 5961 asks of TCP).
 
 An echo of our timestamp shows it (L{twisted_utp.proto.echo}).  Without one (peers that have none, a clock that was set,
 a path longer than L{MAX_ECHO_AGE <twisted_utp.proto.constants.MAX_ECHO_AGE>}) the numbers have to be close to what is

@@ -1,5 +1,5 @@
 """
-How is a rate kept that somebody has set?
+Keeps to a rate that a user has set.
 
 By a token bucket for each limit: it fills at the rate, what is sent is taken out, and who finds too little waits.  What
 counts is payload, whether sent for the first time or again: it is what the window bounds in the other direction, so

@@ -1,5 +1,5 @@
 """
-Does a packet from an unknown port come from a known peer, whose NAT has forgotten the old one?
+Recognises a known peer behind a new port, after its NAT has forgotten the old one.
 
 A home router that restarts, or forgets a silent flow, gives its next packet another source port.  What tells that peer
 from somebody who would like to be it stands in docs/security.rst; in short: only the port may differ, and the packet

@@ -1,5 +1,5 @@
 """
-How much may all peers together have under way to a socket whose reader does not keep up?
+Bounds what all peers together may have in flight to a socket whose reader does not keep up.
 
 Each connection offers its peer a window of its own, a thousand of them a thousand times the socket's buffer; and what
 a socket has no room for is lost.  As long as its owner reads as fast as packets come, that is no trouble: they are on

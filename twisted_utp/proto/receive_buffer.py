@@ -1,5 +1,5 @@
 """
-In which order do packets arrive, and what is still missing?
+Puts packets in order, and knows what is missing.
 
 The receiving half of a connection: the reordering buffer, the selective ack, the window that the peer is shown.
 The mask of what arrived ahead of a gap is one integer; written little endian, it is the wire's selective ack.

@@ -1,5 +1,5 @@
 """
-How much may a peer send, where the connection or its port has a limit?
+How much a peer may send where the connection or its port has a limit.
 
 The window says it.  Its right edge moves on at the set rate, and so far ahead of what has arrived as the rate needs for
 the round trip: less would not fill it, more would be a burst once the peer has more to send.  Data acknowledges with

@@ -1,5 +1,5 @@
 """
-Which settings may change while a connection lives, and what has to follow them?
+Settings that may change while a connection lives, and what follows them.
 """
 
 from __future__ import annotations

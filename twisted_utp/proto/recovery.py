@@ -1,5 +1,5 @@
 """
-When does a packet count as lost (RFC 8985, RACK-TLP)?
+Decides when a packet counts as lost (RFC 8985, RACK-TLP).
 
 Time decides, not counting: a packet is lost when one sent sufficiently later has been acknowledged.  "Sufficiently"
 is nothing on a path that keeps order (three acknowledged packets then prove a loss, as in classic fast retransmit)

@@ -1,5 +1,5 @@
 """
-May one more RESET go out?
+Limits how many RESETs go out.
 
 Whoever forges a source address can make us send RESETs to it.  They are no larger than what provoked them, so
 nothing is amplified, but they are still unwanted: so few per source, and few in total.

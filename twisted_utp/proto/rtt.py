@@ -1,5 +1,5 @@
 """
-How long is a round trip, and when is one overdue (RFC 6298)?
+The round-trip time, and the retransmission timeout (RFC 6298).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which of the packets that arrived together are looked at together?
+Finds the packets of a batch that can be handled together.
 
 A wake-up brings buffers that the kernel merged (UDP GRO), single datagrams, or both, of any connections of the port,
 mixed as they came.  A L{Run} is what can be taken as one: DATA of one connection with consecutive seq_nrs and without

@@ -1,5 +1,5 @@
 """
-Which packets are on their way, and what became of them?
+Packets in flight, and what became of them.
 
 Packets that left together and are of one size are one L{Flight}: bookkeeping goes by trains.  A flight is split
 only where acknowledgements or losses tell its packets apart, so the number of records follows the number of

@@ -1,5 +1,5 @@
 """
-Where do written bytes wait until they are cut into packets?
+Holds written bytes until they are cut into packets.
 """
 
 from __future__ import annotations

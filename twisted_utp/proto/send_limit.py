@@ -1,5 +1,5 @@
 """
-How much may a connection send, where it or its port has a limit?
+How much a connection may send where it or its port has a limit.
 
 The congestion window and the pacer are asked first, so nobody waits for a port's turn who could not use it.  Every
 packet with payload counts, repeated ones as well.  The few that do not wait, a tail-loss probe, an MTU probe, or one

@@ -1,5 +1,5 @@
 """
-In which order did the packets leave that are on their way (RFC 8985 (6.2) step 5: "time-ordered list")?
+Packets in flight in the order in which they left (RFC 8985 (6.2) step 5: "time-ordered list").
 
 Retransmissions break the order of the sequence numbers, so the flights that are on their way are chained by the time
 they left as well.  Who looks for what was overtaken begins at the oldest and ends at the first that was not: the work

@@ -1,5 +1,5 @@
 """
-What may be sent now, and what do acknowledgements mean for it?
+What may be sent now, and what acknowledgements mean for it.
 
 The sending half of a connection: unsent bytes, packets in flight, the congestion and the peer's window, loss
 recovery.  It decides; the connection writes the packets.

@@ -1,5 +1,5 @@
 """
-How do numbers that wrap compare?
+Compares numbers that wrap.
 
 Inside the core sequence numbers are plain integers that never wrap; only the wire has 16 bits of them.  One
 function turns a wire number into the integer nearest to one we know, so the rest of the code can use C{<}.

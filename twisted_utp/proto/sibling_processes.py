@@ -1,5 +1,5 @@
 """
-Who else may know what a packet of no connection is about?
+Which packets of no connection may belong to another process on the same port.
 
 Where several processes have one UDP port, the kernel spreads peers over them by a hash of their addresses, and another
 way whenever a process comes or goes.  Then the packets of a connection arrive where nobody knows it.

@@ -1,5 +1,5 @@
 """
-How do counters become a L{ConnectionStats}, or a L{PortStats}?
+Turns counters into L{ConnectionStats} and L{PortStats}.
 
 Counting is cheap and always on; adding up is done here, when somebody asks.
 """

@@ -1,5 +1,5 @@
 """
-Was a packet that was repeated really lost, or only late?
+Finds out that a packet that was retransmitted had not been lost, only late.
 
 Two answers tell, after the repetition has arrived as well.  Both come as a STATE that acknowledges nothing new, because
 the peer had both already:

@@ -1,5 +1,5 @@
 """
-Which states does a connection pass through, and what moves it?
+The states of a connection, and what moves it from one to the next.
 
 Data, not code: the connection looks its next state up here, and the documentation's diagram is drawn from the same
 table.  The names are TCP's (RFC 9293 (3.3.2)) where uTP has the same thing.

@@ -1,5 +1,5 @@
 """
-What has a connection, or a port, done so far?
+What a connection, or a port, has done so far.
 
 Counters are always on; snapshots are frozen.  Overhead is what UDP carried beyond payload that was sent for the first
 time, without IP's and UDP's own headers, by what it was for.

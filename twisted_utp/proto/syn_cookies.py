@@ -1,5 +1,5 @@
 """
-How does a peer get in while forged SYNs fill the backlog?
+Lets peers in while forged SYNs fill the backlog.
 
 As in TCP (RFC 4987 (3.6)): nothing is kept of the SYN.  What must be known later goes into the SYN-ACK's seq_nr, which
 a peer that received it proves with the ack_nr of its next packet.  uTP leaves sixteen bits for it.  The offset of our

@@ -1,5 +1,5 @@
 """
-Which deadlines does a connection have, and which is next?
+The deadlines of a connection, and which is next.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Who is told what the core does, and why?
+The interface by which the core reports what it does, and why.
 
 A L{Tracer} is told by keyword arguments: numbers of packets and bytes, times in µs, sequence numbers that never wrap.
 Each connection that is traced has a L{ConnectionTrace}, which knows what belongs to which event; the others have

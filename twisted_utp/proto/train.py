@@ -1,5 +1,5 @@
 """
-How are many equal packets written at once?
+Writes many packets of equal size at once.
 
 A train is a run of DATA packets that differ in nothing but seq_nr and payload.  One precompiled C{struct} writes
 all their headers and payloads, so the interpreter's cost is paid per train and not per packet.  Structs are kept by

@@ -1,5 +1,5 @@
 """
-What crosses the border between the core and whoever owns the socket?
+The values that pass between the core and whoever owns the socket.
 
 Two value types are shaped for batches: a received buffer may hold many equal datagrams that the kernel merged (UDP
 GRO), and a sent buffer may hold many equal datagrams that the kernel is to cut apart (UDP GSO).  A third is for
@@ -81,8 +81,8 @@ class Obstacle(Enum):
     """
 
     TOO_BIG = "the next link's MTU is smaller"
-    PORT_CLOSED = "nobody listens there"
-    UNREACHABLE = "no way leads there"
+    PORT_CLOSED = "nothing listens on that port"
+    UNREACHABLE = "no route leads there"
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
 """
-Does a peer acknowledge what it has not got?
+Catches peers that acknowledge what they have not received.
 
 Whoever confirms a connection in somebody else's name by luck, and reads nothing, could acknowledge blindly and draw a
 stream at his victim.  A peer that gives no timestamp echo (L{twisted_utp.proto.echo}) therefore does not get every

@@ -1,5 +1,5 @@
 """
-What is C{ucat}?
+C{ucat}: C{cat} across a network.
 
 C{cat} across a network, over uTP: standard input goes to a peer, and what the peer sends goes to standard output::
 

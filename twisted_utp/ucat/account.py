@@ -1,5 +1,5 @@
 """
-What is said about a connection: while it lasts, when it is over, and to programs?
+What is said about a connection: while it lasts, when it is over, and to programs.
 """
 
 from __future__ import annotations

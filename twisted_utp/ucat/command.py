@@ -1,5 +1,5 @@
 """
-How does ucat run as a program?
+Runs ucat as a program.
 """
 
 from __future__ import annotations

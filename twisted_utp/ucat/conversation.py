@@ -1,5 +1,5 @@
 """
-How do standard input and output become a connection's?
+Connects standard input and output to a connection.
 
 Each direction ends by itself.  When standard input ends we close our side; when the peer closes its side, standard
 output is finished; when both have, so is the connection.

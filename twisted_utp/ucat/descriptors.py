@@ -1,5 +1,5 @@
 """
-What if a shell has closed standard input, output or error (C{<&-})?
+Handles standard input, output or error that a shell has closed (C{<&-}).
 
 The next file or socket that is opened would get the free number: the reactor's C{epoll}, or a UDP socket, would be
 taken for standard input, and what the peer sends would be written to it.  So something harmless is put in its place

@@ -1,5 +1,5 @@
 """
-How does a command serve a connection?
+A command that serves a connection.
 
 Its standard input is what the peer sends, and its standard output goes to the peer, as inetd does it; its standard
 error is ours.

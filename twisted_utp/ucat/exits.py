@@ -1,5 +1,5 @@
 """
-What does ucat's exit code say?
+The meaning of ucat's exit codes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What does ucat say on standard error, and when?
+What ucat says on standard error, and when.
 """
 
 from __future__ import annotations

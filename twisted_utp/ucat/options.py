@@ -1,5 +1,5 @@
 """
-Which options does ucat take, and which endpoint do they describe?
+The options of ucat, and the endpoint that they describe.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What does ucat do, from its options to its exit code?
+What ucat does, from its options to its exit code.
 """
 
 from __future__ import annotations

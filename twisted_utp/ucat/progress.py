@@ -1,5 +1,5 @@
 """
-How far is it?
+The progress line.
 
 tqdm draws the line: it knows terminals, their width, rates and times left, and is not needed where nobody watches.
 """

@@ -1,5 +1,5 @@
 """
-How is standard input read, whatever it is?
+Reads standard input, whatever it is.
 
 By a thread.  A reactor cannot wait for a regular file (epoll refuses it), and a terminal or a pipe, made non-blocking,
 would be so for every other program that shares it.  A thread that blocks in C{read} works for all of them.

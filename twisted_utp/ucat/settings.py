@@ -1,5 +1,5 @@
 """
-Which options of ucat are settings of the transport?
+The options of ucat that are settings of the transport.
 
 All fields of L{UTPConfig} are, with their ranges, defaults and descriptions as they stand there, so that a new setting
 needs nothing here.

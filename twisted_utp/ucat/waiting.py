@@ -1,5 +1,5 @@
 """
-For how long may nothing happen (C{-w})?
+Limits for how long nothing may happen (C{-w}).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How is standard output written, whatever it is?
+Writes standard output, whatever it is.
 
 By a thread, for the reasons why standard input is read by one: a disk that is slow, or a pipe whose reader is, must
 not stop the reactor, and cannot be waited for otherwise.

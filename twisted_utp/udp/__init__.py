@@ -1,5 +1,5 @@
 """
-How do trains of datagrams get onto a UDP socket and off it?
+Trains of datagrams: how they get onto a UDP socket and off it.
 
 This package knows sockets and no uTP.  L{listen_udp} opens a port, L{train_port} gives any datagram transport the
 one shape that L{UTPProtocol <twisted_utp.protocol.UTPProtocol>} sends through.

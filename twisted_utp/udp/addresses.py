@@ -1,5 +1,5 @@
 """
-How is an address spelled, so that the same one is always the same?
+One spelling for each address.
 
 As the kernel spells it: users may write C{2001:DB8::AB}, C{0:0:0:0:0:0:0:1}, C{fe80::5%eth0} or C{[::1]}, but answers
 come from C{2001:db8::ab}, C{::1}, C{fe80::5%3}.  Scopes are numbers, and only link-local addresses have them (RFC 4007

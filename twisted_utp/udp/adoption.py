@@ -1,5 +1,5 @@
 """
-How does a socket that somebody else has opened become our UDP port?
+Makes a UDP port of a socket that somebody else has opened.
 """
 
 from __future__ import annotations

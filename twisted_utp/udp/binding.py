@@ -1,5 +1,5 @@
 """
-How does a new UDP socket get its address?
+Binds a new UDP socket to its address.
 
 Twisted's own port loses the scope of a link-local address, and takes IPv4 with C{::} whether or not it is wanted.
 """

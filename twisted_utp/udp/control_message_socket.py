@@ -1,5 +1,5 @@
 """
-How does Twisted's own UDP port, which knows C{recvfrom} alone, learn where a datagram arrived?
+Tells Twisted's own UDP port, which only knows C{recvfrom}, where a datagram arrived.
 
 It is given another socket object for the same descriptor, whose C{recvfrom} reads the control messages as well and
 remembers what they said until the next call.  The port calls its protocol in between.

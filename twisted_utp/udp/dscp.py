@@ -1,5 +1,5 @@
 """
-Which names have the code points that tell routers how to treat a packet?
+Names of the code points that tell routers how to treat a packet.
 
 RFC 2474 (3): six bits in each IP header; the two beside them are for ECN.  A name stands for the number that its RFC
 recommends.

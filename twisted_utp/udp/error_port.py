@@ -1,5 +1,5 @@
 """
-How does a UDP port of Twisted's hear of ICMP messages, without harm?
+A UDP port of Twisted's that hears of ICMP messages, without harm.
 
 Asking the kernel for them has two side effects that Twisted's own port does not survive: system calls fail with errors
 that belong to earlier datagrams, to whatever peer, and a socket with such an error is told to C{poll} and C{epoll}

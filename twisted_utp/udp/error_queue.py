@@ -1,5 +1,5 @@
 """
-What does the kernel know about datagrams that did not arrive?
+Reads from the kernel's error queue which datagrams did not arrive, and why.
 
 Linux keeps the ICMP error messages that answer a socket's datagrams in a queue of their own, if it is asked to
 (C{IP_RECVERR}, C{IPV6_RECVERR}; ip(7), ipv6(7)).  Elsewhere there is none, and nothing here has any effect.

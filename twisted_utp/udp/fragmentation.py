@@ -1,5 +1,5 @@
 """
-May routers, or the kernel, cut a datagram into fragments?
+Decides whether routers, or the kernel, may fragment a datagram.
 
 Ordinary datagrams yes: their size is known to arrive, and if the path has become narrower, fragments are better than
 nothing.  MTU probes never: a probe that arrives in fragments proves nothing.

@@ -1,5 +1,5 @@
 """
-What does the owner of a UDP port need of it?
+What the owner of a UDP port needs of it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-By which of our addresses does a peer know us?
+The local address by which a peer knows us.
 
 A socket on all addresses learns with each datagram where it arrived, and says with each that it sends where it shall
 leave from (RFC 3542 (6); ip(7), IP_PKTINFO).  Left to itself the kernel answers from whatever address it prefers, and

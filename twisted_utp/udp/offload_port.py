@@ -1,5 +1,5 @@
 """
-How does a UDP port move many datagrams with one system call?
+A UDP port that moves many datagrams with one system call.
 
 It is Twisted's own UDP port in everything but reading and sending: it reads with C{recvmsg}, into which the kernel puts
 datagrams that arrived together, and sends a train with one C{sendmsg}.  Where the kernel does not help, it reads and

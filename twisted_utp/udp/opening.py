@@ -1,5 +1,5 @@
 """
-Which kind of UDP port does a reactor give us, and with which buffers?
+Which kind of UDP port a reactor gives us, and with which buffers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What may an earlier owner of a socket have set that would harm us?
+Socket options of an earlier owner that would harm us.
 
 Options belong to the open socket, not to a program: what a parent or a supervisor has set holds for us.  Some of it
 cuts or merges datagrams, some holds them back or keeps them from us, some adds control messages that push out those

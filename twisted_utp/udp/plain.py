@@ -1,5 +1,5 @@
 """
-How does a train travel over a datagram transport that knows only single datagrams?
+Sends trains over a datagram transport that only knows single datagrams.
 
 One by one, through C{write(datagram, address)}: this works on every reactor and on in-memory ports.  On Linux,
 Twisted's own ports learn and say by which of our addresses a peer knows us (L{ControlMessageSocket}).

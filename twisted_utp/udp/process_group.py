@@ -1,5 +1,5 @@
 """
-How do processes that are bound to one UDP port (SO_REUSEPORT) speak with each other?
+How processes that are bound to one UDP port (SO_REUSEPORT) pass datagrams to each other.
 
 By Unix sockets in Linux' abstract namespace (unix(7)): its names live as long as the process, leave no files, and are
 seen where the UDP port is, in one network namespace.  Each process takes the lowest free number, listens under the

@@ -1,5 +1,5 @@
 """
-When did the kernel receive a datagram that was read later?
+When the kernel received a datagram that was read later.
 
 Linux writes it on each datagram if it is asked to (SO_TIMESTAMPNS, socket(7)): the time of day, which somebody may set.
 So what it is on the clock that nobody sets is found anew with each read, and is never later than the read, nor earlier

@@ -1,5 +1,5 @@
 """
-Which way does a datagram to some address go, and does any?
+The route that a datagram to some address takes, if there is any.
 
 The kernel is asked with a socket that is connected and closed again: that looks the route up, and sends nothing.  So
 what it would refuse is known before anything waits for an answer, in its own words; what C{0.0.0.0} means to it, and

@@ -1,5 +1,5 @@
 """
-What may a user want of a UDP socket, beside its address?
+What a user may want of a UDP socket, beside its address.
 
 How its packets are marked, through which interface they go, and whether it may be bound to what the host does not have
 yet, or what other processes have.  It holds for the socket, so for all connections on it, and is set before it is

@@ -1,5 +1,5 @@
 """
-How is a datagram addressed that a SOCKS5 proxy is to relay?
+The header of a datagram that a SOCKS5 proxy is to relay.
 
 By a header in front of it (RFC 1928 (7)): two reserved bytes, the fragment number, the kind of address, the address,
 the port.  On the way to the proxy it says where the datagram is to go, on the way back where it came from.

@@ -1,5 +1,5 @@
 """
-How does everything that a UDP port sends go to a SOCKS5 proxy, and nothing elsewhere?
+Sends everything that a UDP port sends to a SOCKS5 proxy, and nothing past it.
 
 A L{SocksPort} stands between a UDP port and its protocol.  To the protocol it is a UDP port whose peers are far away;
 to the UDP port it is a protocol whose only peer is the proxy's relay.  It puts a header before each datagram, and takes
