@@ -1,7 +1,7 @@
 """
-What if a deadline is served late?
+Reads the socket before a deadline that is served late.
 
-Then the process was busy, or had no processor, and what arrived meanwhile waits in the socket: maybe the very answer
+The process was busy, or had no processor, and what arrived meanwhile waits in the socket: maybe the very answer
 that the deadline misses.  A reactor serves delayed calls before sockets, so a port reads first.  Otherwise each pause
 that is longer than a retransmission timeout makes every connection repeat what has long been acknowledged.
 """

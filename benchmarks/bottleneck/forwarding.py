@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-from benchmarks.bottleneck.namespaces import Namespace
 from benchmarks.bottleneck.path import RECEIVER, SENDER, Path
 from benchmarks.bottleneck.series import Point
 from benchmarks.bottleneck.sharing import Flow, Seen, Setting, Span
@@ -22,7 +21,7 @@ from benchmarks.child import Child
 _ABOUT_PAYLOAD = 0.93
 
 # In fresh namespaces every port is free.
-_ACROSS, _NEAR = 9000, 2222
+_ACROSS, NEAR = 9000, 2222
 
 _LONGEST_START = 30.0
 
@@ -47,7 +46,7 @@ class Uploads:
         return self.nbytes / (end - start)
 
 
-class Forwarder(Child):
+class _Forwarder(Child):
     """
     The program as users start it.
     """
@@ -75,16 +74,9 @@ def run(setting: Setting, key: str = "") -> Uploads:
         echo = running.enter_context(path.receiver.start("benchmarks.bottleneck.ping", "echo", RECEIVER))
         service = running.enter_context(path.receiver.start("benchmarks.bottleneck.tcp_flow", "serve", RECEIVER))
         port = service.expect("listening")["port"]
-        across = f"utp:{RECEIVER}:{_ACROSS}:congestion={setting.congestion}{':' if key else ''}{key}"
-        for host, listen, connect in (
-            (path.receiver, f"utp:{_ACROSS}", f"tcp:{RECEIVER}:{port}"),
-            (path.sender, f"tcp:{_NEAR}", across),
-        ):
-            forwarder = forward(host, listen, connect, setting.offload)
-            running.enter_context(forwarder)
-            forwarder.wait()
+        forward(setting, path, running, port, key)
         straight = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", RECEIVER, port))
-        through = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", SENDER, _NEAR))
+        through = running.enter_context(path.sender.start("benchmarks.bottleneck.tcp_flow", "send", SENDER, NEAR))
         echoing = echo.expect("listening")["port"]
         ping = running.enter_context(path.sender.start("benchmarks.bottleneck.ping", "ping", RECEIVER, echoing))
         began = time.monotonic()
@@ -102,12 +94,23 @@ def run(setting: Setting, key: str = "") -> Uploads:
     return Uploads(nbytes, Seen(setting, Flow([]), Flow([]), pings, lost, spans))
 
 
-def forward(host: Namespace, listen: str, connect: str, offload: bool) -> Forwarder:
+def forward(setting: Setting, path: Path, running: contextlib.ExitStack, port: int, key: str = "") -> None:
     """
-    Start one; wait for it before it is used.
+    Start two forwarders: what connects to C{NEAR} of the sender reaches that TCP port of the receiver.
+
+    @param running: what ends them.
+    @param key: a setting more for the string that sends.
     """
-    words = [sys.executable, "-m", "twisted", "--log-format=text", "utp-forward", "-l", listen, "-c", connect]
-    return Forwarder([*host.enter, *words], {"TWISTED_UTP_OFFLOAD": "1" if offload else "0"})
+    across = f"utp:{RECEIVER}:{_ACROSS}:congestion={setting.congestion}{':' if key else ''}{key}"
+    environment = {"TWISTED_UTP_OFFLOAD": "1" if setting.offload else "0"}
+    for host, listen, connect in (
+        (path.receiver, f"utp:{_ACROSS}", f"tcp:{RECEIVER}:{port}"),
+        (path.sender, f"tcp:{NEAR}", across),
+    ):
+        words = [sys.executable, "-m", "twisted", "--log-format=text", "utp-forward", "-l", listen, "-c", connect]
+        forwarder = _Forwarder([*host.enter, *words], environment)
+        running.enter_context(forwarder)
+        forwarder.wait()
 
 
 def _upload(client: Child, service: Child, nbytes: int) -> Span:

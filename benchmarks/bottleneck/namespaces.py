@@ -31,11 +31,14 @@ class NotPossible(Exception):
     """
 
 
-def missing_command() -> str | None:
+def why_missing(commands: Mapping[str, str]) -> str | None:
     """
-    The first program that is needed and not installed.
+    The first of these programs that is not installed, and how to install it.
+
+    @param commands: Debian's packages by the programs in them.
     """
-    return next((command for command in COMMANDS if shutil.which(command) is None), None)
+    missing = next((command for command in commands if shutil.which(command) is None), None)
+    return None if missing is None else f"{missing} is not installed: apt-get install {commands[missing]}"
 
 
 def why_not() -> str | None:
@@ -46,9 +49,9 @@ def why_not() -> str | None:
         return "network namespaces are Linux's"
     if os.geteuid() != 0:
         return "network namespaces need root"
-    command = missing_command()
-    if command is not None:
-        return f"{command} is not installed: apt-get install {COMMANDS[command]}"
+    reason = why_missing(COMMANDS)
+    if reason is not None:
+        return reason
     try:
         # Whatever may not be permitted, or not be in this kernel: devices, forwarding, tbf.
         with Namespace("probe") as probe:

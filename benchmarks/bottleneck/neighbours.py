@@ -121,6 +121,15 @@ def quantile(values: list[float], share: float) -> float:
     return values[min(int(share * len(values)), len(values) - 1)]
 
 
+def waits_of(ping: Child, idle: Span, busy: Span) -> tuple[float, float]:
+    """
+    What the call's packets waited in the second span longer than in the first, ms: the median, and the 95th percentile.
+    """
+    base = quantile(trips_of(ping, idle), 0.5)
+    trips = trips_of(ping, busy)
+    return quantile(trips, 0.5) - base, quantile(trips, 0.95) - base
+
+
 def alone(stage: Stage) -> Figures:
     """
     uTP alone, beside a call: what is used from one second on, and what the call's packets wait.
@@ -133,13 +142,8 @@ def alone(stage: Stage) -> Figures:
     source.tell(f"start {ENDLESS}")
     stage.sleep(15.0)
     ended = time.monotonic()
-    base = quantile(trips_of(ping, (began, started)), 0.5)
-    trips = trips_of(ping, (started + 5 * stage.scale, ended))
-    return {
-        "used": flow_of(sink).rate((started + 1, ended)) / stage.full,
-        "p50": quantile(trips, 0.5) - base,
-        "p95": quantile(trips, 0.95) - base,
-    }
+    p50, p95 = waits_of(ping, (began, started), (started + 5 * stage.scale, ended))
+    return {"used": flow_of(sink).rate((started + 1, ended)) / stage.full, "p50": p50, "p95": p95}
 
 
 def page(stage: Stage) -> Figures:

@@ -16,13 +16,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 from benchmarks.bottleneck.claims import Claim
-from benchmarks.bottleneck.forwarding import forward
-from benchmarks.bottleneck.namespaces import NotPossible
-from benchmarks.bottleneck.neighbours import Stage, quantile, trips_of
+from benchmarks.bottleneck.forwarding import NEAR, forward
+from benchmarks.bottleneck.namespaces import NotPossible, why_missing
+from benchmarks.bottleneck.neighbours import Stage, waits_of
 from benchmarks.bottleneck.path import RECEIVER, ROUTER, SENDER, Path
 from benchmarks.bottleneck.sharing import Setting
 from benchmarks.bottleneck.tcp_flow import available
@@ -39,7 +39,7 @@ CARRIERS = ("cubic", "bbr", "ledbat++", "scavenger")
 """The first two are TCP straight across the bottleneck, the others uTP between two forwarders."""
 
 _TCP = ("cubic", "bbr")
-_SSH, _ACROSS, _NEAR = 2200, 9000, 2222
+_SSH = 2200
 _IDLE = 2.0  # seconds in which the call is alone
 _STARTED = 2.0  # seconds after which a program is in full swing
 _LONGEST = 120.0
@@ -74,16 +74,6 @@ class Run:
     p95: float
 
 
-def missing() -> str | None:
-    """
-    The first program that is needed and not installed.
-    """
-    for command, package in COMMANDS.items():
-        if shutil.which(command) is None:
-            return f"{command} is not installed: apt-get install {package}"
-    return None
-
-
 def run(setting: Setting) -> list[Run]:
     """
     All programs with all carriers that this kernel has.
@@ -91,7 +81,7 @@ def run(setting: Setting) -> list[Run]:
     @raise NotPossible: this machine does not let us.
     @raise MeasurementFailed: a program failed.
     """
-    reason = missing()
+    reason = why_missing(COMMANDS)
     if reason is not None:
         raise NotPossible(reason)
     carriers = [carrier for carrier in CARRIERS if carrier not in _TCP or carrier in available()]
@@ -156,15 +146,14 @@ def _measure(setting: Setting, home: FilePath, program: str, carrier: str) -> Ru
         started = time.monotonic()
         _call([*path.sender.enter, *command])
         ended = time.monotonic()
-        base = quantile(trips_of(ping, (began, started)), 0.5)
-        trips = [trip - base for trip in trips_of(ping, (started + _STARTED, ended))]
-    return Run(program, carrier, ended - started, quantile(trips, 0.5), quantile(trips, 0.95))
+        p50, p95 = waits_of(ping, (began, started), (started + _STARTED, ended))
+    return Run(program, carrier, ended - started, p50, p95)
 
 
 @contextlib.contextmanager
 def _server(path: Path, home: FilePath) -> Iterator[None]:
     sshd = shutil.which("sshd")
-    assert sshd is not None, "missing() has looked for it"
+    assert sshd is not None, "run() has looked for it"
     server = subprocess.Popen(
         [*path.receiver.enter, sshd, "-D", "-e", "-f", str(home / "sshd_config")], stderr=subprocess.DEVNULL
     )
@@ -183,15 +172,8 @@ def _carry(stage: Stage, carrier: str) -> tuple[str, int]:
         # Of the route, as a namespace may not have every default.
         stage.path.sender.ip("route", "change", "default", "via", ROUTER, "congctl", carrier)
         return RECEIVER, _SSH
-    across = f"utp:{RECEIVER}:{_ACROSS}:congestion={carrier}"
-    for host, listen, connect in (
-        (stage.path.receiver, f"utp:{_ACROSS}", f"tcp:{RECEIVER}:{_SSH}"),
-        (stage.path.sender, f"tcp:{_NEAR}", across),
-    ):
-        forwarder = forward(host, listen, connect, stage.setting.offload)
-        stage.running.enter_context(forwarder)
-        forwarder.wait()
-    return SENDER, _NEAR
+    forward(replace(stage.setting, congestion=carrier), stage.path, stage.running, _SSH)
+    return SENDER, NEAR
 
 
 def _ssh(home: FilePath, port: int) -> list[str]:

@@ -3,10 +3,10 @@ The fast path of an interactive connection: one small packet in, one out.
 
 A question comes and its answer goes, or the other way round: the packet is the one that was expected, it acknowledges
 all that there is to acknowledge, and what it makes the application write fits one packet.  Then most of what the
-general road asks (L{Connection.on_packet}, L{Sender.on_ack}, L{Sender.next_flight}) has a known answer, and asking
-takes three times as long as the turn itself.  Whatever is not exactly like that is left untouched for the general road.
+slow path asks (L{Connection.on_packet}, L{Sender.on_ack}, L{Sender.next_flight}) has a known answer, and asking
+takes three times as long as the turn itself.  Whatever is not exactly like that is left untouched for the slow path.
 
-The estimators (round trip, delay, congestion window) are not fed here: the general road sees to it that each
+The estimators (round trip, delay, congestion window) are not fed here: the slow path sees to it that each
 C{SAMPLE_INTERVAL} has its sample, so only paths with shorter round trips ever come here.
 """
 
@@ -28,7 +28,7 @@ def fast_path_receive(connection: Connection, data: bytes, received_at: int, now
     """
     Take a DATA packet without extensions, the only packet of its batch.
 
-    @return: its payload, for the application; nothing when it must take the general road, and then nothing has changed.
+    @return: its payload, for the application; nothing when it must take the slow path, and then nothing has changed.
     """
     _, _, _, timestamp, _, wnd_size, seq, ack = HEADER.unpack_from(data)
     receiver = connection.receiver
@@ -50,7 +50,7 @@ def fast_path_send(connection: Connection, now: int) -> Transmit | None:
     """
     What was written fits one packet, and nothing else is on its way or waits: send it.
 
-    @return: L{None} when the general road must be taken; nothing has changed then.
+    @return: L{None} when the slow path must be taken; nothing has changed then.
     """
     receiver = connection.receiver
     if connection.state is not State.ESTABLISHED or receiver.has_gap or connection.needs_slow_path():

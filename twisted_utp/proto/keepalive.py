@@ -175,7 +175,7 @@ def take(connection: Connection, data: bytes, received_at: int, now: int) -> byt
     Take a keepalive of the peer's, or its answer to ours.
 
     @param data: a packet of at most L{KEEPALIVE_SIZE} bytes.
-    @return: what to answer, nothing for an answer; L{None} when it must take the general road, and nothing has changed
+    @return: what to answer, nothing for an answer; L{None} when it must take the slow path, and nothing has changed
         then.
     """
     sender, receiver, writer = connection.sender, connection.receiver, connection.writer

@@ -499,7 +499,7 @@ class Multiplexer:
 
     def _take_keepalive(self, datagram: Datagram, now: int) -> bool:
         """
-        @return: False when it is none, or not quite like one, and must go the general road.
+        @return: False when it is none, or not quite like one, and must take the slow path.
         """
         data = datagram.data
         if len(data) < HEADER_SIZE:

@@ -287,7 +287,7 @@ class Sender:
         """
         The fast path of L{next_flight}: what waits fits one packet, nothing is on its way, and nothing holds it back.
 
-        @return: seq_nr (unwrapped) and payload, which count as sent; no payload when it must go the general road.
+        @return: seq_nr (unwrapped) and payload, which count as sent; no payload when it must take the slow path.
         """
         board, buffer, seq = self.board, self.buffer, self.next_seq
         nbytes, mss = buffer.nbytes, self.mss
@@ -549,7 +549,7 @@ class Sender:
         The fast path of L{on_ack}: one packet is on its way, or none, and a packet that brings data acknowledges it.
 
         @param ack: ack_nr as on the wire.
-        @return: False when it must go the general road; nothing has changed then.
+        @return: False when it must take the slow path; nothing has changed then.
         """
         board = self.board
         flights = board.flights

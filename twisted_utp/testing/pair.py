@@ -103,6 +103,22 @@ class Ends:
     server: Record
 
 
+def two_links(
+    simulator: Simulator,
+    link: Mapping[str, Any] | None,
+    up: Mapping[str, Any] | None,
+    down: Mapping[str, Any] | None,
+) -> tuple[Link, Link]:
+    """
+    A link for each direction, of 10 ms of delay unless told otherwise.
+
+    @param link: settings of both.
+    @param up: settings of the first that differ; C{down} those of the second.
+    """
+    common = {"delay": 10_000, **(link or {})}
+    return Link(simulator, **{**common, **(up or {})}), Link(simulator, **{**common, **(down or {})})
+
+
 class Pair:
     """
     Two multiplexers and what is between them.
@@ -143,9 +159,7 @@ class Pair:
         """
         self.simulator = Simulator(seed)
         self.network = Network(self.simulator)
-        common = {"delay": 10_000, **(link or {})}
-        self.up = Link(self.simulator, **{**common, **(up or {})})
-        self.down = Link(self.simulator, **{**common, **(down or {})})
+        self.up, self.down = two_links(self.simulator, link, up, down)
         client_host = self.network.add_host(CLIENT_HOST, clock=HostClock(self.simulator, **(client_clock or {})))
         server_host = self.network.add_host(SERVER_HOST, clock=HostClock(self.simulator, **(server_clock or {})))
         self.network.join(client_host, server_host, there=[self.up], back=[self.down])

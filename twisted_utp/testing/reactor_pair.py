@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from twisted_utp.testing.link import Link
 from twisted_utp.testing.network import Network
-from twisted_utp.testing.pair import CLIENT_HOST, SERVER_HOST
+from twisted_utp.testing.pair import CLIENT_HOST, SERVER_HOST, two_links
 from twisted_utp.testing.reactor import SimulatedReactor
 from twisted_utp.testing.simulator import SECOND, Simulator
 
@@ -57,9 +56,7 @@ class ReactorPair:
         """
         self.simulator = Simulator(seed)
         network = Network(self.simulator)
-        common = {"delay": 10_000, **(link or {})}
-        self.up = Link(self.simulator, **{**common, **(up or {})})
-        self.down = Link(self.simulator, **{**common, **(down or {})})
+        self.up, self.down = two_links(self.simulator, link, up, down)
         client, server = network.add_host(CLIENT_HOST), network.add_host(SERVER_HOST)
         network.join(client, server, there=[self.up], back=[self.down])
         names = {CLIENT_NAME: (CLIENT_HOST,), SERVER_NAME: (SERVER_HOST,)}
