@@ -460,19 +460,18 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         See L{ITrainReceiver.datagrams_received}.  They are served at once.
         """
         try:
+            now = self.clock()
             if len(datagrams) == 1 and not (
                 self._in_flush or self._batch or self._flush_call or self._unsent or self._moderation.due
             ):
-                now = self.clock()
                 taken = self.multiplexer.receive_single(datagrams[0], now)
                 if taken is not None:
                     self._moderation.talked_at = now
                     self._answer(*taken)
                     return
             self._batch.extend(datagrams)
-            if self._in_flush:
-                return
-            self._flush()
+            if not self._in_flush:
+                self._flush(now)
         except BaseException:
             self._turn_failed()
 
@@ -611,15 +610,25 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         if not served or self._batch:
             self._flush()
 
-    def _flush(self) -> None:
-        self._drop_flush_call()
+    def _flush(self, now: int | None = None) -> None:
+        """
+        A whole turn.  The time is read once more whenever an application has been called: what that took is no part of
+        the path's delay.
+
+        @param now: when it began, µs.
+        """
+        if self._flush_call is not None:
+            self._drop_flush_call()
         if self._port is None:
             return
         self._in_flush = True
         try:
-            self._receive()
-            self._dispatch()
-            busy = self._exchange()
+            if now is None:
+                now = self.clock()
+            self._receive(now)
+            if self._dispatch():
+                now = self.clock()
+            busy = self._exchange(now)
         except BaseException:
             self._in_flush = False
             self._turn_failed()
@@ -630,7 +639,8 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         if busy:
             self._request_flush()
         self._arm_timer()
-        self._close_if_idle()
+        if self.closes_when_idle and not self._transports:
+            self._close_if_idle()
 
     def _answer(self, connection: Connection, data: bytes) -> None:
         """
@@ -686,9 +696,8 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             _log.failure("uTP: unhandled error, the connection is dropped", failure)
             guarded("aborting", connection.abort, now=self.clock())
 
-    def _receive(self) -> None:
+    def _receive(self, now: int) -> None:
         multiplexer = self.multiplexer
-        now = self.clock()
         if self._batch:
             batch, self._batch = self._batch, []
             self._moderation.on_batch(batch, multiplexer, now)
@@ -699,32 +708,34 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         if due is not None and due <= now:
             multiplexer.handle_timeout(now=now)
 
-    def _exchange(self) -> bool:
+    def _exchange(self, now: int) -> bool:
         """
         Send, and see what the applications make of it, until there is nothing to do.
 
         @return: whether there is.
         """
         for _ in range(_ROUNDS):
-            more = self._send()
+            more = self._send(now)
             if self._watchers:
                 self._tell_watchers()
             self._dispatch()
             if not (more or self.multiplexer.wants_to_send):
                 return False
+            now = self.clock()
         return True
 
-    def _dispatch(self) -> None:
+    def _dispatch(self) -> bool:
         """
         Tell everyone what happened to their connections.
+
+        @return: there was something to tell.
         """
-        while True:
-            if self.multiplexer.faults:
+        multiplexer, has_told = self.multiplexer, False
+        while multiplexer.has_events or self._resumed:
+            has_told = True
+            if multiplexer.faults:
                 self._log_faults()
-            resumed = self._resumed
-            events = self.multiplexer.poll_events()
-            if not events and not resumed:
-                return
+            events, resumed = multiplexer.poll_events(), self._resumed
             if resumed:
                 self._resumed = []
                 for transport in resumed:
@@ -741,6 +752,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
                         receiver._event_received(event)
                 except BaseException:
                     self._connection_failed(connection)
+        return has_told
 
     @staticmethod
     def _tell(transport: UTPTransport, what: Callable[[], _Told]) -> _Told | None:
@@ -767,7 +779,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
                 return
         connection.abort(now=self.clock())
 
-    def _send(self) -> bool:
+    def _send(self, now: int) -> bool:
         """
         @return: whether there may be more to send.  When there is not, it takes somebody who asks for it.
         """
@@ -778,11 +790,12 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             self._unsent = hand_over(port, self._unsent, self._send_failed)
             return not self._unsent
         trains = self.multiplexer.poll_transmits(
-            now=self.clock(), max_transmits=_TRAINS, max_segments=port.max_segments, max_bytes=port.max_bytes
+            now=now, max_transmits=_TRAINS, max_segments=port.max_segments, max_bytes=port.max_bytes
         )
         if not trains:
             return False
-        self._moderation.on_sent(trains)
+        if self._moderation.due is not None:
+            self._moderation.on_sent(trains)
         self._unsent = hand_over(port, trains, self._send_failed)
         # Fewer than were asked for are all that there were.
         return len(trains) >= _TRAINS and not self._unsent

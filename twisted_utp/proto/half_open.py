@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import HALF_OPEN_GUESSES, SEQ_MASK, UNCONFIRMED_TIMEOUT
 from twisted_utp.proto.packet import Packet, PacketType
+from twisted_utp.proto.timers import NEVER
 from twisted_utp.proto.values import Address
 
 if TYPE_CHECKING:
@@ -85,41 +86,43 @@ class HalfOpen:
 class HalfOpenTable:
     """
     All of a port, oldest first: each lives equally long.
+
+    @ivar by_key: by the peer's address and the receive id.
     """
 
-    __slots__ = ("_by_key",)
+    __slots__ = ("by_key",)
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, HalfOpen] = {}
+        self.by_key: dict[Key, HalfOpen] = {}
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self.by_key)
 
     def get(self, address: Address, recv_id: int) -> HalfOpen | None:
         """
         The one that has this id.
         """
-        return self._by_key.get((address, recv_id))
+        return self.by_key.get((address, recv_id))
 
     def add(self, address: Address, recv_id: int, half: HalfOpen) -> None:
         """
         Keep one.
         """
-        self._by_key[address, recv_id] = half
+        self.by_key[address, recv_id] = half
 
     def drop(self, address: Address, recv_id: int) -> None:
         """
         It is confirmed, or over.
         """
-        self._by_key.pop((address, recv_id), None)
+        self.by_key.pop((address, recv_id), None)
 
-    def next_expiry(self) -> int | None:
+    def next_expiry(self) -> int:
         """
-        When the oldest is forgotten, µs; L{None} when there is none.
+        When the oldest is forgotten, µs; L{NEVER} when there is none.
         """
-        for half in self._by_key.values():
+        for half in self.by_key.values():
             return half.expires_at
-        return None
+        return NEVER
 
     def expire(self, now: int) -> int:
         """
@@ -127,7 +130,7 @@ class HalfOpenTable:
 
         @return: how many.
         """
-        by_key, count = self._by_key, 0
+        by_key, count = self.by_key, 0
         while by_key:
             key = next(iter(by_key))
             if by_key[key].expires_at > now:

@@ -74,13 +74,15 @@ class UnansweredKeepalives:
 
     Nearly all questions are answered.  Those that leave together are looked at together, which costs less than a
     deadline each.
+
+    @ivar times: when to look at whom, a heap.
     """
 
-    __slots__ = ("_asked", "_times")
+    __slots__ = ("_asked", "times")
 
     def __init__(self) -> None:
         self._asked: dict[int, list[Connection]] = {}
-        self._times: list[int] = []
+        self.times: list[int] = []
 
     def __contains__(self, connection: Connection) -> bool:
         return any(connection in asked for asked in self._asked.values())
@@ -92,22 +94,22 @@ class UnansweredKeepalives:
         asked = self._asked.get(due)
         if asked is None:
             asked = self._asked[due] = []
-            heappush(self._times, due)
+            heappush(self.times, due)
         asked.append(connection)
 
     def next(self) -> int:
         """
         When to look, µs; L{NEVER} when nobody was asked.
         """
-        return self._times[0] if self._times else NEVER
+        return self.times[0] if self.times else NEVER
 
     def unanswered(self, now: int) -> list[Connection]:
         """
         Who should have answered by now, and has not.  The others are forgotten.
         """
         silent: list[Connection] = []
-        while self._times and self._times[0] <= now:
-            for connection in self._asked.pop(heappop(self._times)):
+        while self.times and self.times[0] <= now:
+            for connection in self._asked.pop(heappop(self.times)):
                 if connection.packets_received - connection.packets_invalid != connection.heard_before:
                     connection.questions_asked = 0
                 elif connection.questions_asked and is_armed(connection.timers, Timer.KEEPALIVE):

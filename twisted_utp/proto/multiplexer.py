@@ -93,6 +93,7 @@ class Multiplexer:
         @param tracer: told of what happens, see L{Tracer}.
         """
         self.port_queues = PortQueues()
+        self._noticed = self.port_queues.noticed
         self.stats = self.port_queues.counters
         self.table = ConnectionTable(rng)
         self.config = config if config is not None else UTPConfig()
@@ -181,7 +182,8 @@ class Multiplexer:
             refusals do not count.
         @raise LookupError: when no connection id is free with that address.
         """
-        self._read_notices(now)
+        if self._noticed:
+            self._read_notices(now)
         seq = self._rng.getrandbits(16)
         connection = Connection(
             self.port_queues,
@@ -214,7 +216,8 @@ class Multiplexer:
         foreign: list[Datagram] = []
         touched: dict[Connection, None] = {}
         stats = self.stats
-        self._read_notices(now)
+        if self._noticed:
+            self._read_notices(now)
         before, budget = stats.bytes_received, self.port_queues.budget
         is_single = len(datagrams) == 1 and not datagrams[0].segment_size
         parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
@@ -223,7 +226,7 @@ class Multiplexer:
             stats.bytes_received += nbytes
             stats.sizes_received[(size or nbytes).bit_length()] += -(-nbytes // size) if size else 1
         stats.datagrams_received += skipped
-        noticed = self.port_queues.noticed
+        noticed = self._noticed
         for part in parts:
             if type(part) is Run:
                 self._receive_run(part, touched, foreign, now)
@@ -262,7 +265,7 @@ class Multiplexer:
             or data[0] != DATA_TYPE
             or data[1]
             or datagram.segment_size
-            or self.port_queues.noticed
+            or self._noticed
         ):
             return None
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
@@ -313,7 +316,8 @@ class Multiplexer:
 
         @param now: µs.
         """
-        self._read_notices(now)
+        if self._noticed:
+            self._read_notices(now)
         port_queues = self.port_queues
         for connection in port_queues.unanswered_keepalives.unanswered(now):
             connection.timers[Timer.KEEPALIVE] = now
@@ -321,7 +325,8 @@ class Multiplexer:
         while (due := port_queues.deadlines.pop_due(now)) is not None:
             if min(due.timers) <= now:
                 self._serve_timers(due, now)
-                self._read_notices(now)
+                if self._noticed:
+                    self._read_notices(now)
             port_queues.deadlines.note(due)
         for connection in port_queues.rates.serve(now):
             port_queues.ready[connection] = None
@@ -329,6 +334,13 @@ class Multiplexer:
         self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
+
+    @property
+    def has_events(self) -> bool:
+        """
+        Is it worth to ask L{poll_events}, or to look at C{faults}?
+        """
+        return bool(self.port_queues.events or self.faults)
 
     def poll_events(self) -> list[tuple[Connection, Event]]:
         """
@@ -357,7 +369,8 @@ class Multiplexer:
         @param max_segments: datagrams in a train; 1 when the socket takes single datagrams only.
         @param max_bytes: bytes in a train.
         """
-        self._read_notices(now)
+        if self._noticed:
+            self._read_notices(now)
         transmits: list[Transmit] = []
         outbox, ready = self.port_queues.outbox, self.port_queues.ready
         while outbox and len(transmits) < max_transmits:
@@ -377,7 +390,8 @@ class Multiplexer:
                 except BaseException as fault:
                     self.failed(connection, fault, now)
                 self.port_queues.deadlines.note(connection)
-                self._read_notices(now)
+                if self._noticed:
+                    self._read_notices(now)
         self._count_sent(transmits)
         return transmits
 
@@ -390,7 +404,7 @@ class Multiplexer:
         """
         port_queues = self.port_queues
         ready = port_queues.ready
-        if len(ready) != 1 or port_queues.outbox or port_queues.events or port_queues.noticed:
+        if len(ready) != 1 or port_queues.outbox or port_queues.events or self._noticed:
             return None
         try:
             transmit = fast_path_send(connection, now)
@@ -420,11 +434,17 @@ class Multiplexer:
         """
         When L{handle_timeout} wants to be called, µs; L{None} for never.  May be too early, never too late.
         """
-        self._read_notices(0)
-        port_queues, half_open = self.port_queues, self.table.half_open.next_expiry()
-        due = min(port_queues.deadlines.next(), port_queues.unanswered_keepalives.next(), port_queues.rates.next_at())
-        if half_open is not None and half_open < due:
-            return half_open
+        if self._noticed:
+            self._read_notices(0)
+        port_queues, rates, half_open = self.port_queues, self.port_queues.rates, self.table.half_open
+        heap = port_queues.deadlines.heap
+        due = heap[0][0] if heap else NEVER
+        if port_queues.unanswered_keepalives.times:
+            due = min(due, port_queues.unanswered_keepalives.next())
+        if rates.sending is not None or rates.receiving is not None:
+            due = min(due, rates.next_at())
+        if half_open.by_key:
+            due = min(due, half_open.next_expiry())
         return None if due == NEVER else due
 
     # --- Receiving ---------------------------------------------------------------------------------------------
