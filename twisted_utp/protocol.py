@@ -108,6 +108,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
 
     noisy = False
     is_for_dialling = False  # see ITrainReceiver
+    _was_idle = False  # at the end of the last turn
 
     def __init__(
         self,
@@ -857,10 +858,16 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         return bool(self._ports or self._transports or self._attempts or self.other is not None)
 
     def _close_if_idle(self) -> None:
+        was_idle, self._was_idle = self._was_idle, False
         if not self.closes_when_idle or self._closing or self._is_needed() or self._unsent or self._batch:
             return
         if self.multiplexer.is_idle():
             assert self._port is not None
+            if self.is_for_dialling and not was_idle:
+                # Who dials one connection after the other does it now, and another socket costs more than a connection.
+                self._was_idle = True
+                self._request_flush()
+                return
             self._closing = True
             maybeDeferred(self._port.stopListening).addBoth(lambda _: self._tell_closed())
 

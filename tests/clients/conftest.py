@@ -105,8 +105,8 @@ def exchanged(
             else:
                 return
 
-    # pytest makes its base directory when it is first asked for, and two threads that ask at once both do: the later one
-    # fails, or removes what is there.
+    # pytest makes its base directory when it is first asked for, and two threads that ask at once both do: the later
+    # one fails, or removes what is there.
     tmp_path_factory.getbasetemp()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures: dict[Case, Future[None]] = {case: pool.submit(run, case) for case in cases}

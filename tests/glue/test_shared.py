@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
 from twisted_utp import UTPConfig, UTPProtocol
 from twisted_utp.errors import UTPConnectionReset
@@ -108,6 +108,31 @@ def test_dials_share_an_ephemeral_port(machines: Any) -> None:
     machines.advance(60)
     assert machines.client.getReaders() == []
     assert machines.connect().transport.getHost().port != ports[0]
+
+
+def test_dials_one_after_the_other(machines: Any) -> None:
+    """Who dials when a connection is lost, or in the next turn, dials from the same socket; then that is closed."""
+    port = machines.listen()
+    ports = []
+
+    class Once(Protocol):
+        def connectionMade(self) -> None:
+            ports.append(self.transport.getHost().port)
+            self.transport.write(b"x")
+            self.transport.loseConnection()
+
+        def connectionLost(self, reason: Any) -> None:
+            if len(ports) < 20:
+                machines.client.callLater(0, dial)
+
+    def dial() -> None:
+        clientFromString(machines.client, f"utp:{machines.SERVER}:9000").connect(Factory.forProtocol(Once))
+
+    dial()
+    machines.advance(60)
+    assert len(ports) == len(port.factory.built) == 20
+    assert len(set(ports)) == 1
+    assert machines.client.getReaders() == machines.client.getDelayedCalls() == []
 
 
 def test_full_ports_are_not_dialled_from(machines: Any) -> None:

@@ -678,6 +678,7 @@ class Connection:
         wait = min(max(LINGER_RTOS * self.sender.rtt.rto, MIN_LINGER), MAX_LINGER)
         self.timers[:] = UNARMED
         self.timers[Timer.LINGER] = now + wait
+        self._notify(Notice.LINGERING)
         if self._eof_announced or self._discards:
             self._finish(LossReason.DONE)
 

@@ -31,15 +31,27 @@ class ConnectionTable:
 
     @ivar by_key: by the peer's address and the receive id; a connection may be there more than once.
     @ivar half_open: SYNs whose senders have proved nothing yet; no connections, but their ids are in use.
+    @ivar lingering: those that only repeat their last answer, if the peer has missed it.
     @ivar dialling: those whose SYN has no answer yet, by the peer's address.
     """
 
-    __slots__ = ("_host_index", "_indexed_at", "_other_count", "_other_ids", "_rng", "by_key", "dialling", "half_open")
+    __slots__ = (
+        "_host_index",
+        "_indexed_at",
+        "_other_count",
+        "_other_ids",
+        "_rng",
+        "by_key",
+        "dialling",
+        "half_open",
+        "lingering",
+    )
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self.by_key: dict[Key, Connection] = {}
         self.half_open = HalfOpenTable()
+        self.lingering: set[Connection] = set()
         self.dialling: dict[Address, dict[Connection, None]] = {}
         self._other_ids: dict[Connection, list[int]] = {}  # of SYNs sent before the latest
         self._other_count = 0  # of all of them together
@@ -74,6 +86,7 @@ class ConnectionTable:
         Forget all its ids.
         """
         self.end_dialling(connection)
+        self.lingering.discard(connection)
         self.by_key.pop((connection.address, connection.recv_id), None)
         self._drop_other_ids(connection)
 

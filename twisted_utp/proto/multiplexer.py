@@ -158,8 +158,8 @@ class Multiplexer:
         self._read_notices(0)
         port_queues = self.port_queues
         if port_queues.outbox or port_queues.events or port_queues.ready or self.gate.connection_counts.connections:
-            return False  # the usual case, without going through all of them
-        return all(connection.is_done and _is_lingering(connection) for connection in self._connections.values())
+            return False
+        return len(self.table) == len(self.table.lingering)
 
     # --- Inputs ------------------------------------------------------------------------------------------------
 
@@ -260,13 +260,7 @@ class Multiplexer:
         """
         data = datagram.data
         nbytes = len(data)
-        if (
-            nbytes <= HEADER_SIZE
-            or data[0] != DATA_TYPE
-            or data[1]
-            or datagram.segment_size
-            or self._noticed
-        ):
+        if nbytes <= HEADER_SIZE or data[0] != DATA_TYPE or data[1] or datagram.segment_size or self._noticed:
             return None
         connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
         if connection is None:
@@ -642,6 +636,8 @@ class Multiplexer:
                     self.table.forget_other_ids(connection)
                 if notices & Notice.CONFIRMED:
                     self.gate.connection_counts.half_open -= 1
+                if notices & Notice.LINGERING:
+                    self.table.lingering.add(connection)
                 if notices & Notice.DONE:
                     self.gate.connection_counts.leave(connection.address[0])
                 if notices & Notice.CLOSED:
@@ -718,7 +714,3 @@ class Multiplexer:
             stats.trains_sent += count > 1
             sizes[transmit.segment_size.bit_length()] += count  # the last of a train may be shorter
             kinds[payload[0] >> 4] += nbytes
-
-
-def _is_lingering(connection: Connection) -> bool:
-    return connection.state is State.LINGERING

@@ -32,6 +32,7 @@ class Notice:
     CONFIRMED: Final = 4  # an accepted connection's peer has been heard of again
     DONE: Final = 8  # its user has been told the last
     CLOSED: Final = 16  # forget it
+    LINGERING: Final = 32  # both directions are done
 
 
 class PortQueues:
