@@ -27,11 +27,19 @@ def stamp(at: int) -> tuple[int, int, bytes]:
 class Clocks:
     """
     The steady one, µs, and the time of day, ns.
+
+    @ivar pauses: µs that go by before the time of day is told.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.wall = NOW, WALL
-        monkeypatch.setattr(receive_times.time, "time_ns", lambda: self.wall * 1000)
+        self.pauses: list[int] = []
+        monkeypatch.setattr(receive_times.time, "time_ns", self._time_ns)
+
+    def _time_ns(self) -> int:
+        if self.pauses:
+            self.pass_by(self.pauses.pop())
+        return self.wall * 1000
 
     def pass_by(self, us: int) -> None:
         """Both go on."""
@@ -66,8 +74,8 @@ def test_no_time_is_written(clocks: Clocks, messages: list[tuple[int, int, bytes
 @pytest.mark.parametrize("step", [-3_600_000_000, 3_600_000_000, -1500, 5000])
 def test_a_clock_that_is_set(clocks: Clocks, step: int) -> None:
     """
-    Set between arrival and reading, it can make one time wrong, but none later than the read or earlier than the read
-    before; the next ones are right again.
+    Set between arrival and reading, it can make one time wrong, but none later than now or earlier than the one before;
+    the next ones are right again.
     """
     times = ReceiveTimes(lambda: clocks.now)
     times.begin()
@@ -83,6 +91,41 @@ def test_a_clock_that_is_set(clocks: Clocks, step: int) -> None:
     assert times.take([stamp(clocks.wall - 1000)])[0] == clocks.now - 1000
 
 
+def test_what_comes_during_a_read(clocks: Clocks) -> None:
+    """
+    It has come when it did, not when the read began: a process that has lost its processor in the middle would tell the
+    peer of a path that is shorter than any packet ever found it.
+    """
+    times = ReceiveTimes(lambda: clocks.now)
+    clocks.pass_by(1000)
+    times.begin()
+    assert times.take([stamp(clocks.wall - 10)])[0] == clocks.now - 10
+    clocks.pass_by(30_000)
+    assert times.take([stamp(clocks.wall - 2000)])[0] == clocks.now - 2000
+    assert times.take([stamp(clocks.wall + 500)])[0] == clocks.now  # the time of day has been set since
+
+
+def test_what_was_left_for_the_next_read(clocks: Clocks) -> None:
+    """A read that ends early leaves what came before it began."""
+    times = ReceiveTimes(lambda: clocks.now)
+    clocks.pass_by(30_000)
+    came = clocks.wall
+    for at in (30_000, 20_000):
+        times.begin()
+        assert times.take([stamp(came - at)])[0] == NOW + 30_000 - at
+        clocks.pass_by(1000)
+
+
+def test_a_process_that_loses_its_processor_between_the_clocks(clocks: Clocks) -> None:
+    """They are read again."""
+    times = ReceiveTimes(lambda: clocks.now)
+    clocks.pass_by(8000)
+    arrived, at = clocks.wall - 3000, clocks.now - 3000
+    clocks.pauses = [25_000]
+    times.begin()
+    assert times.take([stamp(arrived)])[0] == at
+
+
 def arrival(ours: socket.socket, times: ReceiveTimes) -> tuple[int, int, int]:
     """When a datagram was sent that waited for 2 ms, when it is said to have arrived, and when it was read."""
     with socket.socket(ours.family, socket.SOCK_DGRAM) as theirs:
@@ -91,10 +134,9 @@ def arrival(ours: socket.socket, times: ReceiveTimes) -> tuple[int, int, int]:
     while time.monotonic_ns() // 1000 < sent + 2000:
         continue
     times.begin()
-    read = time.monotonic_ns() // 1000
     at, rest = times.take(ours.recvmsg(10, 512)[1])
     assert rest == []
-    return sent, at, read
+    return sent, at, time.monotonic_ns() // 1000
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])

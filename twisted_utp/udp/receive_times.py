@@ -2,9 +2,9 @@
 When the kernel received a datagram that was read later.
 
 Linux writes it on each datagram if it is asked to (SO_TIMESTAMPNS, socket(7)): the time of day, which somebody may set.
-So what it is on the clock that nobody sets is found anew with each read, and is never later than the read, nor earlier
-than the one before.  Reading it costs a fifth of a read more, so it is asked for only while reads are delayed on
-purpose.
+So what it is on the clock that nobody sets is found anew with each read, and is never later than now, nor earlier than
+for the datagram before: a socket is a queue.  Reading it costs a fifth of a read more, so it is asked for only while
+reads are delayed on purpose.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from twisted_utp.udp.addresses import ControlMessage
 SO_TIMESTAMPNS = 35
 """<asm-generic/socket.h>; the socket module lacks the name."""
 
+_SOL_SOCKET = int(socket.SOL_SOCKET)
 _TIMESPEC = struct.Struct("@ll")
+
+# µs that two clocks may take to be read.  Whoever lost the processor in between tries again, so many times: their
+# difference would be wrong by as much.  A sample that is too short stays for minutes, as the least delay of the path.
+_TOGETHER = 20
+_TRIES = 3
 
 
 class ReceiveTimes:
@@ -27,22 +33,26 @@ class ReceiveTimes:
     Of one socket.
     """
 
-    __slots__ = ("_clock", "_earliest", "_now", "_offset")
+    __slots__ = ("_clock", "_latest", "_now", "_offset")
 
     def __init__(self, clock: Callable[[], int]) -> None:
         """
         @param clock: the time in µs, monotonic; what L{take} answers is on it.
         """
         self._clock = clock
-        self._earliest = self._now = clock()
+        self._latest = self._now = clock()  # _latest: when the datagram before this one came
         self._offset = 0
 
     def begin(self) -> None:
         """
         A batch is about to be read.
         """
-        self._earliest, self._now = self._now, self._clock()
-        self._offset = self._now - time.time_ns() // 1000
+        for _ in range(_TRIES):
+            before, time_of_day = self._clock(), time.time_ns()
+            self._now = self._clock()
+            self._offset = before - time_of_day // 1000
+            if self._now - before <= _TOGETHER:
+                return
 
     def take(self, messages: list[ControlMessage]) -> tuple[int, list[ControlMessage]]:
         """
@@ -50,11 +60,15 @@ class ReceiveTimes:
         @return: when it was received, µs, 0 when they do not say; and the others.
         """
         level, kind, data = messages[0]
-        if kind != SO_TIMESTAMPNS or level != socket.SOL_SOCKET or len(data) != _TIMESPEC.size:
+        if kind != SO_TIMESTAMPNS or level != _SOL_SOCKET or len(data) != _TIMESPEC.size:
             return 0, messages
         seconds, nanoseconds = _TIMESPEC.unpack(data)
         at = seconds * 1_000_000 + nanoseconds // 1000 + self._offset
-        return min(max(at, self._earliest), self._now), messages[1:]
+        if at > self._now:  # it came while we were reading those before
+            self._now = self._clock()
+            at = min(at, self._now)
+        self._latest = at = max(at, self._latest)
+        return at, messages[1:]
 
 
 def switch_receive_times(udp_socket: socket.socket, on: bool) -> bool:
