@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks.peers.account import Account, obey, report
 
@@ -27,6 +27,9 @@ _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 
 _READ_SIZE = 65_536
+
+# Packets that are read from one device before the other has its turn, and those that are due leave.
+_READS = 64
 
 
 def make_device(name: str) -> int:
@@ -45,23 +48,34 @@ def carry(near: int, far: int, delay: float, loss: float = 0.0, jitter: float = 
     """
     For ever: this process is ended from outside.
     """
-    other = {near: far, far: near}
+    devices, other = (near, far), {near: far, far: near}
     dice = random.Random(1)
     waiting: deque[tuple[float, int, bytes]] = deque()  # first in, first out, also where there is jitter
     latest = 0.0
     while True:
         timeout = max(waiting[0][0] - time.monotonic(), 0) if waiting else None
-        readable, _, _ = select.select(list(other), [], [], timeout)
+        readable, _, _ = select.select(devices, [], [], timeout)
         now = time.monotonic()
         for device in readable:
-            packet = os.read(device, _READ_SIZE)
-            if loss and dice.random() < loss:
-                continue
-            latest = max(latest, now + delay + (jitter and dice.uniform(0, jitter)))
-            waiting.append((latest, other[device], packet))
+            for packet in _read(device):
+                if loss and dice.random() < loss:
+                    continue
+                latest = max(latest, now + delay + (jitter and dice.uniform(0, jitter)))
+                waiting.append((latest, other[device], packet))
         while waiting and waiting[0][0] <= now:
             _, device, packet = waiting.popleft()
             _write(device, packet)
+
+
+def _read(device: int) -> Iterator[bytes]:
+    """
+    What waits there, within reason.
+    """
+    for _ in range(_READS):
+        try:
+            yield os.read(device, _READ_SIZE)
+        except BlockingIOError:
+            return
 
 
 def _write(device: int, packet: bytes) -> None:
