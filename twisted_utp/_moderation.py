@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import HEADER_SIZE, HOLD_FULL_PACKET
 from twisted_utp.proto.moderation import Moderator
+from twisted_utp.proto.runs import Run
 from twisted_utp.proto.train import DATA_TYPE
 from twisted_utp.udp import IHoldingPort, ITrainPort
 
@@ -58,9 +59,9 @@ class Moderation:
         """
         self._port = self.due = None
 
-    def on_batch(self, datagrams: Sequence[Datagram], multiplexer: Multiplexer, now: int) -> None:
+    def on_batch(self, parts: Sequence[Run | Datagram], superseded: int, multiplexer: Multiplexer, now: int) -> None:
         """
-        The port has read these.
+        The port has read these; see L{Moderator.on_batch}.
         """
         port = self._port
         if port is None:
@@ -68,15 +69,15 @@ class Moderation:
         if self.talked_at:
             self._moderator.on_talk(self.talked_at)
             self.talked_at = 0
-        last = datagrams[-1]
-        key = last.address, int.from_bytes(last.data[2:4], "big")
-        connection = multiplexer.table.by_key.get(key) if len(last.data) >= HEADER_SIZE else None
+        last = parts[-1]
+        id_on_wire = last.id_on_wire if type(last) is Run else last.data[2:4]  # type: ignore[union-attr]
+        connection = multiplexer.table.by_key.get((last.address, int.from_bytes(id_on_wire, "big")))
         if connection is None:
             self._moderator.on_talk(now)
             wait = 0
         else:
             there, offset = len(multiplexer.table), connection.writer.clock_offset
-            wait = self._moderator.on_batch(datagrams, offset, now, connections=there)
+            wait = self._moderator.on_batch(parts, offset, now, superseded=superseded, connections=there)
         if wait:
             self._hold(port, now + wait)
         elif self.due is not None:

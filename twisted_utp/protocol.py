@@ -51,6 +51,7 @@ from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.events import Connected
 from twisted_utp.proto.multiplexer import Multiplexer
+from twisted_utp.proto.runs import runs_of
 from twisted_utp.proto.values import Datagram, Obstacle, ReturnedDatagram, Transmit
 from twisted_utp.transport import UTPTransport
 from twisted_utp.udp import DatagramTooBig, ITrainPort, ITrainReceiver, receive_room, train_port
@@ -701,8 +702,9 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         multiplexer = self.multiplexer
         if self._batch:
             batch, self._batch = self._batch, []
-            self._moderation.on_batch(batch, multiplexer, now)
-            foreign = multiplexer.receive_datagrams(batch, now=now)
+            runs = runs_of(batch)
+            self._moderation.on_batch(*runs, multiplexer, now)
+            foreign = multiplexer.receive_datagrams(batch, now=now, runs=runs)
             if foreign and self.other is not None:
                 _sharing.pass_on(foreign, self.other)
         due = multiplexer.poll_timeout()

@@ -25,8 +25,8 @@ _PREFIX = "/24"
 # trains (GSO, TSO) that are longer.
 BUCKET = 3 * 1514
 
-# Packets that the relay's devices keep until it reads them.  The kernel's own number, 500, is 20 ms at 300 Mb/s: no longer
-# than a process waits for a processor on a busy machine, and what does not fit is lost although the line lost nothing.
+# Packets that the relay's devices keep until it reads them.  The kernel's own number, 500, is 20 ms at 300 Mb/s: a
+# process on a busy machine waits longer for a processor, and what does not fit is lost although the line lost nothing.
 RELAY_QUEUE = 20_000
 
 # What Ethernet adds to an IP packet, and tbf counts.

@@ -22,6 +22,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.moderation import Moderator
 from twisted_utp.proto.packet import Packet, PacketType, encode_packet
+from twisted_utp.proto.runs import runs_of
 from twisted_utp.proto.values import Address, Datagram
 
 ADDRESS: Address = ("192.0.2.1", 1)
@@ -63,8 +64,10 @@ class Line:
 
     def read(self, *packets: bytes) -> int:
         """One batch."""
-        batch = [Datagram(packet, ADDRESS) for packet in packets]
-        self.hold = self.moderator.on_batch(batch, OFFSET, self.now, connections=self.connections)
+        parts, superseded = runs_of([Datagram(packet, ADDRESS) for packet in packets])
+        self.hold = self.moderator.on_batch(
+            parts, OFFSET, self.now, superseded=superseded, connections=self.connections
+        )
         return self.hold
 
     def flow(self, interval: int, seconds: float, make: Callable[[], bytes] | None = None) -> int:
@@ -306,6 +309,25 @@ def test_a_selective_ack_that_rides_on_data() -> None:
     assert line.read(line.packet(sack=1)) == 0
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_stream_that_had_nothing_more_for_a_moment(together: bool) -> None:
+    """
+    Who writes it was slower than the line: a short packet in the middle of a stream is no gap, and no message's end
+    unless silence follows.
+    """
+    line = Line()
+    line.flow(600, 1)
+    line.now += 8000
+    full = [line.packet()] if together else []
+    assert line.read(*full, line.packet(payload=b"x" * 100)) == 0
+    ended = line.now
+    while line.now < ended + HOLD_YOUNG_QUIET:
+        line.now += 600
+        assert line.read(line.packet()) == 0
+    line.flow(600, 0.1)
+    assert line.hold > 0
+
+
 def test_silence_begins_anew(steady: tuple[Line, Callable[[], bytes]]) -> None:
     """What follows a pause may be slow start again."""
     line, make = steady
@@ -323,7 +345,8 @@ def test_merged_buffers_count_by_packet() -> None:
     for _ in range(500):
         line.now += 1200
         data = line.packet() + line.packet()
-        line.hold = line.moderator.on_batch([Datagram(data, ADDRESS, len(data) // 2)], OFFSET, line.now)
+        parts, _ = runs_of([Datagram(data, ADDRESS, len(data) // 2)])
+        line.hold = line.moderator.on_batch(parts, OFFSET, line.now)
     assert line.hold == 8000
 
 

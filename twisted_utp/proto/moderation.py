@@ -41,6 +41,7 @@ from twisted_utp.proto.constants import (
     SEQ_MASK,
     TIMESTAMP_MASK,
 )
+from twisted_utp.proto.runs import Run
 from twisted_utp.proto.train import DATA_TYPE, STATE_TYPE
 from twisted_utp.proto.values import Datagram
 
@@ -102,19 +103,29 @@ class Moderator:
         """
         self._quiet_until = now + HOLD_QUIET
 
-    def on_batch(self, datagrams: Sequence[Datagram], clock_offset: int, now: int, *, connections: int = 1) -> int:
+    def on_batch(
+        self,
+        parts: Sequence[Run | Datagram],
+        clock_offset: int,
+        now: int,
+        *,
+        superseded: int = 0,
+        connections: int = 1,
+    ) -> int:
         """
         These were read together.
 
+        @param parts: see L{runs_of <twisted_utp.proto.runs.runs_of>}; each datagram is one packet.
         @param clock_offset: by which our timestamps toward the last one's sender are ahead of our clock, µs.
+        @param superseded: STATEs that were left out.
         @param connections: so many there are on the port.
         @param now: µs.
         @return: µs for which what comes next may wait; 0 for not at all.
         """
-        rtt = self._round_trip(datagrams[-1].data, clock_offset, now)
+        rtt = self._round_trip(parts[-1], clock_offset, now)
         if rtt < HOLD_MIN * HOLD_RTT_SHARE:
             return 0  # unknown, or so short that nothing may wait: loopback does not pay for the rest
-        packets = self._count(datagrams, now)
+        packets = self._count(parts, now) + superseded
         gap, self._last = now - self._last, now
         if gap > HOLD_PAUSE or not packets:
             self._begin_anew(now)
@@ -142,18 +153,21 @@ class Moderator:
         self._round_began, self._round_packets, self._round_rate = now, 0, 0.0
         self._grows = True
 
-    def _round_trip(self, data: bytes, clock_offset: int, now: int) -> int:
+    def _round_trip(self, part: Run | Datagram, clock_offset: int, now: int) -> int:
         """
         Our queueing and theirs, there and back, as each side measured it: both clocks cancel out.  So it is known also
         to who only receives.  A peer that lies about it can make us wait for L{HOLD_MAX}.
 
         @return: the shortest of late, µs; 0 when it is unknown.
         """
-        if len(data) < HEADER_SIZE:
-            return 0
         timestamp: int
         difference: int
-        timestamp, difference = _TIMES.unpack_from(data, 4)
+        if type(part) is Run:
+            timestamp, difference = part.timestamp, part.timestamp_difference
+        elif len(part.data) >= HEADER_SIZE:  # type: ignore[union-attr]
+            timestamp, difference = _TIMES.unpack_from(part.data, 4)  # type: ignore[union-attr]
+        else:
+            return 0
         if not difference or difference == NO_DELAY_SAMPLE:
             return 0
         rtt, before = now - timestamp + difference + clock_offset & TIMESTAMP_MASK, self._rtt
@@ -163,15 +177,19 @@ class Moderator:
             self._empty = rtt
         return rtt
 
-    def _count(self, datagrams: Sequence[Datagram], now: int) -> int:
+    def _count(self, parts: Sequence[Run | Datagram], now: int) -> int:
         """
         @return: packets of streams among them.  Anything else is noticed.
         """
         packets = 0
         streaming = self._streaming
         self._has_data = False
-        for datagram in datagrams:
-            data = datagram.data
+        for part in parts:
+            if type(part) is Run:
+                shortest = HEADER_SIZE + len(part.payloads[-1])
+                packets += self._note_data(part.id_on_wire, part.first_seq, part.count, shortest, now)
+                continue
+            data: bytes = part.data  # type: ignore[union-attr]
             size = len(data)
             if size >= HEADER_SIZE and data[0] == STATE_TYPE:
                 packets += 1
@@ -179,27 +197,42 @@ class Moderator:
                     streaming.add(data[2:4])
                 if data[1]:
                     self._miss(now)  # a selective ack
-            elif size >= HOLD_FULL_PACKET and data[0] == DATA_TYPE:
-                packets += self._note_data(data, -(-size // (datagram.segment_size or size)), now)
+            elif size > HEADER_SIZE and data[0] == DATA_TYPE:
+                packets += self._note_data(data[2:4], data[16] << 8 | data[17], 1, size, now)
+                if data[1]:
+                    self._miss(now)
             else:
                 self.on_talk(now)
         return packets
 
-    def _note_data(self, data: bytes, count: int, now: int) -> int:
-        key, seq = data[2:4], data[16] << 8 | data[17]
+    def _note_data(self, key: bytes, seq: int, count: int, shortest: int, now: int) -> int:
+        """
+        @param count: packets with consecutive numbers, from C{seq} on.
+        @param shortest: the length of the last one, bytes; the others are as long or longer.
+        @return: how many of them count.
+        """
         stream = self._streams.get(key)
         if stream is None or now - stream.at > self._rtt >> 1:
+            if shortest < HOLD_FULL_PACKET:
+                self.on_talk(now)
+                return 0
             if len(self._streams) >= HOLD_STREAMS:
                 self._streams.clear()
             stream = self._streams[key] = _Stream(seq)
-        if seq != stream.seq or data[1]:
+        if seq != stream.seq:
             self._miss(now)
         if len(self._streaming) < HOLD_STREAMS:
             self._streaming.add(key)
         stream.seq = seq + count & SEQ_MASK
-        stream.packets += count
         stream.at = now
         self._has_data = True
+        if shortest >= HOLD_FULL_PACKET:
+            stream.packets += count
+        elif stream.packets >= HOLD_STREAM_PACKETS:
+            stream.packets = 0  # who writes it had nothing more for a moment: it may be a stream still
+        else:
+            stream.packets = 0
+            self.on_talk(now)
         if stream.packets < HOLD_STREAM_PACKETS:
             self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
         return count

@@ -206,11 +206,18 @@ class Multiplexer:
         connection.start(now, is_punching=is_punching)
         return connection
 
-    def receive_datagrams(self, datagrams: Sequence[Datagram], *, now: int) -> list[Datagram]:
+    def receive_datagrams(
+        self,
+        datagrams: Sequence[Datagram],
+        *,
+        now: int,
+        runs: tuple[Sequence[Run | Datagram], int] | None = None,
+    ) -> list[Datagram]:
         """
         Take what the socket gave, all of it at once: acknowledgements go out by batch.
 
         @param now: µs.
+        @param runs: what L{runs_of} makes of them, if that is known already.
         @return: what is not uTP and so belongs to somebody else on the port.
         """
         foreign: list[Datagram] = []
@@ -219,8 +226,7 @@ class Multiplexer:
         if self._noticed:
             self._read_notices(now)
         before, budget = stats.bytes_received, self.port_queues.budget
-        is_single = len(datagrams) == 1 and not datagrams[0].segment_size
-        parts, skipped = (datagrams, 0) if is_single else runs_of(datagrams)
+        parts, skipped = runs if runs is not None else runs_of(datagrams)
         for datagram in datagrams:
             nbytes, size = len(datagram.data), datagram.segment_size
             stats.bytes_received += nbytes

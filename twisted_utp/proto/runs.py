@@ -106,13 +106,15 @@ class _Gathering:
         return nbytes <= self.size == len(self.datagrams[-1].data)
 
 
-def runs_of(datagrams: Sequence[Datagram]) -> tuple[list[Run | Datagram], int]:
+def runs_of(datagrams: Sequence[Datagram]) -> tuple[Sequence[Run | Datagram], int]:
     """
     Sort what arrived.
 
     @return: runs, and what has to be looked at alone, each connection's in order; and how many STATEs were left out
         because a later one of the same connection exceeds them (L{_supersedes}).
     """
+    if len(datagrams) == 1 and not datagrams[0].segment_size:
+        return datagrams, 0
     parts: list[Run | Datagram | _Gathering | None] = []
     latest: dict[tuple[Address, bytes], int] = {}  # where each connection's last part is, if it may be added to
     superseded = 0
