@@ -27,6 +27,7 @@ from twisted_utp.proto.constants import (
     MIN_LINGER,
     PREFERRED_MTU,
     SEQ_MASK,
+    TIMESTAMP_MASK,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.echo import echo_age
@@ -539,7 +540,7 @@ class Connection:
         if self.state is State.CLOSED:
             return
         if packet.type is PacketType.DATA or packet.type is PacketType.FIN:
-            self._on_sequenced(packet, now)
+            self._on_sequenced(packet, seq, now)
 
     def _send_challenge(self, now: int) -> None:
         if self.state in (State.SYN_SENT, State.CLOSED) or not self.sender.is_confirmed:
@@ -585,8 +586,9 @@ class Connection:
         self._end(Input.GIVE_UP, LossReason.FORGED, now)
 
     def _note_timestamp(self, timestamp: int, received_at: int) -> None:
-        self.writer.reply_micro = timestamp_diff(received_at + self.writer.clock_offset, timestamp)
-        self.sender.delay.on_their_sample(self.writer.reply_micro, received_at)
+        writer = self.writer
+        writer.reply_micro = received_at + writer.clock_offset - timestamp & TIMESTAMP_MASK
+        self.sender.delay.on_their_sample(writer.reply_micro, received_at)
 
     def _on_ack(self, info: AckInfo, now: int) -> bool:
         sender = self.sender
@@ -601,13 +603,14 @@ class Connection:
             self._on_fin_acked(now)
         return progressed
 
-    def _on_sequenced(self, packet: Packet, now: int) -> None:
+    def _on_sequenced(self, packet: Packet, seq: int, now: int) -> None:
         """
         DATA or FIN: what consumes a seq_nr.  All of them are acknowledged with the batch.
+
+        @param seq: unwrapped.
         """
         receiver = self.receiver
         self.gap_reminders = 0
-        seq = expand_seq(packet.seq_nr, receiver.next_seq)
         arrival = receiver.on_fin(seq) if packet.type is PacketType.FIN else receiver.on_data(seq, packet.payload)
         if arrival is Arrival.OLD:
             # Our acknowledgement was lost, or the peer cannot read it: see _send_state.

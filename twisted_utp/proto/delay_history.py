@@ -43,6 +43,9 @@ class BaseDelayHistory:
 
     def _find_base(self) -> None:
         base = self._buckets[0]
+        if len(self._buckets) == 1:
+            self.base = base
+            return
         for value in self._buckets:
             if signed_timestamp(value - base) < 0:
                 base = value

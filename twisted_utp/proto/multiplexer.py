@@ -43,7 +43,7 @@ from twisted_utp.proto.packet import (
     Packet,
     PacketDecodeError,
     PacketType,
-    decode_packet,
+    decode_utp,
     is_stun,
     is_utp,
 )
@@ -243,7 +243,7 @@ class Multiplexer:
         nbytes = stats.bytes_received - before
         if budget.is_on or nbytes >= UNREAD_WHEN_BEHIND:
             budget.on_batch(nbytes, touched, now)
-        note_deadlines = self.port_queues.deadlines.note
+        ready = self.port_queues.ready
         for connection in touched:
             try:
                 connection.finish_batch(now)
@@ -251,7 +251,8 @@ class Multiplexer:
                     connection.trace.metrics(now)
             except BaseException as fault:
                 self.failed(connection, fault, now)
-            note_deadlines(connection)
+            if connection not in ready:  # else they are noted when it has had its turn to send
+                self.port_queues.deadlines.note(connection)
             if noticed:
                 self._read_notices(now)
         return foreign
@@ -473,29 +474,30 @@ class Multiplexer:
     ) -> None:
         self.stats.datagrams_received += 1
         data, address = datagram.data, datagram.address
-        if len(data) <= KEEPALIVE_SIZE and self._take_keepalive(datagram, now):
-            return
         if not is_utp(data):
             self.stats.not_utp += 1
             foreign.append(datagram)
             return
+        connection = self._connections.get((address, data[2] << 8 | data[3]))
+        if connection is not None and len(data) <= KEEPALIVE_SIZE and self._take_keepalive(connection, datagram, now):
+            return
         try:
-            packet = decode_packet(data)
+            packet = decode_utp(data)
         except PacketDecodeError as error:
             self.stats.malformed += 1
             self._trace_drop(now, address, data[2] << 8 | data[3], str(error))
             return
         received_at = datagram.received_at or now
-        connection = None
         try:
             if packet.type is PacketType.SYN:
+                connection = None
                 if self.siblings is not None and self._is_syn_of_sibling(packet, datagram):
                     return
                 connection = self.acceptor.on_syn(packet, address, received_at, now)
             elif packet.type is PacketType.RESET:
+                connection = None
                 self._on_reset(packet, datagram, now)
             else:
-                connection = self._connections.get((address, packet.connection_id))
                 if connection is None:
                     if is_stun(data):
                         self.stats.not_utp += 1
@@ -507,7 +509,8 @@ class Multiplexer:
                     if connection is None:
                         self._on_unknown_packet(packet, datagram, is_stray, now)
                         return
-                self.table.adopt_id(connection, packet.connection_id)
+                if connection.recv_id != packet.connection_id:
+                    self.table.adopt_id(connection, packet.connection_id)
                 if connection.trace is not None:
                     connection.trace.packet_received(now, packet)
                 connection.on_packet(packet, received_at, now)
@@ -517,15 +520,11 @@ class Multiplexer:
         if connection is not None:
             touched[connection] = None
 
-    def _take_keepalive(self, datagram: Datagram, now: int) -> bool:
+    def _take_keepalive(self, connection: Connection, datagram: Datagram, now: int) -> bool:
         """
         @return: False when it is none, or not quite like one, and must take the slow path.
         """
-        data = datagram.data
-        if len(data) < HEADER_SIZE:
-            return False
-        connection = self._connections.get((datagram.address, data[2] << 8 | data[3]))
-        answer = None if connection is None else keepalive.take(connection, data, datagram.received_at or now, now)
+        answer = keepalive.take(connection, datagram.data, datagram.received_at or now, now)
         if answer:
             self.port_queues.outbox.answer(datagram.address, answer)
         return answer is not None

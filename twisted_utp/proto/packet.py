@@ -121,12 +121,18 @@ def decode_packet(data: bytes) -> Packet:
     """
     if not is_utp(data):
         raise PacketDecodeError("not a uTP packet")
+    return decode_utp(data)
+
+
+def decode_utp(data: bytes) -> Packet:
+    """
+    L{decode_packet}, of what L{is_utp}.
+    """
     first, extension, *numbers = HEADER.unpack_from(data)
+    if not extension:
+        return Packet(TYPES[first >> 4], *numbers, data[HEADER_SIZE:])
     packet = Packet(TYPES[first >> 4], *numbers)
-    end = HEADER_SIZE
-    if extension:
-        end = _decode_extensions(packet, extension, data)
-    packet.payload = data[end:]
+    packet.payload = data[_decode_extensions(packet, extension, data) :]
     return packet
 
 
@@ -190,7 +196,7 @@ def encode_packet(packet: Packet) -> bytes:
             packet.seq_nr & SEQ_MASK,
             packet.ack_nr & SEQ_MASK,
         )
-        + encode_extensions(chain)
+        + (encode_extensions(chain) if chain else b"")
         + packet.payload
     )
 

@@ -13,6 +13,7 @@ from twisted_utp.proto.constants import (
     MAX_SACK_BYTES_FOREIGN,
     SEQ_MASK,
     TIMESTAMP_MASK,
+    VERSION,
 )
 from twisted_utp.proto.packet import HEADER, Packet, PacketType, encode_extensions, encode_packet, padding
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
@@ -175,6 +176,9 @@ class PacketWriter:
         @param seq: its seq_nr, unwrapped.
         """
         receiver = self._receiver
+        if not close_reason and not receiver.has_gap:
+            payload = self._bare(type << 4 | VERSION, seq, now)
+            return Transmit(self.address, payload, HEADER_SIZE)
         packet = Packet(
             type,
             self.send_id,

@@ -48,7 +48,17 @@ class PortRates:
         """
         A connection is new, or has other settings, or its port has.
         """
-        config = connection.config
+        config, sender, receiver = connection.config, connection.sender, connection.receiver
+        if not (
+            config.max_rate
+            or config.max_send_rate
+            or config.max_receive_rate
+            or self.sending is not None
+            or self.receiving is not None
+            or sender.limit is not None
+            or receiver.limit is not None
+        ):
+            return  # the usual case
         self._attach_sending(connection, lowest(config.max_rate, config.max_send_rate))
         self._attach_receiving(connection, lowest(config.max_rate, config.max_receive_rate))
 

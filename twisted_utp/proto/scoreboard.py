@@ -184,6 +184,9 @@ class NewlyAcked:
         self.reordered = False
 
 
+_NOTHING = NewlyAcked()  # nobody changes it
+
+
 class Scoreboard:
     """
     The flights between the oldest unacknowledged packet and the next new one.
@@ -283,6 +286,8 @@ class Scoreboard:
         @param too_soon: a retransmission that left after this instant (µs) cannot have been answered yet, so its
             acknowledgement is for the original.
         """
+        if una <= self.una and not sack:
+            return _NOTHING
         acked = NewlyAcked()
         if una > self.una:
             self._acknowledge_below(una, acked, too_soon)

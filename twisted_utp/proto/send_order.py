@@ -32,6 +32,9 @@ class SendOrder:
         It leaves now.
         """
         last = self.last
+        if last is None:
+            self.first = self.last = flight
+            return
         # Of two that leave at one instant the higher one counts as the later (RFC 8985 (6.2), RACK_sent_after).
         while last is not None and last.sent_at == flight.sent_at and last.seq > flight.seq:
             last = last.earlier
@@ -49,6 +52,9 @@ class SendOrder:
         """
         It is not on its way any more.
         """
+        if self.first is self.last:
+            self.first = self.last = None
+            return
         self._join(flight.earlier, flight.later)
         flight.earlier = flight.later = None
 
