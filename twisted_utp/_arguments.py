@@ -215,8 +215,9 @@ def check_factory(name: str, value: object) -> None:
     """
     What builds protocols: an object, not its class.
     """
-    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in _FACTORY_METHODS):
-        raise TypeError(f"{name}={value!r}: expected an IProtocolFactory, such as Factory.forProtocol(MyProtocol)")
+    for method in _FACTORY_METHODS:
+        if isinstance(value, type) or not callable(getattr(value, method, None)):
+            raise TypeError(f"{name}={value!r}: expected an IProtocolFactory, such as Factory.forProtocol(MyProtocol)")
 
 
 def check_datagram_protocol(name: str, value: object, *, optional: bool = True) -> None:

@@ -98,7 +98,7 @@ def protocol_to_connect(
     dialling = _dialling.setdefault(reactor, {})
     key = (_host(interface), config, settings)
     found = dialling.get(key)
-    if found is not None and not found._is_closing and len(found.multiplexer) < config.max_connections:
+    if found is not None and can_dial_from(found, config):
         return found
     protocol = UTPProtocol(reactor, config, closes_when_idle=True)
     protocol.is_for_dialling = True
@@ -106,6 +106,13 @@ def protocol_to_connect(
     _settings[protocol] = settings
     dialling[key] = protocol
     return _forget_when_closed(protocol, dialling, key)
+
+
+def can_dial_from(protocol: UTPProtocol, config: UTPConfig) -> bool:
+    """
+    Is an ephemeral port open, and not full?
+    """
+    return protocol.is_open and not protocol._is_closing and len(protocol.multiplexer) < config.max_connections
 
 
 def closing_protocol(reactor: Any, interface: str, port: int) -> UTPProtocol | None:

@@ -37,7 +37,13 @@ from twisted_utp._arguments import (
 )
 from twisted_utp._happy_eyeballs import HappyEyeballs
 from twisted_utp._resolution import resolve
-from twisted_utp._shared import adopted_protocol, closing_protocol, protocol_to_connect, protocol_to_listen
+from twisted_utp._shared import (
+    adopted_protocol,
+    can_dial_from,
+    closing_protocol,
+    protocol_to_connect,
+    protocol_to_listen,
+)
 from twisted_utp.errors import UTPConnectBindError
 from twisted_utp.proto.config import RANGES, UTPConfig
 from twisted_utp.proto.constants import DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT
@@ -199,6 +205,7 @@ class UTPClientEndpoint:
     """
 
     _protocol: UTPProtocol | None = None
+    _dialled_from: UTPProtocol | None = None  # an ephemeral port, the last time
 
     def __init__(
         self,
@@ -232,6 +239,7 @@ class UTPClientEndpoint:
         @raise TypeError: naming the argument that is of the wrong type.
         """
         self._host = checked_host("host", host)
+        self._is_numeric = is_numeric(self._host)
         check_port("port", port)
         self._bind = checked_bind_address("bindAddress", bindAddress)
         check_config("config", config)
@@ -306,7 +314,7 @@ class UTPClientEndpoint:
             source = self._bind[0] if self._bind is not None else ""
             through = (self._proxy, source, self._config, self._socket)
             return _socks_sharing.dial(self._reactor, through, protocolFactory, self._host, self._port)
-        if is_numeric(self._host):
+        if self._is_numeric:
             return maybeDeferred(self._dial, protocolFactory, self._host)
         if self._protocol is not None and hasattr(self._protocol._udp_port, "reported"):
             reason = f"{self._host!r}: expected an address; resolving a name here would reveal what the proxy hides"
@@ -332,9 +340,13 @@ class UTPClientEndpoint:
         if protocol is None:
             protocol = self._protocol_for(host)
         source = self._bind[0] if self._bind is not None else ""
-        return protocol.connect(factory, host, self._port, self._config, bindAddress=source)
+        return protocol._connect_to(factory, host, self._port, self._config, source)
 
     def _protocol_for(self, host: str) -> UTPProtocol:
+        if self._bind is None and self._dialled_from is not None:
+            if can_dial_from(self._dialled_from, self._config):
+                return self._dialled_from
+            self._dialled_from = None
         any_address = ANY_IPV6 if ":" in host else ""
         if self._bind is not None:
             interface, port = self._bind
@@ -345,7 +357,10 @@ class UTPClientEndpoint:
             except CannotListenError as error:
                 raise UTPConnectBindError(error) from None
         try:
-            return protocol_to_connect(self._reactor, any_address, 0, self._config, settings=self._socket)
+            found = protocol_to_connect(self._reactor, any_address, 0, self._config, settings=self._socket)
+            if self._is_numeric:  # always of one family
+                self._dialled_from = found
+            return found
         except CannotListenError as error:
             if self._socket.first():
                 raise UTPConnectBindError(error) from None

@@ -209,7 +209,15 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         @raise ValueError: when an address is a name, or the port out of range.
         """
         check_dial(factory, host, port, config, bindAddress)
-        route = route_to(None if self._closing else self._port, host, port, bindAddress)
+        return self._connect_to(factory, host, port, config, bindAddress)
+
+    def _connect_to(
+        self, factory: IProtocolFactory, host: str, port: int, config: UTPConfig | None, source: str
+    ) -> Deferred[IProtocol]:
+        """
+        L{connect}, with arguments that were checked.
+        """
+        route = route_to(None if self._closing else self._port, host, port, source)
         if isinstance(route, ConnectError):
             self._request_flush()  # the port may have been opened for this
             return fail(route)
@@ -224,14 +232,14 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
     def _dial(
         self, factory: IProtocolFactory, route: Route, config: UTPConfig | None, *, is_punching: bool = False
     ) -> OutgoingConnection:
-        attempt = OutgoingConnection(self, factory, route.peer)
+        attempt, own = OutgoingConnection(self, factory, route.peer), self.multiplexer.config
 
         def dial() -> Connection:
             return self.multiplexer.connect(
                 route.address,
                 now=self.clock(),
                 config=config,
-                tracer=self._tracing.tracer_for(config) if config is not None else None,
+                tracer=None if config is None or config is own else self._tracing.tracer_for(config),
                 is_punching=is_punching,
             )
 

@@ -170,7 +170,7 @@ class Connection:
         self.receiver = ReceiveBuffer(_NO_PEER_SEQ, config.receive_buffer, port_queues.budget)
         self.writer = PacketWriter(address, self.receiver, clock_offset)
         self.proof = PeerProof(self.sender, self.receiver, clock_offset)
-        self.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
+        self.writer.send_id = (recv_id - 1 if incoming else recv_id + 1) & SEQ_MASK
         self.keepalive_interval = microseconds(config.keepalive)
         self.questions_asked = self.heard_before = 0
         self.handshake = Handshake(seq, is_acceptor=incoming)
@@ -343,7 +343,7 @@ class Connection:
         Send a SYN, the first or one more.
         """
         self.recv_id = recv_id
-        self.send_id = recv_id + 1 & SEQ_MASK
+        self.writer.send_id = recv_id + 1 & SEQ_MASK
         self._send_control(self.handshake.syn(recv_id, self.receiver.advertise(), now + self.writer.clock_offset), now)
         self.last_sent_at = now
         self.timers[Timer.CONNECT] = self.handshake.next_syn_at(now)
@@ -625,10 +625,12 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return
+        receiver = self.receiver
         self._deliver()
-        if self.receiver.is_complete:
+        if receiver.fin_seq is not None and receiver.is_complete:
             self._on_peer_fin(now)
-        receive_limit.advance(self, now)
+        if receiver.limit is not None:
+            receive_limit.advance(self, now)
         self.port_queues.ready[self] = None
 
     def _deliver(self) -> None:
@@ -636,14 +638,14 @@ class Connection:
         if self._reading_paused or self.state is State.CLOSED:
             receiver.compact()
             return
-        data = receiver.take()
-        if data:
+        if receiver.unread_bytes:
+            data = receiver.take()
             self.bytes_received += len(data)
             if self._discards:
                 self._threw_away = True
             else:
                 self.port_queues.events.append((self, data))
-        if receiver.is_complete and not self._eof_announced:
+        if receiver.fin_seq is not None and not self._eof_announced and receiver.is_complete:
             self._eof_announced = True
             if not self._discards:
                 self._emit(EndOfStream())
@@ -840,7 +842,8 @@ class Connection:
             if not self._poll_flights(transmits, limit, segments, nbytes, now):
                 return True
             self.sender.arm_retransmission(now)
-            self._tell_writable()
+            if self._was_full:
+                self._tell_writable()
         if self.ack_pending:
             self._send_state(transmits, now)
         return False
@@ -902,7 +905,7 @@ class Connection:
             gap_reminder.arm(self, now)
 
     def _tell_writable(self) -> None:
-        if self._was_full and self.sender.buffer.nbytes <= self.config.send_buffer // 2:
+        if self.sender.buffer.nbytes <= self.config.send_buffer // 2:
             self._was_full = False
             if not self.sender.eof_queued:
                 self._emit(Writable())
@@ -924,6 +927,8 @@ class Connection:
             self._on_connect_timer(now)
         if expire(timers, Timer.LINGER, now):
             self._on_linger_timer(now)
+            if self.state is State.CLOSED:
+                return
         if expire(timers, Timer.REORDER, now):
             self.sender.find_losses(now)
         if expire(timers, Timer.GAP, now):

@@ -136,12 +136,13 @@ class ConnectionTable:
         for tried in range(_RANDOM_TRIES + (1 << 16)):
             # Drawn one by one: what follows from the same randomness must not depend on how many were drawn in vain.
             recv_id = self._rng.getrandbits(16) if tried < _RANDOM_TRIES else tried - _RANDOM_TRIES
-            if not any(self._is_used(address, recv_id + offset & SEQ_MASK) for offset in (-1, 0, 1, 2)):
+            for offset in (-1, 0, 1, 2):
+                key = (address, recv_id + offset & SEQ_MASK)
+                if key in self.by_key or key in self.half_open.by_key:
+                    break
+            else:
                 return recv_id
         raise LookupError(f"no connection id is free with {address[0]}:{address[1]}")
-
-    def _is_used(self, address: Address, recv_id: int) -> bool:
-        return (address, recv_id) in self.by_key or self.half_open.get(address, recv_id) is not None
 
     def another_id(self, connection: Connection) -> int:
         """

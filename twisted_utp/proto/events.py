@@ -27,6 +27,8 @@ class LossReason(Enum):
     FAULT = "a congestion controller or a tracer raised"
     FORGED = "the peer acknowledged data that it was never sent"
 
+    __hash__ = object.__hash__  # Enum's is written in Python, and looks the name up
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:

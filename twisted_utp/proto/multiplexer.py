@@ -184,16 +184,16 @@ class Multiplexer:
         """
         if self._noticed:
             self._read_notices(now)
-        seq = self._rng.getrandbits(16)
+        seq, config = self._rng.getrandbits(16), self._config if config is None else config
         connection = Connection(
             self.port_queues,
             address,
-            config if config is not None else self.config,
+            config,
             incoming=False,
             recv_id=self.table.free_id(address),
             seq=seq + 1,
             clock_offset=self._rng.getrandbits(32),
-            mtu=self._known_paths.discovery(address, (config if config is not None else self.config).mtu, now),
+            mtu=self._known_paths.discovery(address, config.mtu, now),
         )
         self.table.add(connection)
         self.stats.connections_opened += 1
@@ -599,12 +599,12 @@ class Multiplexer:
             connection = Connection(
                 self.port_queues,
                 address,
-                self.config,
+                self._config,
                 incoming=True,
                 recv_id=syn.connection_id + 1 & SEQ_MASK,
                 seq=first_seq,
                 clock_offset=clock_offset,
-                mtu=self._known_paths.discovery(address, self.config.mtu, now),
+                mtu=self._known_paths.discovery(address, self._config.mtu, now),
             )
             self._attach_trace(connection, self.tracer)
             if connection.trace is not None:
@@ -629,9 +629,10 @@ class Multiplexer:
         """
         Note what connections have left on the desk.
         """
-        while self.port_queues.noticed:
-            noticed = self.port_queues.noticed[:]
-            self.port_queues.noticed.clear()
+        counts = self.gate.connection_counts
+        while self._noticed:
+            noticed = self._noticed[:]
+            self._noticed.clear()
             for connection in noticed:
                 notices, connection.notices = connection.notices, 0
                 if notices & Notice.SYN_DUE:
@@ -640,11 +641,11 @@ class Multiplexer:
                     self.acceptor.stop_punching(connection)
                     self.table.forget_other_ids(connection)
                 if notices & Notice.CONFIRMED:
-                    self.gate.connection_counts.half_open -= 1
+                    counts.half_open -= 1
                 if notices & Notice.LINGERING:
                     self.table.lingering.add(connection)
                 if notices & Notice.DONE:
-                    self.gate.connection_counts.leave(connection.address[0])
+                    counts.leave(connection.address[0])
                 if notices & Notice.CLOSED:
                     self._forget(connection)
 

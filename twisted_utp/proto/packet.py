@@ -91,18 +91,12 @@ def is_utp(data: bytes) -> bool:
     )
 
 
-def is_our_signature(extension_bits: int | None) -> bool:
-    """
-    Are these the capability bits of a peer of our kind?
-    """
-    return extension_bits is not None and extension_bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE
-
-
 def is_from_ours(packet: Packet) -> bool:
     """
     Does it show our extension bits?
     """
-    return is_our_signature(packet.extension_bits)
+    bits = packet.extension_bits
+    return bits is not None and bits & EXTENSION_BITS_SIGNATURE_MASK == EXTENSION_BITS_SIGNATURE
 
 
 def is_stun(data: bytes) -> bool:
@@ -128,11 +122,11 @@ def decode_utp(data: bytes) -> Packet:
     """
     L{decode_packet}, of what L{is_utp}.
     """
-    first, extension, *numbers = HEADER.unpack_from(data)
-    if not extension:
-        return Packet(TYPES[first >> 4], *numbers, data[HEADER_SIZE:])
-    packet = Packet(TYPES[first >> 4], *numbers)
-    packet.payload = data[_decode_extensions(packet, extension, data) :]
+    first, extension, connection_id, timestamp, difference, wnd_size, seq_nr, ack_nr = HEADER.unpack_from(data)
+    payload = b"" if extension else data[HEADER_SIZE:]
+    packet = Packet(TYPES[first >> 4], connection_id, timestamp, difference, wnd_size, seq_nr, ack_nr, payload)
+    if extension:
+        packet.payload = data[_decode_extensions(packet, extension, data) :]
     return packet
 
 

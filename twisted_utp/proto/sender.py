@@ -605,6 +605,11 @@ class Sender:
         self._on_progress(acked, info, now)
         if acked.probed_padding and self.mtu.on_acked(HEADER_SIZE + acked.probed_padding + acked.probed_bytes, now):
             self._on_mtu(now)
+        if self.fin_seq is not None and board.una > self.fin_seq and not acked.spurious:
+            # Nothing is sent any more: only other connections with that host could use what this tells.
+            self.mtu.path.shortest_round_trip(rtt.minimum)
+            self._timers[Timer.REORDER] = NEVER
+            return True
         sample = self._sample(acked, info, before, now)
         self._sampled_at = now
         if acked.nbytes:

@@ -184,6 +184,6 @@ def make_congestion_controller(name: str, *, mss: int, target_delay: int) -> Con
     except KeyError:
         raise ValueError(f"congestion={name!r}: expected one of {', '.join(congestion_controller_names())}") from None
     controller = factory(mss=mss, target_delay=target_delay)
-    if not isinstance(controller, CongestionController):
+    if type(controller) is not factory and not isinstance(controller, CongestionController):
         raise TypeError(f"congestion={name!r}: {controller!r} was made: expected a CongestionController")
     return controller
