@@ -135,7 +135,7 @@ def test_a_half_open_connection_is_small() -> None:
         packet = encode_packet(Packet(PacketType.SYN, number * 3, 1, seq_nr=7))
         mux.receive_datagrams([Datagram(packet, (f"10.0.{number >> 8}.{number & 255}", 1000))], now=SECOND)
         mux.poll_transmits(now=SECOND)
-    table = mux.table.half_open._by_key
+    table = mux.table.half_open.by_key
     key, half = next(iter(table.items()))
     numbers = [getattr(half, name) for name in HalfOpen.__slots__ if name != "extension_bits"]
     parts = [half, key, key[0], *key[0], *key[1:], *numbers]
