@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+import twisted_utp
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -235,3 +237,13 @@ def check_traced() -> Check:
     assert len(schema) > 10, "docs/qlog.rst is not read as it is written"
     check.events = set(schema)  # type: ignore[attr-defined]
     return check
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    With a compiled core, leave out what needs the one in Python.
+    """
+    if twisted_utp.__compiled__:
+        for item in items:
+            if item.get_closest_marker("interpreted"):
+                item.add_marker(pytest.mark.skip(reason="the core is compiled"))

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twisted_utp._compiled import __compiled__
     from twisted_utp.endpoints import UTPClientEndpoint, UTPServerEndpoint
     from twisted_utp.errors import (
         UTPConnectionDone,
@@ -56,6 +57,7 @@ __all__ = [
     "UTPServerEndpoint",
     "UTPTransport",
     "Verdict",
+    "__compiled__",
     "__version__",
     "register_congestion_controller",
 ]
@@ -82,6 +84,7 @@ _HOMES = {
     "UTPServerEndpoint": "endpoints",
     "UTPTransport": "transport",
     "Verdict": "proto.acceptance",
+    "__compiled__": "_compiled",
     "register_congestion_controller": "proto.congestion.base",
 }
 

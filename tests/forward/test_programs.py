@@ -233,4 +233,6 @@ def test_version(start: Any, option: str) -> None:
     program = start(TWIST, "utp-forward", option)
     program.wait_for_exit()
     (line,) = program.output
-    assert re.fullmatch(rf"utp-forward {re.escape(__version__)} \(twisted-utp; Twisted \S+, Python \S+\)", line)
+    assert re.fullmatch(
+        rf"utp-forward {re.escape(__version__)} \(twisted-utp(, compiled)?; Twisted \S+, Python \S+\)", line
+    )

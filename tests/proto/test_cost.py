@@ -20,6 +20,8 @@ from twisted_utp.proto.packet import PacketType, encode_packet
 from twisted_utp.proto.recovery import LossDetector
 from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagram
 
+pytestmark = pytest.mark.interpreted
+
 STRANGER: Address = ("198.51.100.7", 4000)
 SIZES = pytest.mark.parametrize("size", [1472, 65_507])
 

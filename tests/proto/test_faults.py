@@ -108,6 +108,7 @@ def test_in_the_middle_of_a_batch(error: BaseException, monkeypatch: pytest.Monk
     assert isinstance(peer[1], ConnectionLost) and peer[1].reason is LossReason.RESET
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("where", ["finish_batch", "poll_transmits", "handle_timeout", "on_reset"])
 def test_wherever_it_is(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever step of a connection raises, the others' steps are taken."""
@@ -143,6 +144,7 @@ def test_wherever_it_is(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {connection.sender.board.flight_bytes for connection in ports.connections[1:]} == {0}
 
 
+@pytest.mark.interpreted
 def test_on_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """A single packet, taken and answered: what raises there ends the connection as well."""
     for function in ("fast_path_receive", "fast_path_send"):

@@ -125,6 +125,7 @@ def test_odds_of_a_proof(exchange: type[Exchange]) -> None:
     assert peer.mux.poll_events() == []
 
 
+@pytest.mark.interpreted
 def test_a_half_open_connection_is_small() -> None:
     """A few hundred bytes with all that refers to it, and no application, trace or event."""
     mux = Multiplexer(rng=Random(1))

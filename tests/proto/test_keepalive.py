@@ -290,6 +290,7 @@ def state_of_both(*connections: Connection) -> list[object]:
     return [(connection.stats(), list(connection.timers), connection.last_sent_at) for connection in connections]
 
 
+@pytest.mark.interpreted
 def test_both_roads_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Question and answer do the same whether they took the short road or the general one."""
     short = keepalive.take

@@ -175,6 +175,7 @@ def test_no_stall_on_a_path_that_drops_what_is_too_large(path: int) -> None:
     assert sender.counters.timeouts == 0
 
 
+@pytest.mark.interpreted
 def test_probes_travel_alone_and_unfragmented() -> None:
     """A probe is a train of one with the don't-fragment mark; nothing else has it."""
     pair = Pair()

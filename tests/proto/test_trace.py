@@ -348,6 +348,7 @@ def test_tracing_changes_nothing(check_traced: Any) -> None:
     assert logs[0] == logs[1]
 
 
+@pytest.mark.interpreted
 def test_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a tracer nothing is prepared for one."""
 

@@ -153,6 +153,7 @@ def lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gate, "judge", judging)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("mistake", "mode", "promise"),
     [
@@ -174,6 +175,7 @@ def test_mistakes_are_found(mistake: Patch, mode: str, promise: str, monkeypatch
     assert failure is not None and failure.promise.startswith(promise)
 
 
+@pytest.mark.interpreted
 def test_failures_are_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told needs less to have happened, and ends with what broke the promise."""
     swaps_bytes(monkeypatch)

@@ -129,7 +129,9 @@ def test_endpoint_strings(ucat: Any, listening: Any) -> None:
 def test_module(ucat: Any) -> None:
     """python -m runs it as well."""
     program = (sys.executable, "-m", "twisted_utp.ucat")
-    assert re.fullmatch(rb"ucat \d\S+ \(twisted-utp; Twisted \S+, Python \S+\)\n", ucat("-V", program=program).end())
+    assert re.fullmatch(
+        rb"ucat \d\S+ \(twisted-utp(, compiled)?; Twisted \S+, Python \S+\)\n", ucat("-V", program=program).end()
+    )
 
 
 def test_json(ucat: Any, listening: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from twisted.copyright import version as twisted_version
 from twisted.python import usage
 
 from twisted_utp import __version__
+from twisted_utp._compiled import product
 from twisted_utp._rates import EXAMPLES, parse_rate
 from twisted_utp.forward.limits import DEFAULT_CONNECT_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_CONNECTIONS, Limits
 from twisted_utp.forward.proxy_protocol import VERSIONS
@@ -188,7 +189,8 @@ tcp:, unix:, utp:, utps: (uTP with TLS), and others that Twisted knows."""
         """
         Print the version.
         """
-        print(f"utp-forward {__version__} (twisted-utp; Twisted {twisted_version}, Python {platform.python_version()})")
+        version = f"Twisted {twisted_version}, Python {platform.python_version()}"
+        print(f"utp-forward {__version__} ({product()}; {version})")
         raise SystemExit
 
     opt_V = opt_version

@@ -14,6 +14,7 @@ from twisted.copyright import version as twisted_version
 from twisted.internet.endpoints import quoteStringArgument
 
 from twisted_utp import __version__
+from twisted_utp._compiled import product
 from twisted_utp.ucat.exits import Exit
 from twisted_utp.ucat.settings import (
     DIALLING_ONLY,
@@ -160,7 +161,7 @@ def _seconds(text: str) -> float:
 
 
 def _version() -> str:
-    return f"ucat {__version__} (twisted-utp; Twisted {twisted_version}, Python {platform.python_version()})"
+    return f"ucat {__version__} ({product()}; Twisted {twisted_version}, Python {platform.python_version()})"
 
 
 def _endpoint(options: Namespace) -> str:
