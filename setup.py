@@ -24,6 +24,7 @@ CORE = Path("twisted_utp", "proto")
 # What stays Python, and why.
 INTERPRETED = {
     CORE / "config.py",  # checks what users pass itself, and says what would be right
+    CORE / "stats.py",  # its frozen snapshots are public: dataclasses as Python makes them
     CORE / "outbox.py",  # a deque's layout in memory is no base for a compiled class
     *CORE.glob("congestion/**/*.py"),  # users derive their own controllers from these
     *CORE.rglob("__init__.py"),

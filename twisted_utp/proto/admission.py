@@ -6,11 +6,11 @@ The limits of the settings first, then the user's policy; and when only the back
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.acceptance import AcceptPolicy, Verdict
+from twisted_utp.proto.acceptance import PortLoad, Verdict
 from twisted_utp.proto.connection_counts import ConnectionCounts
 from twisted_utp.proto.syn_cookies import SynCookies
 
@@ -51,7 +51,8 @@ class Gate:
     __slots__ = ("_counters", "connection_counts", "cookies", "policy")
 
     def __init__(self, rng: Random, counters: PortCounters) -> None:
-        self.policy: AcceptPolicy | None = None
+        # A user's function, which may return what its type does not allow.
+        self.policy: Callable[[Address, PortLoad], object] | None = None
         self.connection_counts = ConnectionCounts()
         self.cookies = SynCookies(rng)
         self._counters = counters
@@ -67,7 +68,7 @@ class Gate:
         if self.is_full(address, config, known):
             return refusal
         if self.policy is not None:
-            verdict: object = self.policy(address, self.connection_counts.load(address[0]))
+            verdict = self.policy(address, self.connection_counts.load(address[0]))
             if verdict is not True and verdict is not Verdict.ACCEPT:
                 self._counters.policy_refusals += 1
                 return refusal if verdict is False else _REFUSALS.get(verdict, refusal)
