@@ -195,6 +195,7 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "; 0 failed" in capsys.readouterr().out
 
 
+@pytest.mark.interpreted
 def test_command_tells_of_failures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """How to see it again, once in full and then in a line each; the exit code says so as well."""
     raises(monkeypatch)

@@ -171,6 +171,7 @@ def test_filters_do_not_see_what_is_not_utp() -> None:
     assert pair.log.entries[0].header is None and "6431" in str(pair.log)
 
 
+@pytest.mark.interpreted
 def test_trains_become_single_datagrams_and_merge_again() -> None:
     """On the link every datagram is by itself; with gro the receiver gets trains."""
     for gro in (False, True):
