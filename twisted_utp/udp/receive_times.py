@@ -21,6 +21,7 @@ SO_TIMESTAMPNS = 35
 
 _SOL_SOCKET = int(socket.SOL_SOCKET)
 _TIMESPEC = struct.Struct("@ll")
+_TIMESPEC_SIZE, _unpack_timespec = _TIMESPEC.size, _TIMESPEC.unpack
 
 # µs that two clocks may take to be read.  Whoever lost the processor in between tries again, so many times: their
 # difference would be wrong by as much.  A sample that is too short stays for minutes, as the least delay of the path.
@@ -60,14 +61,16 @@ class ReceiveTimes:
         @return: when it was received, µs, 0 when they do not say; and the others.
         """
         level, kind, data = messages[0]
-        if kind != SO_TIMESTAMPNS or level != _SOL_SOCKET or len(data) != _TIMESPEC.size:
+        if kind != SO_TIMESTAMPNS or level != _SOL_SOCKET or len(data) != _TIMESPEC_SIZE:
             return 0, messages
-        seconds, nanoseconds = _TIMESPEC.unpack(data)
+        seconds, nanoseconds = _unpack_timespec(data)
         at = seconds * 1_000_000 + nanoseconds // 1000 + self._offset
         if at > self._now:  # it came while we were reading those before
             self._now = self._clock()
             at = min(at, self._now)
-        self._latest = at = max(at, self._latest)
+        if at < self._latest:
+            at = self._latest
+        self._latest = at
         return at, messages[1:]
 
 
