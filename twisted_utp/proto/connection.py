@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted_utp.proto import gap_reminder, keepalive, receive_limit
+from twisted_utp.proto import delayed_ack, gap_reminder, keepalive, receive_limit
 from twisted_utp.proto.config import MICROSECONDS, UTPConfig, microseconds
 from twisted_utp.proto.congestion.base import make_congestion_controller
 from twisted_utp.proto.constants import (
@@ -75,7 +75,8 @@ class Connection:
     @ivar trace: tells the tracer; L{None} when nobody listens.
     @ivar user_data: for the owner; the core never looks at it.
     @ivar is_done: its user has heard the last of it.  What remains is politeness toward the peer.
-    @ivar ack_pending: something arrived that has not been acknowledged.
+    @ivar ack_pending: something arrived that has not been acknowledged; C{delayed} says whether that may wait, and
+        C{peer_repeats} that the peer sends again what has been.
     @ivar writer: writes its packets.
     @ivar proof: what shows that packets are the peer's.
     @ivar handshake: its opening.
@@ -89,7 +90,6 @@ class Connection:
     __slots__ = (
         "_discards",
         "_eof_announced",
-        "_peer_repeats",
         "_reading_paused",
         "_threw_away",
         "_was_full",
@@ -99,6 +99,7 @@ class Connection:
         "bytes_received",
         "close_code",
         "config",
+        "delayed",
         "gap_reminders",
         "handshake",
         "heard_before",
@@ -112,6 +113,7 @@ class Connection:
         "peer_close_code",
         "peer_extension_bits",
         "peer_is_ours",
+        "peer_repeats",
         "port_queues",
         "proof",
         "questions_asked",
@@ -139,7 +141,6 @@ class Connection:
         mtu: MtuDiscovery,
     ) -> None:
         self.port_queues = port_queues
-        self.notices = 0
         self.address = address
         self.config = config
         self.incoming = incoming
@@ -174,11 +175,10 @@ class Connection:
         self.keepalive_interval = microseconds(config.keepalive)
         self.questions_asked = self.heard_before = 0
         self.handshake = Handshake(seq, is_acceptor=incoming)
-        self.ack_pending = False
-        self._peer_repeats = False
-        self.gap_reminders = 0
-        self._reading_paused = False
-        self._discards = self._threw_away = False
+        self.ack_pending = self.peer_repeats = False
+        self.delayed: delayed_ack.DelayedAck | None = None
+        self.gap_reminders = self.notices = 0
+        self._reading_paused = self._discards = self._threw_away = False
         self._eof_announced = self._was_full = self.is_done = False
         self.peer_close_code = self.close_code = self.last_sent_at = 0
         self.acks_sent = self.bytes_received = self.packets_received = self.packets_invalid = 0
@@ -304,7 +304,7 @@ class Connection:
         # Who has not shown himself is told in the first packet that he is sent.
         is_there = self.state is not State.CLOSED and self.sender.is_confirmed
         if is_there and self.receiver.is_window_update_due(self.sender.mss):
-            self.ack_pending = True
+            delayed_ack.note(self)
         self.port_queues.ready[self] = None
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
@@ -495,7 +495,7 @@ class Connection:
         if self.trace is not None:
             self.trace.run_received(now, run)
         self.packets_received += run.count
-        self.ack_pending = True
+        delayed_ack.note(self, run.count, len(run.payloads[-1]), now)
         self._note_timestamp(run.timestamp, received_at)
         self._on_ack(AckInfo(una, 0, run.wnd_size, run.timestamp_difference, False, received_at), now)
         return True
@@ -614,10 +614,10 @@ class Connection:
         arrival = receiver.on_fin(seq) if packet.type is PacketType.FIN else receiver.on_data(seq, packet.payload)
         if arrival is Arrival.OLD:
             # Our acknowledgement was lost, or the peer cannot read it: see _send_state.
-            self._peer_repeats = self._peer_repeats or self.sender.fin_seq is not None
+            self.peer_repeats = self.peer_repeats or self.sender.fin_seq is not None
         elif arrival not in (Arrival.IN_ORDER, Arrival.AHEAD):
             self.count_invalid(now, arrival.value)
-        self.ack_pending = True
+        delayed_ack.note(self, int(arrival is Arrival.IN_ORDER), len(packet.payload), now)
 
     def finish_batch(self, now: int) -> None:
         """
@@ -696,12 +696,10 @@ class Connection:
         if self.state is State.SYN_SENT:
             if packet.ack_nr != self.handshake.syn_seq or self.handshake.is_punching:
                 return False
-        else:
-            is_believable = self.proof.is_reset_believable(packet, now)
-            if not is_believable:
-                if is_believable is None:
-                    self._send_challenge(now)
-                return False
+        elif not (is_believable := self.proof.is_reset_believable(packet, now)):
+            if is_believable is None:
+                self._send_challenge(now)
+            return False
         self.peer_close_code = packet.close_reason or self.peer_close_code
         self._deliver()
         if self.state is State.LINGERING and not self.is_done:
@@ -844,7 +842,7 @@ class Connection:
             self.sender.arm_retransmission(now)
             if self._was_full:
                 self._tell_writable()
-        if self.ack_pending:
+        if self.ack_pending and not delayed_ack.waits(self, now):
             self._send_state(transmits, now)
         return False
 
@@ -870,16 +868,16 @@ class Connection:
         return False
 
     def _train(self, flight: Flight, now: int) -> Transmit:
-        sender = self.sender
-        transmit, acknowledges = self.writer.train(flight, sender.mss if sender.peer_reads_extensions else 0, now)
+        mss = self.sender.mss if self.sender.peer_reads_extensions else 0
+        transmit, acknowledges = self.writer.train(flight, mss, now)
         if acknowledges:
-            self.ack_pending = self.ack_pending and self._peer_repeats
+            delayed_ack.on_acknowledged(self)
         return transmit
 
     def _fin(self, flight: Flight, now: int) -> Transmit:
         if flight.transmissions == 1:
             self._move(Input.FIN_SENT, now)
-        self.ack_pending = self.ack_pending and self._peer_repeats
+        delayed_ack.on_acknowledged(self)
         return self.writer.packet(PacketType.FIN, flight.seq, now, close_reason=self.close_code)
 
     def _send_state(self, transmits: list[Transmit], now: int) -> None:
@@ -892,14 +890,15 @@ class Connection:
         """
         sender = self.sender
         seqs = [sender.next_seq]
-        if self._peer_repeats and sender.fin_seq is not None:
+        if self.peer_repeats and sender.fin_seq is not None:
             seqs.append(sender.fin_seq)
         for seq in seqs:
             transmits.append(self.writer.packet(PacketType.STATE, seq, now))
             if self.trace is not None:
                 self.trace.state_sent(now, seq)
         self.acks_sent += len(seqs)
-        self.ack_pending = self._peer_repeats = False
+        self.peer_repeats = False
+        delayed_ack.on_acknowledged(self)
         self.last_sent_at = now
         if self.receiver.has_gap:
             gap_reminder.arm(self, now)
@@ -931,6 +930,7 @@ class Connection:
                 return
         if expire(timers, Timer.REORDER, now):
             self.sender.find_losses(now)
+        expire(timers, Timer.ACK, now)
         if expire(timers, Timer.GAP, now):
             gap_reminder.on_timer(self)
         if expire(timers, Timer.WINDOW, now):

@@ -175,6 +175,16 @@ GAP_REMINDER = 1_000_000
 MAX_GAP_REMINDERS = 3
 # A window that reopens by this much is worth an acknowledgement of its own.
 WINDOW_UPDATE_PACKETS = 2
+# Packets of a stream that are acknowledged together where they are read one by one (RFC 1122 (4.2.3.2), RFC 9000
+# (13.2.2)).  More would spare the sender more wake-ups, but not the receiver's; and a foreign sender's window is a few
+# packets at times.
+ACK_PACKETS = 2
+# µs.  Ours: for so long at most the first one waits, and a pause of that length ends a stream.  Shorter does nothing at
+# 4 Mb/s, which has a packet each 3 ms; longer is felt where a stream ends with a full packet, RFC 9000 has 25 ms.
+ACK_DELAY = 5_000
+# Packets without a pause, and payload bytes of each, that make it a stream.  Fewer would be slow start's first rounds.
+ACK_STREAM_PACKETS = 64
+ACK_FULL_PACKET = 480
 # Small packets that may be unacknowledged before further small writes are gathered.  One (Minshall) makes a
 # second keystroke wait a round trip; without a limit a chatty application sends a packet a write.
 MAX_SMALL_IN_FLIGHT = 2

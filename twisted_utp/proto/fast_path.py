@@ -34,6 +34,8 @@ def fast_path_receive(connection: Connection, data: bytes, received_at: int, now
     receiver = connection.receiver
     if seq != receiver.next_seq & SEQ_MASK or connection.state is not State.ESTABLISHED or connection.needs_slow_path():
         return b""
+    if connection.ack_pending:
+        return b""  # a packet of a stream waits for the next one: is this it?
     payload = data[HEADER_SIZE:]
     if not receiver.is_idle(len(payload)) or not connection.sender.on_single_ack(ack, wnd_size, now):
         return b""

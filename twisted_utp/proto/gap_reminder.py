@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto import delayed_ack
 from twisted_utp.proto.constants import GAP_REMINDER, MAX_GAP_REMINDERS
 from twisted_utp.proto.timers import Timer
 
@@ -32,4 +33,4 @@ def on_timer(connection: Connection) -> None:
     """
     if connection.receiver.has_gap:
         connection.gap_reminders += 1
-        connection.ack_pending = True
+        delayed_ack.note(connection)

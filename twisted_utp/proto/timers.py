@@ -22,6 +22,7 @@ class Timer(IntEnum):
     LINGER = 5
     GAP = 6  # nothing has come for a while although packets are missing: say so again
     WINDOW = 7  # a limit lets the window open (L{twisted_utp.proto.receive_limit})
+    ACK = 8  # one packet has waited long enough for the next (L{twisted_utp.proto.delayed_ack})
 
 
 Timers = list[int]

@@ -28,7 +28,7 @@ def unguarded(connection: Connection) -> str | None:
         return None
     if not _is_scheduled(connection):
         return f"{state.name}: its port does not know its next deadline"
-    if connection.ack_pending:
+    if connection.ack_pending and not is_armed(timers, Timer.ACK):
         return f"{state.name}: an acknowledgement waits for nothing"
     if not any(is_armed(timers, timer) for timer in GUARDS[state]) and not _is_excused(connection):
         return f"{state.name}: none of {', '.join(sorted(timer.name for timer in GUARDS[state]))} is armed"
