@@ -264,6 +264,32 @@ def test_questions_and_answers_never_wait() -> None:
                     left -= len(FULL)
 
 
+@pytest.mark.parametrize("last", [1, 600, 1399])
+def test_answers_end_with_a_shorter_packet(last: int) -> None:
+    """So they are no stream, however soon each is followed by the next."""
+    line = Line()
+    for _ in range(100):
+        line.now += line.rtt // 2
+        for payload in (*[FULL] * 9, FULL[:last]):
+            line.now += 600
+            assert line.read(line.packet(payload=payload)) == 0
+
+
+def test_many_share_a_line() -> None:
+    """
+    Of fifty connections each has a packet in 30 ms, or three in a round trip of 90: together they are as good as one.
+    """
+    line = Line(90_000)
+    line.connections = 50
+    turn = iter(range(1 << 30))
+
+    def make() -> bytes:
+        return line.packet(cid=next(turn) // 3 % 50)
+
+    line.flow(600, 3, make)
+    assert line.flow(600, 1, make) < 140
+
+
 def test_what_the_fast_path_took_is_talk(steady: tuple[Line, Callable[[], bytes]]) -> None:
     """The port tells of packets that it did not show."""
     line, make = steady

@@ -448,9 +448,12 @@ HOLD_WORTH_STATES = 2.5
 # Where packets come closer than this (150 Mb/s), a process finds a dozen of them in each read without waiting, and has
 # no time to give away: at 300 Mb/s holding cost 3 % of the rate.
 HOLD_MIN_INTERVAL = 80
-# DATA packets of a connection without a pause of half a round trip that make it a stream.  Less takes an answer of some
-# kilobytes for one.  So many connections are watched at most; more are forgotten.
+# DATA packets of a connection, all as long, that make it a stream; and the pause that ends one, in round trips.  Fewer
+# packets take an answer of some kilobytes for one; a shorter pause none of 50 connections that share a line.  Answers
+# that follow one another are told by their ends: their last packets are shorter.  So many connections are watched at
+# most; more are forgotten.
 HOLD_STREAM_PACKETS = 64
+HOLD_STREAM_PAUSE = 2
 HOLD_STREAMS = 256
 # Bytes; what is shorter ends somebody's message.
 HOLD_FULL_PACKET = 500

@@ -33,6 +33,7 @@ from twisted_utp.proto.constants import (
     HOLD_RTT_SHARE,
     HOLD_STEADY,
     HOLD_STREAM_PACKETS,
+    HOLD_STREAM_PAUSE,
     HOLD_STREAMS,
     HOLD_WORTH,
     HOLD_WORTH_STATES,
@@ -53,12 +54,13 @@ class _Stream:
     The DATA packets of one connection.
 
     @ivar packets: so many without a pause; C{at} is when the last one came, C{seq} what the next one has to be.
+    @ivar full: the longest of them, bytes.
     """
 
-    __slots__ = ("at", "packets", "seq")
+    __slots__ = ("at", "full", "packets", "seq")
 
     def __init__(self, seq: int) -> None:
-        self.packets = self.at = 0
+        self.packets = self.at = self.full = 0
         self.seq = seq
 
 
@@ -186,8 +188,8 @@ class Moderator:
         self._has_data = False
         for part in parts:
             if type(part) is Run:
-                shortest = HEADER_SIZE + len(part.payloads[-1])
-                packets += self._note_data(part.id_on_wire, part.first_seq, part.count, shortest, now)
+                longest, last = HEADER_SIZE + len(part.payloads[0]), HEADER_SIZE + len(part.payloads[-1])
+                packets += self._note_data(part.id_on_wire, part.first_seq, part.count, longest, last, now)
                 continue
             data: bytes = part.data  # type: ignore[union-attr]
             size = len(data)
@@ -198,22 +200,23 @@ class Moderator:
                 if data[1]:
                     self._miss(now)  # a selective ack
             elif size > HEADER_SIZE and data[0] == DATA_TYPE:
-                packets += self._note_data(data[2:4], data[16] << 8 | data[17], 1, size, now)
+                packets += self._note_data(data[2:4], data[16] << 8 | data[17], 1, size, size, now)
                 if data[1]:
                     self._miss(now)
             else:
                 self.on_talk(now)
         return packets
 
-    def _note_data(self, key: bytes, seq: int, count: int, shortest: int, now: int) -> int:
+    def _note_data(self, key: bytes, seq: int, count: int, longest: int, last: int, now: int) -> int:
         """
         @param count: packets with consecutive numbers, from C{seq} on.
-        @param shortest: the length of the last one, bytes; the others are as long or longer.
+        @param longest: the length of all but the last one, bytes.
+        @param last: that of the last one, which may be the end of a message.
         @return: how many of them count.
         """
         stream = self._streams.get(key)
-        if stream is None or now - stream.at > self._rtt >> 1:
-            if shortest < HOLD_FULL_PACKET:
+        if stream is None or now - stream.at > self._rtt * HOLD_STREAM_PAUSE:
+            if longest < HOLD_FULL_PACKET:
                 self.on_talk(now)
                 return 0
             if len(self._streams) >= HOLD_STREAMS:
@@ -226,13 +229,13 @@ class Moderator:
         stream.seq = seq + count & SEQ_MASK
         stream.at = now
         self._has_data = True
-        if shortest >= HOLD_FULL_PACKET:
+        stream.full = full = max(stream.full, longest)
+        if last == full >= HOLD_FULL_PACKET:
             stream.packets += count
-        elif stream.packets >= HOLD_STREAM_PACKETS:
-            stream.packets = 0  # who writes it had nothing more for a moment: it may be a stream still
         else:
-            stream.packets = 0
-            self.on_talk(now)
+            if stream.packets < HOLD_STREAM_PACKETS:
+                self.on_talk(now)
+            stream.packets = 0  # of a stream: who writes it had nothing more for a moment
         if stream.packets < HOLD_STREAM_PACKETS:
             self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
         return count
