@@ -67,6 +67,19 @@ def test_repeats_beyond_the_credit_do_not_silence_for_long() -> None:
 LATER = NOW + 3_600_000_000
 
 
+def test_a_burst_is_ahead_of_the_rate() -> None:
+    """By what was sent of it, until the rate has caught up."""
+    paced = pacer()
+    assert Pacer().ahead == paced.ahead == 0
+    paced.allowance(NOW + 100_000)
+    paced.on_sent(4 * MSS)
+    assert paced.ahead == 4 * MSS
+    paced.allowance(NOW + 100_000 + round(2 * MSS / (paced.rate / 1e6)))
+    assert paced.ahead == pytest.approx(2 * MSS, abs=2)
+    paced.allowance(NOW + 200_000)
+    assert paced.ahead == 0
+
+
 def test_a_rate_of_its_own() -> None:
     """A controller may name a rate: one packet in 100 ms where a window of two, and 1 ms of round trip, make 2 MB/s."""
     paced = Pacer()

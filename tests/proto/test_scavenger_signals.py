@@ -9,7 +9,9 @@ import pytest
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
+from twisted_utp.proto.congestion.scavenger.late_acks import LateAcks
 from twisted_utp.proto.congestion.scavenger.levels import Levels
+from twisted_utp.proto.congestion.scavenger.own_bursts import OwnBursts
 from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
 from twisted_utp.proto.congestion.scavenger.trips import Trips
 from twisted_utp.proto.constants import (
@@ -17,6 +19,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_EARLY_MEMORY,
     SCAVENGER_EMPTY,
     SCAVENGER_JUMP,
+    SCAVENGER_LATE_TRIPS,
     SCAVENGER_MAX_SUSPICION,
     SCAVENGER_MAX_TARGET,
     SCAVENGER_MIN_TARGET,
@@ -139,6 +142,68 @@ def test_forgotten() -> None:
     assert queue.length == 3000
 
 
+# --- What is our own ------------------------------------------------------------------------------------------------
+
+PACKET = 1000
+PER_PACKET = 600  # µs
+
+
+def burst(ahead: int, raw: int, *, sent_at: int = NOW) -> tuple[int, AckSample]:
+    """An acknowledgement of a packet that so many others of its burst left before."""
+    at = sent_at + RTT + raw
+    return at, AckSample(
+        PACKET, PACKET, RTT, RTT + raw, RTT, 0, False, False, raw_delay=raw, growth=raw, ahead=ahead * PACKET
+    )
+
+
+def test_the_wait_behind_our_own_burst() -> None:
+    """Two packets of a burst tell what the link takes for those in between."""
+    own = OwnBursts()
+    assert own.on_ack(*burst(9, 9000), PACKET) == 0, "nothing is known yet"
+    own.on_ack(*burst(0, 3000, sent_at=NOW + 6000), PACKET)
+    assert own.on_ack(*burst(9, 3000 + 9 * PER_PACKET, sent_at=NOW + 6000), PACKET) == 8 * PER_PACKET
+    assert own.on_ack(*burst(1, 3600, sent_at=NOW + 12_000), PACKET) == 0, "the levels allow for pairs"
+
+
+def test_a_part_of_a_link_is_no_slower_link() -> None:
+    """A burst stands in the queue in one piece, so others' packets are not between ours; jitter changes little."""
+    own = OwnBursts()
+    for number in range(20):
+        sent_at = NOW + 10_000 * number
+        late = 2000 * (number % 4 == 0)
+        own.on_ack(*burst(0, 3000, sent_at=sent_at), PACKET)
+        waited = own.on_ack(*burst(9, 3000 + 9 * PER_PACKET + late, sent_at=sent_at), PACKET)
+    assert waited == pytest.approx(8 * PER_PACKET, rel=0.1)
+    assert 0 < own.usual < waited
+
+
+def test_a_late_acknowledgement_covers_far_more_than_usual() -> None:
+    """What it lets out is ours for some round trips, less with each."""
+    late_acks = LateAcks()
+    for number in range(20):
+        assert not late_acks.on_ack(NOW + 6000 * number, 10 * PACKET, PACKET, RTT)
+    now = NOW + 150_000
+    assert late_acks.on_ack(now, 40 * PACKET, PACKET, RTT)
+    assert late_acks.let_out(now) == pytest.approx(30 * PACKET)
+    assert late_acks.let_out(now + RTT * SCAVENGER_LATE_TRIPS // 2) == pytest.approx(15 * PACKET)
+    assert late_acks.let_out(now + RTT * SCAVENGER_LATE_TRIPS) == 0
+
+
+def test_who_always_acknowledges_much_at_once_is_not_late() -> None:
+    """After the first few."""
+    late_acks = LateAcks()
+    late_acks.on_ack(NOW, PACKET, PACKET, RTT)
+    found = [late_acks.on_ack(NOW + 4000 * number, 40 * PACKET, PACKET, RTT) for number in range(20)]
+    assert found[0]
+    assert not any(found[10:])
+
+
+def test_a_small_flow_is_never_late() -> None:
+    """A few packets more than usual are chance."""
+    late_acks = LateAcks()
+    assert not any(late_acks.on_ack(NOW + 4000 * n, (1 + n % 8) * PACKET, PACKET, RTT) for n in range(40))
+
+
 # --- Levels ---------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +228,15 @@ def test_uncertain_paths(uncertain: dict[str, float]) -> None:
     assert other.target > quiet.target
     assert other.jump > quiet.jump
     assert other.level - other.target > quiet.level - quiet.target
+
+
+def test_our_own_bursts_are_part_of_the_target() -> None:
+    """Others wait behind them; but some queue has to stand."""
+    quiet, bursty = levels(), levels()
+    bursty.update(600, 0, 0, own_wait=2000)
+    assert bursty.target == quiet.target - 2000
+    bursty.update(600, 0, 0, own_wait=9000)
+    assert bursty.target == SCAVENGER_EMPTY
 
 
 def test_the_target_has_an_upper_bound() -> None:

@@ -353,6 +353,19 @@ def test_latest_original_measures() -> None:
     assert not acked.newest_was_resent
 
 
+def test_what_left_before_it_in_its_burst() -> None:
+    """However the burst was split meanwhile; of a packet that was sent twice nobody knows which arrived."""
+    board = filled(10)
+    board.flights[0].ahead = 2 * SIZE
+    assert board.acknowledge(FIRST + 3, 0, 0).ahead == 4 * SIZE
+    assert board.acknowledge(FIRST + 3, sack(FIRST + 5, una=FIRST + 3), 0).ahead == 7 * SIZE
+    board.add(Flight(FIRST + 10, 5, bytes(5 * SIZE), 0, SIZE, 5 * SIZE, 2000))
+    assert board.acknowledge(FIRST + 12, 0, 0).ahead == SIZE, "the newest counts"
+    board.mark_lost(board.flights[0])
+    board.resend(board.flights[0], 1, 3000)
+    assert board.acknowledge(FIRST + 13, 0, 0).ahead == 0
+
+
 def test_lost_but_acknowledged_before_resending_is_spurious() -> None:
     """What was declared lost, never sent again and arrives all the same was late, not lost."""
     board = filled(4)

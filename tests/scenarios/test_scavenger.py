@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import pytest
 
+from twisted_utp.testing.meter import Meter, queue_in_ms
+from twisted_utp.testing.packet import Packet
 from twisted_utp.testing.scenarios.neighbour.alone import alone
 from twisted_utp.testing.scenarios.neighbour.beside import completion, page
 from twisted_utp.testing.scenarios.neighbour.line import Line, config_of
 from twisted_utp.testing.scenarios.neighbour.shares import fairness
 from twisted_utp.testing.scenarios.neighbour.weather import route
+from twisted_utp.testing.simulator import MILLISECOND
+from twisted_utp.testing.topology import Dumbbell, Flow
 
 NAME = "scavenger"
 
@@ -23,6 +27,69 @@ def test_alone(rate: int) -> None:
     assert seen["p50"] <= 12
     assert seen["p95"] <= 15
     assert seen["drops"] == 0
+
+
+def read_in_batches(rate: int, coalesce: int) -> Dumbbell:
+    """A line whose receivers read what has come in so many ms together, as ours do where there is much."""
+    return Dumbbell(
+        seed=1, there={"rate": rate * 1_000_000, "coalesce": coalesce * MILLISECOND}, config=config_of(NAME)
+    )
+
+
+def used_and_p95(dumbbell: Dumbbell, flow: Flow, rate: int, seconds: float) -> tuple[float, float]:
+    """What is used of the line, and the queue in ms, from one second on."""
+    meter = Meter(dumbbell.simulator, lambda: flow.received, queue_in_ms(dumbbell.there), interval=5 * MILLISECOND)
+    dumbbell.run_for(seconds)
+    full = Line(rate=rate).bytes_per_second
+    return meter.rate(1, seconds) / full, meter.percentile(0.95, 1, seconds, 1)
+
+
+def test_a_receiver_that_reads_in_batches() -> None:
+    """
+    It acknowledges the last packet of each, which is anywhere in one of our bursts.  What that had waited behind its
+    own burst passed for a queue that comes and goes: 95 % of the line were used.
+    """
+    dumbbell = read_in_batches(100, 4)
+    flow = dumbbell.add_flow(50 * MILLISECOND)
+    used, p95 = used_and_p95(dumbbell, flow, 100, 3)
+    assert used >= 0.98
+    assert p95 <= 10
+
+
+def keep_from_reading(dumbbell: Dumbbell, every: int, length: int) -> None:
+    """The receiver has no processor for C{length} µs, now and again; the kernel notes when packets come."""
+    sink, waiting = dumbbell.there.sink, []  # type: ignore[var-annotated]
+
+    def read() -> None:
+        batch = waiting[:]
+        waiting.clear()
+        sink(batch)
+
+    def take(batch: list[Packet]) -> None:
+        into = dumbbell.now % every
+        if into >= length:
+            sink(batch)
+            return
+        if not waiting:
+            dumbbell.simulator.call_later(length - into, read)
+        waiting.extend(batch)
+
+    dumbbell.there.sink = take
+
+
+def test_a_receiver_that_is_kept_from_reading() -> None:
+    """
+    Acknowledgements that are late tell nothing about the path, and what they let out at once is nobody else's queue:
+    that made false alarms, and a target of 60 ms.
+    """
+    dumbbell = read_in_batches(20, 4)
+    flow = dumbbell.add_flow(50 * MILLISECOND)
+    keep_from_reading(dumbbell, 500 * MILLISECOND, 25 * MILLISECOND)
+    used, p95 = used_and_p95(dumbbell, flow, 20, 8)
+    congestion = flow.source.connection.sender.congestion  # type: ignore[union-attr]
+    assert congestion.alarms == 0  # type: ignore[attr-defined]
+    assert used >= 0.95
+    assert p95 <= 15
 
 
 def test_a_page_hardly_notices() -> None:

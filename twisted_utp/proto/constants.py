@@ -318,6 +318,11 @@ SCAVENGER_EARLY_QUIET_TRIPS = 40
 # samples take a burst for a queue, more notice it later.
 SCAVENGER_LOOK_BACK = 5_000
 SCAVENGER_SAMPLES = 4
+# An acknowledgement of so many packets, and twice the usual, is late.  A receiver that reads in batches acknowledges
+# some ten at 20 Mb/s; less would take its first batches for late ones.  What a late one lets out is told from others'
+# queue for so many round trips: fewer take its echo for somebody, more notice somebody later.
+SCAVENGER_LATE_PACKETS = 16
+SCAVENGER_LATE_TRIPS = 4
 # Scattering of samples by which more of them are looked at.
 SCAVENGER_NOISY = 500
 # How long the largest rate of the path is remembered.

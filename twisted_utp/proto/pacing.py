@@ -154,6 +154,13 @@ class Pacer:
         self._refill(now)
         return self._credit if self._credit < self._burst else max(self._credit, size)
 
+    @property
+    def ahead(self) -> int:
+        """
+        Bytes by which the present burst is ahead of the rate: what is sent now waits behind them at the bottleneck.
+        """
+        return int(self._burst - self._credit) if self._rate else 0
+
     def on_sent(self, nbytes: int) -> None:
         """
         Spend credit.

@@ -45,11 +45,14 @@ class Flight:
     @ivar has_small_tail: the last packet is below full size and counts as small (Nagle).
     @ivar padding: bytes of padding that make it an MTU probe; not sent again with the payload.
     @ivar is_probe: sent again as a tail-loss probe, not because of loss.
+    @ivar ahead: bytes of the same burst that left before it, and so wait in front of it; see L{Pacer.ahead
+        <twisted_utp.proto.pacing.Pacer.ahead>}.
     @ivar earlier: the one that left before it, while both are on their way, and C{later} the one after it: see
         L{SendOrder}.
     """
 
     __slots__ = (
+        "ahead",
         "count",
         "data",
         "earlier",
@@ -93,6 +96,7 @@ class Flight:
         self.has_small_tail = False
         self.padding = 0
         self.is_probe = False
+        self.ahead = 0
         self.earlier: Flight | None = None
         self.later: Flight | None = None
 
@@ -115,6 +119,7 @@ class Flight:
         self.count -= count
         self.offset += nbytes
         self.nbytes -= nbytes
+        self.ahead += nbytes
         return nbytes
 
     def split(self, count: int) -> Flight:
@@ -135,6 +140,7 @@ class Flight:
             self.fate,
         )
         rest.has_small_tail, self.has_small_tail = self.has_small_tail, False
+        rest.ahead = self.ahead + nbytes
         self.count = count
         self.nbytes = nbytes
         return rest
@@ -150,6 +156,7 @@ class NewlyAcked:
         L{None} when nothing was new.
     @ivar newest_was_resent: that one had been sent more than once.
     @ivar rtt_sent_at: when the most recently sent among those sent only once left; 0 for none (Karn's rule).
+    @ivar ahead: bytes of the same burst that left before that one.
     @ivar spurious: packets that turned out late rather than lost: declared lost but never sent again, or answered
         sooner after their retransmission than any round trip takes.
     @ivar probed: the seq_nr after a packet that was acknowledged and had been sent again as a tail-loss probe; 0 for
@@ -159,6 +166,7 @@ class NewlyAcked:
     """
 
     __slots__ = (
+        "ahead",
         "nbytes",
         "newest",
         "newest_was_resent",
@@ -177,6 +185,7 @@ class NewlyAcked:
         self.newest: tuple[int, int] | None = None
         self.newest_was_resent = False
         self.rtt_sent_at = 0
+        self.ahead = 0
         self.spurious = 0
         self.probed = 0
         self.probed_bytes = 0
@@ -351,7 +360,9 @@ class Scoreboard:
         if acked.newest is None or key > acked.newest:
             acked.newest, acked.newest_was_resent = key, resent
         if not resent:
-            acked.rtt_sent_at = max(acked.rtt_sent_at, flight.sent_at)
+            if flight.sent_at >= acked.rtt_sent_at:
+                acked.rtt_sent_at = flight.sent_at
+                acked.ahead = flight.ahead + (count - 1) * flight.size
             acked.reordered = acked.reordered or end < self.highest_acked
         elif flight.fate is FlightState.IN_FLIGHT and flight.sent_at > too_soon:
             acked.spurious += count

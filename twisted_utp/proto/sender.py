@@ -325,6 +325,7 @@ class Sender:
         if self.trace is not None:
             self.trace.flight_sent(now, flight)
         if self.pacer is not None:
+            flight.ahead = self.pacer.ahead
             self.pacer.on_sent(flight.nbytes)
         if self.limit is not None:
             self.limit.on_sent(flight.nbytes)
@@ -724,6 +725,7 @@ class Sender:
             growth=growth.latest if latest else None,
             has_more=self.buffer.nbytes > 0,
             burst=burst,
+            ahead=acked.ahead,
             received_at=info.received_at,
         )
 

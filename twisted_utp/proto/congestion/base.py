@@ -37,6 +37,7 @@ class AckSample:
     @ivar has_more: unsent data waits, so what the window or the pace leaves unused is not for want of data.
     @ivar burst: what the bursts that such acknowledgements let out add to the queue, beyond what C{queuing_delay} shows
         of it, µs.
+    @ivar ahead: bytes of our own burst that left before the packet that C{raw_delay} and C{growth} tell of.
     @ivar received_at: when the acknowledgement came to this machine, µs.  C{now} is when it was read, which on a busy
         machine, or after a wake-up that was put off, is later.
     """
@@ -55,6 +56,7 @@ class AckSample:
     growth: int | None = None
     has_more: bool = True
     burst: int = 0
+    ahead: int = 0
     received_at: int = 0
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
-from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier
+from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier, less
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
+from twisted_utp.proto.congestion.scavenger.late_acks import LateAcks
 from twisted_utp.proto.congestion.scavenger.levels import Levels
+from twisted_utp.proto.congestion.scavenger.own_bursts import OwnBursts
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.congestion.scavenger.standing import StandingQueue
 from twisted_utp.proto.congestion.scavenger.startup import Startup
@@ -69,7 +71,9 @@ class Scavenger(CongestionController):
         "is_guest",
         "known_rate",
         "known_window",
+        "late_acks",
         "levels",
+        "own_bursts",
         "path",
         "phase",
         "probe_interval",
@@ -85,6 +89,8 @@ class Scavenger(CongestionController):
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.levels = Levels(target_delay)
         self.early_drops = EarlyDrops()
+        self.late_acks = LateAcks()
+        self.own_bursts = OwnBursts()
         self.queue = StandingQueue()
         self.trips = Trips()
         self.delay_verifier = DelayVerifier()
@@ -108,13 +114,16 @@ class Scavenger(CongestionController):
         at = sample.received_at or now
         self.path = max(sample.min_rtt + self.delay_verifier.longer, 1)
         self.rtt = min(sample.rtt, sample.latest_rtt or sample.rtt) or 1
-        delay = self.delay_verifier.delay(sample)
+        delay = growth = None
+        if not self.late_acks.on_ack(at, sample.bytes_acked, self.mss, self.rtt):
+            waited = self.own_bursts.on_ack(at, sample, self.mss)
+            delay, growth = self.delay_verifier.delay(sample, waited), less(sample.growth, waited)
         trips = self.trips
         if delay is not None:
             part = 3 if trips.noise > SCAVENGER_NOISY else 8
             self.queue.on_sample(at, delay, max(self.path // part, SCAVENGER_LOOK_BACK), SCAVENGER_SAMPLES)
         starved = sample.app_limited and not sample.has_more
-        duration = trips.on_ack(at, sample.bytes_acked, delay, sample.growth, self.rtt, is_starved=starved)
+        duration = trips.on_ack(at, sample.bytes_acked, delay, growth, self.rtt, is_starved=starved)
         if duration:
             self._end_trip(at, duration, sample)
         self.phase.on_ack(at, sample, delay)
@@ -123,7 +132,9 @@ class Scavenger(CongestionController):
 
     def _end_trip(self, now: int, duration: int, sample: AckSample) -> None:
         phase, levels, trips = self.phase, self.levels, self.trips
-        trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=isinstance(phase, Steady))
+        # What the queue does while a late acknowledgement's burst drains is nobody's variation.
+        is_steady = isinstance(phase, Steady) and not self.late_acks.let_out(now)
+        trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=is_steady)
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.early_drops.pass_time(duration)
@@ -201,7 +212,7 @@ class Scavenger(CongestionController):
         """
         Follow what was measured of the path.
         """
-        self.levels.update(self.packet_time, self.trips.noise, self.trips.variation)
+        self.levels.update(self.packet_time, self.trips.noise, self.trips.variation, self.own_bursts.usual)
 
     @property
     def packet_time(self) -> float:

@@ -36,11 +36,14 @@ class DelayVerifier:
         self.hidden = 0
         self.longer = 0
 
-    def delay(self, sample: AckSample) -> int | None:
+    def delay(self, sample: AckSample, waited: int = 0) -> int | None:
         """
-        The queueing delay that one acknowledgement shows, µs; L{None} when it shows none.
+        @param waited: what is our own burst's of both, µs.
+        @return: the queueing delay that one acknowledgement shows, µs; L{None} when it shows none.
         """
         claim, growth = sample.raw_delay, sample.growth
+        if waited:
+            claim, growth = less(claim, waited), less(growth, waited)
         if growth is not None and growth < self._grown:
             self._grown = growth
         if claim is None:
@@ -86,3 +89,10 @@ class DelayVerifier:
         A buffer that overflows is on the way there: a claim that the queue is elsewhere wants proof once more.
         """
         self._reverse_queues.clear()
+
+
+def less(delay: int | None, waited: int) -> int | None:
+    """
+    A delay without what our own burst made of it, µs.
+    """
+    return None if delay is None else max(delay - waited, 0)

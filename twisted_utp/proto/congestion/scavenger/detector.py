@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twisted_utp.proto.congestion.scavenger.controller import Scavenger
 
 
-def find_alarm(flow: Scavenger) -> str:
+def find_alarm(flow: Scavenger, now: int) -> str:
     """
     Why we should step aside; empty when nothing speaks for it.
     """
@@ -26,7 +26,9 @@ def find_alarm(flow: Scavenger) -> str:
     length = flow.queue.length
     usual = min(max(trips.minima), levels.target + levels.jump) if trips.minima else length
     windows = trips.windows
-    own = (max(flow.cwnd, max(windows)) - min(windows)) / trips.capacity if windows and trips.capacity else 0.0
+    own = 0.0
+    if windows and trips.capacity:
+        own = (max(flow.cwnd, max(windows)) - min(windows) + flow.late_acks.let_out(now)) / trips.capacity
     if length > max(usual, levels.empty) + levels.jump + own:
         return "jump"
     if length > levels.level + own:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
     SCAVENGER_DRAIN_INTERVAL,
@@ -55,7 +56,11 @@ class Drain(Phase):
         if delay is not None and now > self.since + flow.rtt // 2:
             self._least = delay if self._least is None else min(self._least, delay)
             flow.delay_verifier.note_absence(sample)
-        if now < self._until:
+        # Where acknowledgements are late, those of what left before we stepped back may still come.  On a radio, whose
+        # round trips change, to wait for others would often take too long.
+        is_answer = bool(sample.latest_rtt) and now - sample.latest_rtt >= self.since
+        patience = 0 if is_answer or varies_by_itself(flow) else flow.rtt
+        if now < self._until + patience:
             return
         if self._is_first:
             # What came through while the overshoot drained is the rate of the link.

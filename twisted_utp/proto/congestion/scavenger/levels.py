@@ -54,17 +54,18 @@ class Levels:
         self.upper = min(target_delay, SCAVENGER_MAX_TARGET)
         self._depth = 1.0
 
-    def update(self, packet: float, noise: float, variation: float) -> None:
+    def update(self, packet: float, noise: float, variation: float, own_wait: float = 0.0) -> None:
         """
         Follow what was measured.
 
         @param packet: the time that a packet takes, µs.
+        @param own_wait: what our bursts add to the queue that others find, µs; samples are without it.
         """
         suspicion = self.suspicion
         cable = min(variation, SCAVENGER_BLIND_VARIATION)
         varies = SCAVENGER_VARIATIONS * cable + SCAVENGER_RADIO_VARIATIONS * (variation - cable)
         wanted = min(max(SCAVENGER_MIN_TARGET, 2 * packet, noise, varies), self.upper)
-        self.target = max(wanted * self._depth, min(SCAVENGER_EMPTY, wanted))
+        self.target = max(wanted * self._depth - own_wait, min(SCAVENGER_EMPTY, wanted))
         self.empty = max(SCAVENGER_EMPTY, min(self.target / 2, SCAVENGER_MAX_EMPTY), 1.5 * packet)
         self.jump = max(SCAVENGER_JUMP * suspicion, 3 * packet, 1.5 * noise, varies)
         self.level = self.target + max(SCAVENGER_LEVEL * suspicion, 4 * packet, 2 * noise, varies)

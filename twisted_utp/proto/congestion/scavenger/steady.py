@@ -60,7 +60,7 @@ class Steady(Phase):
         if delay is None or not queue.is_known:
             return
         if now - self.since > flow.rtt:
-            alarm = find_alarm(flow)
+            alarm = find_alarm(flow, now)
             if alarm:
                 self._on_alarm(now, alarm)
                 return

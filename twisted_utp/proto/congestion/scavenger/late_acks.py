@@ -1,0 +1,45 @@
+"""
+Which acknowledgements are known to be late?
+
+A receiver, or our own process, that had no processor for a while acknowledges at once what came meanwhile: far more
+than usual.  How long that took says nothing about the path, so such an acknowledgement is no sample.  What it lets out
+at once makes a queue in the next round trips that is nobody else's.
+"""
+
+from __future__ import annotations
+
+from twisted_utp.proto.constants import SCAVENGER_LATE_PACKETS, SCAVENGER_LATE_TRIPS
+
+
+class LateAcks:
+    """
+    @ivar usual: bytes that an acknowledgement covers, smoothed.
+    """
+
+    __slots__ = ("_at", "_excess", "_lasts", "usual")
+
+    def __init__(self) -> None:
+        self.usual = 0.0
+        self._excess = 0.0
+        self._at = 0
+        self._lasts = 1
+
+    def on_ack(self, now: int, nbytes: int, mss: int, rtt: int) -> bool:
+        """
+        @param nbytes: that are acknowledged.
+        @return: it is late.
+        """
+        usual = self.usual or nbytes
+        is_late = nbytes > max(2 * usual, SCAVENGER_LATE_PACKETS * mss)
+        if is_late:
+            self._excess = self.let_out(now) + nbytes - usual
+            self._at, self._lasts = now, SCAVENGER_LATE_TRIPS * rtt
+        # One that is late is no reason to expect more of the kind; when many are, that is how this peer acknowledges.
+        self.usual = usual + (min(nbytes, 3 * usual) - usual) / 4
+        return is_late
+
+    def let_out(self, now: int) -> float:
+        """
+        Bytes that were let out at once and may still be queued: all at first, and fewer with each round trip.
+        """
+        return self._excess * max(1 - (now - self._at) / self._lasts, 0.0)
