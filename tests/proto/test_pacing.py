@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_utp.proto.constants import PACING_CALM
+from twisted_utp.proto.mtu import PathMtu
 from twisted_utp.proto.pacing import Pacer
 
 MSS = 1000
@@ -167,6 +168,21 @@ def test_strides_are_a_twelfth_of_the_round_trip() -> None:
 def test_burst_is_at_least_two_packets() -> None:
     """On slow links trains of two still go out."""
     assert pacer(cwnd=2.0 * MSS).allowance(NOW + 3_600_000_000) == 2 * MSS
+
+
+def test_a_crowd_may_send_whole_windows() -> None:
+    """
+    What the others with the same host send in a millisecond may leave at once.  Alone, and where a crowd sends less
+    than a few packets in that time, all is as ever.
+    """
+    for others, burst in ((0, 2 * MSS), (10_000, 2 * MSS), (500_000, 50 * MSS)):
+        path = PathMtu(0)
+        paced = Pacer(path)
+        paced.set_window(10.0 * MSS, 100_000, MSS, slow_start=False, now=NOW)
+        paced.on_sent(5 * MSS)
+        path.paced_bytes += others
+        paced.set_window(10.0 * MSS, 100_000, MSS, slow_start=False, now=NOW + 10_000)
+        assert paced.allowance(NOW + 3_600_000_000) == burst
 
 
 def test_next_at_allows_half_a_burst() -> None:

@@ -15,7 +15,7 @@ from twisted_utp.proto.constants import (
     DEFAULT_RECEIVE_BUFFER,
     HEADER_SIZE,
     MAX_MTU_IPV4,
-    MIN_SHARE,
+    RECEIVE_TURN,
     UNREAD_WHEN_BEHIND,
 )
 from twisted_utp.proto.receive_budget import NO_SHARE, ReceiveBudget
@@ -40,12 +40,26 @@ def budget() -> ReceiveBudget:
     return made
 
 
-@pytest.mark.parametrize(("count", "share"), [(1, NO_SHARE), (2, USED // 2), (100, USED // 100), (1000, MIN_SHARE)])
-def test_shares(count: int, share: int) -> None:
-    """Each gets its part of the room, though never less than a first flight; one alone needs no limit."""
+@pytest.mark.parametrize(
+    ("count", "share", "takes_turns"),
+    [
+        (1, NO_SHARE, False),
+        (2, USED // 2, False),
+        (16, USED // 16, False),
+        (17, 3 * RECEIVE_TURN, True),
+        (100, 3 * RECEIVE_TURN, True),
+        (150, 2 * RECEIVE_TURN, True),
+        (1000, RECEIVE_TURN, True),
+    ],
+)
+def test_shares(count: int, share: int, takes_turns: bool) -> None:
+    """
+    Each gets its part of the room; one alone needs no limit.  Where that is less than three trains they take turns,
+    shorter ones the more there are.
+    """
     shared = budget()
     shared.on_batch(UNREAD_WHEN_BEHIND, crowd(count), NOW)  # type: ignore[arg-type]
-    assert shared.share == share
+    assert (shared.share, shared.takes_turns) == (share, takes_turns)
 
 
 def test_who_keeps_up_shares_nothing() -> None:
@@ -60,17 +74,17 @@ def test_who_keeps_up_shares_nothing() -> None:
 
 def test_how_long_it_is_shared() -> None:
     """Reads of a crowd vary, so small ones change nothing for a second.  Then all is as before."""
-    shared, many = budget(), crowd(100)
+    shared, many = budget(), crowd(16)
     shared.on_batch(UNREAD_WHEN_BEHIND, many, NOW)  # type: ignore[arg-type]
     shared.on_batch(1000, many[:1], NOW + BUDGET_PERSISTS - 1)  # type: ignore[arg-type]
-    assert shared.is_on and shared.share == USED // 100
+    assert shared.is_on and shared.share == USED // 16
     shared.on_batch(1000, many[:1], NOW + BUDGET_PERSISTS)  # type: ignore[arg-type]
     assert not shared.is_on and shared.share == NO_SHARE
 
 
 def test_who_has_finished_leaves_his_share_to_the_others() -> None:
     """After a round in which nothing of him came."""
-    shared, many = budget(), crowd(100)
+    shared, many = budget(), crowd(16)
     shared.on_batch(UNREAD_WHEN_BEHIND, many, NOW)  # type: ignore[arg-type]
     for step in range(1, 4):
         shared.on_batch(UNREAD_WHEN_BEHIND, many[:10], NOW + step * BUDGET_ROUND)  # type: ignore[arg-type]
@@ -82,8 +96,8 @@ def test_the_window_is_the_share() -> None:
     shared = budget()
     receiver = ReceiveBuffer(1, DEFAULT_RECEIVE_BUFFER, shared)
     assert receiver.advertise() == receiver.window() == DEFAULT_RECEIVE_BUFFER
-    shared.on_batch(UNREAD_WHEN_BEHIND, crowd(100), NOW)  # type: ignore[arg-type]
-    assert receiver.advertise() == receiver.window() == USED // 100
+    shared.on_batch(UNREAD_WHEN_BEHIND, crowd(16), NOW)  # type: ignore[arg-type]
+    assert receiver.advertise() == receiver.window() == USED // 16
     assert receiver.on_run(1, [bytes(1000)] * 100, 100_000)
     assert receiver.unread_bytes == 100_000
 

@@ -636,6 +636,30 @@ def test_a_probe_with_everything_in_flight_acknowledged_selectively() -> None:
     assert bench.sender.next_flight(bench.now, 64) is None
 
 
+def test_no_probe_while_others_with_the_host_wait_for_longer() -> None:
+    """
+    What another connection has just measured is ten times what this one remembers: it waits as long as that.  Else
+    each of a thousand connections that begin together sends probes until its own estimate has grown.
+    """
+    bench = Bench()
+    bench.write(300)
+    path = bench.sender.mtu.path
+    path.latest_rtt, path.measured_at = 10 * RTT, bench.now + RTT
+    assert bench.fire() == []
+    assert bench.timer == 18 * RTT
+    assert bench.fire() == [(2, MSS)]
+
+
+@pytest.mark.parametrize(("rtt", "at"), [(2 * RTT, 1), (10 * RTT, 0)])
+def test_what_others_measure_is_no_excuse_otherwise(rtt: int, at: int) -> None:
+    """A usual round trip is none, nor is one that was measured before the last answer came."""
+    bench = Bench()
+    bench.write(300)
+    path = bench.sender.mtu.path
+    path.latest_rtt, path.measured_at = rtt, bench.now + at
+    assert bench.fire() == [(2, MSS)]
+
+
 def test_no_probe_without_a_round_trip() -> None:
     """Before the first measurement only the initial RTO of one second counts (RFC 6298 (2.1))."""
     bench = Bench(rtt=0)

@@ -98,6 +98,14 @@ BUDGET_PERCENT = 75
 # The least that a connection offers, bytes: an initial window (RFC 6928).  Less would make trains shorter, which cost a
 # wake-up each, and first flights would come all the same.
 MIN_SHARE = 16 * 1024
+# Ours (L{twisted_utp.proto.receive_turns}): bytes of a turn at the least, a train of 44 full packets over Ethernet and
+# not one packet more, which would be a train of its own; and trains at the most: more are hardly cheaper.
+RECEIVE_TURN = 64_000
+MAX_TURN_TRAINS = 3
+# ... and bytes of one turn of each: a tenth of a second of what a process receives.  More makes all wait for longer.
+RECEIVE_ROUND = 25_600_000
+# µs without a read, after which those whose turn it is are not waited for.
+TURN_PATIENCE = 5_000
 DEFAULT_SEND_BUFFER = 256 * 1024
 # 100 MB/s at 50 ms are 5 MB, and a quarter on top.  More lets a peer that takes all and acknowledges nothing hold more,
 # less is a limit for faster or longer paths.
@@ -399,6 +407,8 @@ PACING_GAIN = 1.25
 PACING_GAIN_SLOW_START = 2.0
 # A train carries at most this much of the pacing rate in slow start, and on paths too short for more.
 PACING_BURST = 1_000
+# µs over which it is counted what other connections with the same host send.
+PACING_COUNT = 10_000
 # Ours: a receiver that moderates its reading (HOLD_PACKETS and those that follow it) acknowledges a batch at a time.
 # What that releases leaves as one train, and some more, lest each batch be spread by timers again: a burst of exactly a
 # batch made twice the wake-ups.  Where acknowledgements come one by one it is never used.

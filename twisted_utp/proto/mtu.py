@@ -26,13 +26,16 @@ class PathMtu:
         ones again, µs.
     @ivar known_until: when all of this is too old to start with, µs.
     @ivar min_rtt: the shortest round trip of any of them, µs, 0 for none.
+    @ivar latest_rtt: the last round trip that any of them has measured, µs, and C{measured_at} when.
+    @ivar paced_bytes: payload bytes that those whose packets are paced have sent so far.
     """
 
-    __slots__ = ("bound", "known_until", "min_rtt", "raise_at", "size")
+    __slots__ = ("bound", "known_until", "latest_rtt", "measured_at", "min_rtt", "paced_bytes", "raise_at", "size")
 
     def __init__(self, known_until: int) -> None:
         self.known_until = known_until
-        self.size = self.bound = self.raise_at = self.min_rtt = 0
+        self.size = self.bound = self.raise_at = self.min_rtt = self.paced_bytes = 0
+        self.latest_rtt = self.measured_at = 0
 
     def shortest_round_trip(self, rtt: int) -> int:
         """
@@ -43,6 +46,22 @@ class PathMtu:
         if rtt and not 0 < self.min_rtt <= rtt:
             self.min_rtt = rtt
         return self.min_rtt
+
+    def on_round_trip(self, rtt: int, now: int) -> None:
+        """
+        One of them has measured C{rtt}, µs.
+        """
+        self.latest_rtt, self.measured_at = rtt, now
+
+    def late_by(self, smoothed: int, heard_at: int) -> int:
+        """
+        Do others with that host wait much longer for their answers than one that was last answered at C{heard_at}
+        remembers?  The host has more to do since.
+
+        @param smoothed: the round trip that it expects, µs.
+        @return: how long it had better wait, µs: two of their round trips; 0 when they are as it expects.
+        """
+        return 2 * self.latest_rtt if self.measured_at > heard_at and self.latest_rtt > 2 * smoothed else 0
 
     def forget(self) -> None:
         """

@@ -255,6 +255,11 @@ class Multiplexer:
                 self.port_queues.deadlines.note(connection)
             if noticed:
                 self._read_notices(now)
+        if budget.turns is not None:
+            budget.finish_batch(nbytes, touched, ready, now)
+            for connection in touched:
+                if connection not in ready:
+                    self.port_queues.deadlines.note(connection)
         return foreign
 
     def receive_single(self, datagram: Datagram, now: int) -> tuple[Connection, bytes] | None:
@@ -332,6 +337,7 @@ class Multiplexer:
         for connection in port_queues.rates.serve(now):
             port_queues.ready[connection] = None
             port_queues.deadlines.note(connection)
+        port_queues.budget.on_timer(port_queues.ready, now)
         self.acceptor.expire(now)
 
     # --- Outputs -----------------------------------------------------------------------------------------------
@@ -446,6 +452,8 @@ class Multiplexer:
             due = min(due, rates.next_at())
         if half_open.by_key:
             due = min(due, half_open.next_expiry())
+        if port_queues.budget.turns is not None:
+            due = min(due, port_queues.budget.next_at())
         return None if due == NEVER else due
 
     # --- Receiving ---------------------------------------------------------------------------------------------
@@ -665,6 +673,7 @@ class Multiplexer:
         self.table.drop(connection)
         self.port_queues.ready.pop(connection, None)
         self.port_queues.deadlines.forget(connection)
+        self.port_queues.budget.forget(connection)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------
 

@@ -10,9 +10,14 @@ ends.
 In a process that is kept busy, by hundreds of connections or by other work, timers fire late.  A millisecond's worth at
 a time could not keep the rate then, and many short trains would keep the process busier still: a burst may carry what
 the rate moves in the time by which the timers are late.
+
+A burst is felt by how long the path is busy with it.  Where many connections send to one host, each may send at once
+what all of them send in a millisecond: small windows of a thousand need not be cut into packets.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from twisted_utp.proto.constants import (
     BURST_UNSEEN,
@@ -22,6 +27,7 @@ from twisted_utp.proto.constants import (
     PACING_BATCHES,
     PACING_BURST,
     PACING_CALM,
+    PACING_COUNT,
     PACING_GAIN,
     PACING_GAIN_SLOW_START,
     PACING_MAX,
@@ -32,6 +38,9 @@ from twisted_utp.proto.constants import (
     PACING_STEADY,
     PACING_STEADY_PACKETS,
 )
+
+if TYPE_CHECKING:
+    from twisted_utp.proto.mtu import PathMtu
 
 
 class Pacer:
@@ -45,18 +54,27 @@ class Pacer:
     __slots__ = (
         "_burst",
         "_calm_at",
+        "_counted_at",
         "_credit",
         "_due",
         "_late",
         "_latest",
         "_min_burst",
+        "_others",
+        "_others_sent",
+        "_path",
         "_rate",
+        "_sent",
         "_stamp",
         "follows_batches",
         "stride",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, path: PathMtu | None = None) -> None:
+        """
+        @param path: where those who send to the same host count it.
+        """
+        self._path = path
         self._rate = 0.0  # bytes per µs; 0 = no round trip known yet, unlimited
         self._burst = self._min_burst = 0.0  # bytes
         self._credit = 0.0  # bytes
@@ -66,6 +84,9 @@ class Pacer:
         self._latest = 0  # ... and how much of it counts
         self.follows_batches = False
         self.stride = PACING_BURST
+        self._sent = 0  # bytes so far
+        self._others_sent = self._counted_at = 0  # by all others with that host, and when that was counted
+        self._others = 0.0  # bytes that they send in PACING_BURST
         self._calm_at = 0  # until then bursts stay short, because of a loss
 
     @property
@@ -117,6 +138,7 @@ class Pacer:
         self._rate = rate
         self._latest = rtt // MAX_LATE_SHARE
         self._min_burst = float(MIN_BURST_PACKETS * mss)
+        self._count_others(now)
         self._set_burst()
         if is_first:
             self._credit = self._burst
@@ -169,6 +191,9 @@ class Pacer:
         acknowledgement whatever the credit.  By no more than a burst, though: fifty packets that were repeated so would
         silence a flow for ten seconds that has just gone down to two packets in half a second.
         """
+        if self._path is not None:
+            self._path.paced_bytes += nbytes
+            self._sent += nbytes
         if self._rate:
             self._credit = max(self._credit - nbytes, -self._burst)
             self._due = 0
@@ -188,8 +213,19 @@ class Pacer:
         self._due = self._due or at
         return at
 
+    def _count_others(self, now: int) -> None:
+        """
+        What do other connections send to the host?
+        """
+        path, passed = self._path, now - self._counted_at
+        if path is None or passed < PACING_COUNT:
+            return
+        sent = path.paced_bytes - self._sent
+        self._others = (sent - self._others_sent) * PACING_BURST / passed if self._counted_at else 0.0
+        self._others_sent, self._counted_at = sent, now
+
     def _set_burst(self) -> None:
-        self._burst = max(self._rate * max(min(self._late, self._latest), self.stride), self._min_burst)
+        self._burst = max(self._rate * max(min(self._late, self._latest), self.stride), self._min_burst, self._others)
 
     def _refill(self, now: int) -> None:
         if now > self._stamp:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, WINDOW_UPDATE_PACKETS
+from twisted_utp.proto.constants import JOINED_PIECES, MAX_REORDER, MIN_SHARE, WINDOW_UPDATE_PACKETS
 from twisted_utp.proto.packet import sack_length
 from twisted_utp.proto.receive_budget import UNLIMITED, ReceiveBudget
 
@@ -41,6 +41,7 @@ class ReceiveBuffer:
     @ivar unread_bytes: received in order, not yet taken.
     @ivar arrived_bytes: received so far, in order or not, but for what the fast path took (L{is_idle}).
     @ivar limit: what bounds the window beside the buffer's capacity, L{None} for nothing.
+    @ivar turn: bytes that it was offered with its last turn (L{twisted_utp.proto.receive_turns}).
     @ivar duplicates: packets that had arrived before.
     """
 
@@ -58,6 +59,7 @@ class ReceiveBuffer:
         "fin_seq",
         "limit",
         "next_seq",
+        "turn",
         "unread_bytes",
     )
 
@@ -70,6 +72,7 @@ class ReceiveBuffer:
         self._budget = budget
         self.fin_seq: int | None = None
         self.unread_bytes = self.arrived_bytes = 0
+        self.turn = MIN_SHARE
         self.limit: ReceiveLimit | None = None
         self.duplicates = 0
         # Both are empty most of the time, and an empty list or dict takes 56 or 64 bytes.
@@ -99,8 +102,12 @@ class ReceiveBuffer:
         Bytes that the peer may have under way beyond ack_nr.  What waits ahead of a gap lies within them, as in
         TCP, and is not taken off again.
         """
-        room = max(min(self.capacity - self.unread_bytes, self._budget.share), 0)
+        room = max(min(self.capacity - self.unread_bytes, self._share()), 0)
         return room if self.limit is None else min(room, self.limit.window(self.in_order_bytes))
+
+    def _share(self) -> int:
+        budget = self._budget
+        return min(self.turn, budget.share) if budget.takes_turns else budget.share
 
     @property
     def in_order_bytes(self) -> int:
@@ -113,7 +120,8 @@ class ReceiveBuffer:
         """
         The window, as the peer is being told.
         """
-        window, share = self.capacity - self.unread_bytes, self._budget.share
+        budget, window = self._budget, self.capacity - self.unread_bytes
+        share = self._share() if budget.takes_turns else budget.share
         if window > share:
             window = share
         self._advertised = window if window > 0 else 0

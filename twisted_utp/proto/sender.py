@@ -648,10 +648,8 @@ class Sender:
         self._follow_window(now)
 
     def _own_spurious_loss(self) -> SpuriousLossDetection:
-        spurious_loss = self.spurious_loss
-        if spurious_loss is None:
-            spurious_loss = self.spurious_loss = SpuriousLossDetection()
-        return spurious_loss
+        self.spurious_loss = self.spurious_loss or SpuriousLossDetection()
+        return self.spurious_loss
 
     def _on_window(self, wnd_size: int) -> None:
         """
@@ -670,6 +668,7 @@ class Sender:
         latest = self._measured(acked, info)
         if latest:
             rtt.on_sample(latest)
+            self.mtu.path.on_round_trip(latest, now)
         elif self.board.una > self._timeout_end:
             rtt.on_progress()
         else:
@@ -779,10 +778,8 @@ class Sender:
             pacer.set_window(congestion.cwnd, shorter, self.mss, slow_start=slow, now=now, queue=queue)
 
     def _own_pacer(self) -> Pacer:
-        pacer = self.pacer
-        if pacer is None:
-            pacer = self.pacer = Pacer()
-        return pacer
+        self.pacer = self.pacer or Pacer(self.mtu.path)
+        return self.pacer
 
     # --- Loss ------------------------------------------------------------------------------------------------
 
@@ -883,6 +880,9 @@ class Sender:
             timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
         if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP:
             timeout = min(timeout, max(self._progress_at, self._answered_at) + self._user_timeout)
+        if timeout <= now:
+            late = self.mtu.path.late_by(self.rtt.smoothed, self._progress_at)
+            timeout = max(timeout, max(self._last_sent_at, self._restarted_at) + late)
         timers[Timer.RETRANSMISSION] = min(timeout, self._stall_at)
 
     def _may_probe(self) -> bool:
@@ -939,7 +939,10 @@ class Sender:
         if not board.flights:
             self._probe_window(now)
             return True
-        if self._may_probe() and now < self._progress_at + self.rtt.rto:
+        late = self.mtu.path.late_by(self.rtt.smoothed, self._progress_at)
+        if now < max(self._last_sent_at, self._restarted_at) + late:
+            return True
+        if self._may_probe() and now < self._progress_at + max(self.rtt.rto, 2 * late):
             self._is_probe_due = True
             if self.trace is not None:
                 self.trace.timed_out(now, "tail_loss_probe", 1)
