@@ -667,7 +667,10 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             if not self._resumed and port is not None and port is self._port:
                 transmit = self.multiplexer.poll_single(connection, self.clock())
                 if transmit is not None:
-                    self._unsent = hand_over(port, [transmit], self._send_failed)
+                    try:
+                        self._unsent = port.send([transmit], self._send_failed)
+                    except Exception as error:
+                        self._send_failed(transmit, error)
         except BaseException:
             self._connection_failed(connection)
         self._in_flush = False

@@ -684,7 +684,7 @@ class Connection:
         self.timers[:] = UNARMED
         self.timers[Timer.LINGER] = now + wait
         self._notify(Notice.LINGERING)
-        if self._eof_announced or self._discards:
+        if not self.is_done and (self._eof_announced or self._discards):
             self._finish(LossReason.DONE)
 
     def on_reset(self, packet: Packet, now: int) -> bool:
@@ -730,7 +730,8 @@ class Connection:
             self._emit(ConnectionLost(reason, self.peer_close_code, fault))
 
     def _end(self, why: Input, reason: LossReason, now: int, fault: BaseException | None = None) -> None:
-        self._finish(reason, fault)
+        if not self.is_done:
+            self._finish(reason, fault)
         self.timers[:] = UNARMED
         self.sender.buffer.clear()
         self.sender.board.clear()
@@ -792,6 +793,8 @@ class Connection:
         does not care.  A peer that is merely slow had its chance to acknowledge the FIN; KTorrent never does.
         """
         board = self.sender.board
+        if self.sender.fin_seq is None:
+            return
         has_heard_all = self._discards or (self.receiver.is_complete and self._eof_announced)
         if (
             has_heard_all
@@ -916,6 +919,9 @@ class Connection:
         Serve every deadline that is due.
         """
         timers = self.timers
+        if self.state is State.LINGERING and self.is_done and expire(timers, Timer.LINGER, now):
+            self._end(Input.EXPIRED, LossReason.DONE, now)  # the usual end
+            return
         if expire(timers, Timer.KEEPALIVE, now):
             if not keepalive.on_timer(self, now):
                 self._end(Input.GIVE_UP, LossReason.VANISHED, now)
@@ -926,8 +932,6 @@ class Connection:
             self._on_connect_timer(now)
         if expire(timers, Timer.LINGER, now):
             self._on_linger_timer(now)
-            if self.state is State.CLOSED:
-                return
         if expire(timers, Timer.REORDER, now):
             self.sender.find_losses(now)
         expire(timers, Timer.ACK, now)

@@ -85,10 +85,12 @@ class ConnectionTable:
         """
         Forget all its ids.
         """
-        self.end_dialling(connection)
+        if self.dialling:
+            self.end_dialling(connection)
         self.lingering.discard(connection)
         self.by_key.pop((connection.address, connection.recv_id), None)
-        self._drop_other_ids(connection)
+        if self._other_ids:
+            self._drop_other_ids(connection)
 
     def move(self, connection: Connection, address: Address) -> None:
         """
@@ -173,7 +175,8 @@ class ConnectionTable:
         The connection is open, on its C{recv_id}.
         """
         self.end_dialling(connection)
-        self._drop_other_ids(connection)
+        if self._other_ids:
+            self._drop_other_ids(connection)
 
     def _drop_other_ids(self, connection: Connection) -> None:
         others = self._other_ids.pop(connection, ())

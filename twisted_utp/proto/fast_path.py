@@ -54,8 +54,8 @@ def fast_path_send(connection: Connection, now: int) -> Transmit | None:
 
     @return: L{None} when the slow path must be taken; nothing has changed then.
     """
-    receiver = connection.receiver
-    if connection.state is not State.ESTABLISHED or receiver.has_gap or connection.needs_slow_path():
+    receiver = connection.receiver  # has no gap: it has just taken the packet that this answers
+    if connection.state is not State.ESTABLISHED or connection.needs_slow_path():
         return None
     seq, data = connection.sender.next_fast_path_packet(now)
     if not data:

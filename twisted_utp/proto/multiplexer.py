@@ -61,7 +61,6 @@ from twisted_utp.proto.values import Address, Datagram, Obstacle, ReturnedDatagr
 if TYPE_CHECKING:
     from random import Random
 
-    from twisted_utp.proto.admission import Gate
 
 # What was raised and belongs to no connection: enough to know what is wrong.
 _MAX_FAULTS = 16
@@ -82,6 +81,7 @@ class Multiplexer:
     @ivar table: the connections by their ids.
     @ivar port_queues: what the connections leave to be done.
     @ivar acceptor: answers SYNs and strays.
+    @ivar gate: judges SYNs; its C{policy} may be set at any time.
     @ivar siblings: who else may know packets that nobody here knows; L{None} on a port of one process.
     @ivar faults: what was raised when there was no connection yet, or not any more; for the owner to take and clear.
     """
@@ -100,6 +100,7 @@ class Multiplexer:
         self.accepting = False
         self.tracer = tracer
         self.acceptor = Acceptor(self, rng)
+        self.gate = self.acceptor.gate
         self.siblings: SiblingProcesses | None = None
         self.faults: list[BaseException] = []
         self._rng = rng
@@ -132,13 +133,6 @@ class Multiplexer:
     @receive_room.setter
     def receive_room(self, nbytes: int) -> None:
         self.port_queues.budget.room = nbytes
-
-    @property
-    def gate(self) -> Gate:
-        """
-        Judges SYNs; its C{policy} may be set at any time.
-        """
-        return self.acceptor.gate
 
     def snapshot(self, *, reads: int | None = None, writes: int | None = None, truncated: int = 0) -> PortStats:
         """
@@ -646,7 +640,8 @@ class Multiplexer:
                 if notices & Notice.SYN_DUE:
                     self._send_syn(connection, now)
                 if notices & Notice.OPENED:
-                    self.acceptor.stop_punching(connection)
+                    if self.acceptor.punching:
+                        self.acceptor.stop_punching(connection)
                     self.table.forget_other_ids(connection)
                 if notices & Notice.CONFIRMED:
                     counts.half_open -= 1
@@ -666,10 +661,12 @@ class Multiplexer:
 
     def _forget(self, connection: Connection) -> None:
         note_ended(self.stats, connection)
-        self.port_queues.rates.detach(connection)
+        if connection.sender.limit is not None or connection.receiver.limit is not None:
+            self.port_queues.rates.detach(connection)
         if not connection.sender.is_confirmed:
             self.gate.connection_counts.half_open -= 1
-        self.acceptor.stop_punching(connection)
+        if self.acceptor.punching:
+            self.acceptor.stop_punching(connection)
         self.table.drop(connection)
         self.port_queues.ready.pop(connection, None)
         self.port_queues.deadlines.forget(connection)

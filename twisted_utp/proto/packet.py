@@ -199,6 +199,9 @@ def encode_extensions(chain: list[tuple[int, bytes]]) -> bytes:
     """
     C{next, length, body} for each; the type of the first stands in the header.
     """
+    if len(chain) == 1:
+        body = chain[0][1]
+        return bytes((0, len(body))) + body
     following = [*(kind for kind, _ in chain[1:]), 0]
     return b"".join(bytes((following[at], len(body))) + body for at, (_, body) in enumerate(chain))
 

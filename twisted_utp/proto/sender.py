@@ -289,8 +289,8 @@ class Sender:
 
         @return: seq_nr (unwrapped) and payload, which count as sent; no payload when it must take the slow path.
         """
-        board, buffer, seq = self.board, self.buffer, self.next_seq
-        nbytes, mss = buffer.nbytes, self.mss
+        board, buffer, seq, mss = self.board, self.buffer, self.next_seq, self.mss
+        nbytes = buffer.nbytes
         # With nothing on its way there is no loss, probe or timeout to think of, and one packet fits every window.
         if (
             board.flights
@@ -590,7 +590,10 @@ class Sender:
         acked = board.acknowledge(info.una, info.sack, info.received_at - rtt.minimum)
         opens = INITIAL_PEER_WINDOW != self.peer_window < info.wnd_size  # that one is only a guess
         if info.una >= una_before:
-            self._on_window(info.wnd_size)
+            if self.peer_window > 0:
+                self.peer_window = info.wnd_size
+            else:
+                self._on_window(info.wnd_size)
         if not acked.packets and board.una == una_before:
             # Neither what answers a refused zero-window probe nor what opens a window is a sign of loss (RFC 5681 (2)).
             if info.may_be_duplicate and info.wnd_size and not opens and had_flights and info.una == una_before:
@@ -653,8 +656,8 @@ class Sender:
 
     def _on_window(self, wnd_size: int) -> None:
         """
-        The peer says what it takes.  A probe that it refused while its window was closed is sent again when that
-        opens, without waiting; nothing else is in flight then.
+        The peer, which took nothing, says what it takes.  A probe that it refused while its window was closed is sent
+        again when that opens, without waiting; nothing else is in flight then.
         """
         opens = self.peer_window <= 0 < wnd_size
         self.peer_window = wnd_size
@@ -908,7 +911,7 @@ class Sender:
         From now on the peer has that long to take L{MIN_TAKEN_RATE} on the average, and L{MIN_TAKEN_BYTES} at least; or
         all that there is.
         """
-        counters, limit = self.counters, self._stall_timeout
+        counters, limit = self._counters or self.counters, self._stall_timeout
         self._stall_at = now + limit
         quota = max(MIN_TAKEN_RATE * limit // MICROSECONDS, MIN_TAKEN_BYTES)
         self._stall_goal = min(counters.nbytes + self.buffer.nbytes, counters.acked_bytes + quota)

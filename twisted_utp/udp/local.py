@@ -76,23 +76,25 @@ class LocalAddresses:
 class Destinations:
     """
     What the socket module is to be told for the core's address values: control messages, and where to.
+
+    @ivar known: those that were found.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self._known: dict[Address, tuple[list[ControlMessage], Sockaddr]] = {}
+        self.known: dict[Address, tuple[list[ControlMessage], Sockaddr]] = {}
 
     def find(self, address: Address) -> tuple[list[ControlMessage], Sockaddr]:
         """
         For one of them.
         """
-        found = self._known.get(address)
+        found = self.known.get(address)
         if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
             messages = [source_message(address[2])] if len(address) == 3 else []
-            found = self._known[address] = messages, sockaddr(address[0], address[1])
+            found = self.known[address] = messages, sockaddr(address[0], address[1])
         return found
 
 

@@ -242,7 +242,17 @@ class OffloadUDPPort(ErrorReportingPort):
         See L{ITrainPort.send}.  The protocol's C{port_writable} is called when there is room again.
         """
         for index, transmit in enumerate(transmits):
-            rest = self._send_train(transmit, failed)
+            if transmit.count == 1 and not transmit.dont_fragment:
+                try:
+                    self._send_message(transmit)
+                    continue
+                except OSError as error:
+                    rest = self._send_again(transmit, error, failed)
+                except ValueError as error:  # an address that is none
+                    failed(transmit, error)
+                    continue
+            else:
+                rest = self._send_train(transmit, failed)
             if rest is not None:
                 self.startWriting()
                 return [rest, *transmits[index + 1 :]]
@@ -278,7 +288,7 @@ class OffloadUDPPort(ErrorReportingPort):
             self._send_message(transmit)
 
     def _send_message(self, transmit: Transmit) -> None:
-        messages, where = self._destinations.find(transmit.address)
+        messages, where = self._destinations.known.get(transmit.address) or self._destinations.find(transmit.address)
         if transmit.count > 1:
             messages = messages + segment_message(transmit.segment_size)
         if messages:
