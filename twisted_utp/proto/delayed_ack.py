@@ -7,14 +7,21 @@ is acknowledged as one anyhow.
 
 Only a stream waits: full packets, one soon after the other, for a while.  So slow start's first rounds, which are
 bursts with pauses between them, questions and answers, and a sender whose window is a packet or two are answered at
-once.  So is whatever is not usual: a gap, what was received before, a FIN, a window that opens.
+once.  So is whatever is not usual: a gap and what comes for a while after it, what was received before, a FIN, a window
+that opens.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import ACK_DELAY, ACK_FULL_PACKET, ACK_PACKETS, ACK_STREAM_PACKETS
+from twisted_utp.proto.constants import (
+    ACK_DELAY,
+    ACK_FULL_PACKET,
+    ACK_GAP_PACKETS,
+    ACK_PACKETS,
+    ACK_STREAM_PACKETS,
+)
 from twisted_utp.proto.timers import NEVER, Timer
 
 if TYPE_CHECKING:
@@ -45,8 +52,10 @@ class DelayedAck:
         @param nbytes: payload of the last, which is the shortest.
         @param has_gap: others are missing.
         """
-        if now - self._at > ACK_DELAY or nbytes < ACK_FULL_PACKET:
-            self._packets = 0
+        if has_gap or self._had_gap:
+            self._packets = ACK_STREAM_PACKETS - ACK_GAP_PACKETS
+        elif now - self._at > ACK_DELAY or nbytes < ACK_FULL_PACKET:
+            self._packets = min(self._packets, 0)
         is_usual = count and not has_gap and not self._had_gap
         self._at, self._had_gap, self.due = now, has_gap, now + ACK_DELAY
         self._packets += count
