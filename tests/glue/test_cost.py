@@ -87,7 +87,7 @@ def test_a_connection_of_one_byte(machines: Any) -> None:
 
 
 def test_a_question_and_its_answer(machines: Any) -> None:
-    """One byte to and fro and its acknowledgements, on the slow path: 493 functions at both ends, where there were 621."""
+    """One byte to and fro, on the slow path: 493 functions at both ends, where there were 621."""
     machines.listen(Echo)
     client = machines.connect()
 

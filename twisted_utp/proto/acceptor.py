@@ -94,10 +94,10 @@ class Acceptor:
         )
 
     def _admit(self, syn: Packet, address: Address, received_at: int, now: int) -> Connection | None:
-        port = self._port
-        admission = self.gate.judge(address, port.config, port.table)
+        port, config = self._port, self._port.config
+        admission = self.gate.judge(address, config, port.table)
         if admission is Admission.OPEN:
-            if port.config.early_byte and not is_from_ours(syn):
+            if config.early_byte and not is_from_ours(syn):
                 return self._open_early(syn, address, received_at, now)
             half = HalfOpen(syn, self._rng.getrandbits(16), self._rng.getrandbits(32), now)
             self._half_open.add(address, syn.connection_id + 1 & SEQ_MASK, half)

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from twisted_utp.proto.port_queues import PortQueues
     from twisted_utp.proto.trace import ConnectionTrace
 
+# They say no more than that they happened.
+_CONNECTED, _END_OF_STREAM = (Connected(incoming=False), Connected(incoming=True)), EndOfStream()
+
 # Before the peer's SYN-ACK there is no right value; ack_nr is 0 on the wire then.
 _NO_PEER_SEQ = 1
 
@@ -363,7 +366,7 @@ class Connection:
             self.sender.withhold(self.writer.clock_offset)
         self._move(Input.PEER_CONFIRMED, now)
         keepalive.arm(self, now)
-        self._emit(Connected(incoming=self.incoming))
+        self._emit(_CONNECTED[self.incoming])
 
     def _take_syn(self, syn: Packet) -> None:
         self.handshake.on_syn(syn)
@@ -382,7 +385,7 @@ class Connection:
         self.sender.is_confirmed = False
         self._send_syn_ack(syn, received_at, now)
         self.timers[Timer.CONNECT] = now + UNCONFIRMED_TIMEOUT
-        self._emit(Connected(incoming=self.incoming))
+        self._emit(_CONNECTED[self.incoming])
 
     def on_repeated_syn(self, syn: Packet, received_at: int, now: int) -> None:
         """
@@ -435,7 +438,7 @@ class Connection:
         self.timers[Timer.CONNECT] = NEVER
         self.handshake.syn_timestamps = ()
         self._move(Input.PEER_CONFIRMED, now)
-        self._emit(Connected(incoming=False))
+        self._emit(_CONNECTED[False])
         if self.peer_is_ours:
             self._confirm(now)
         keepalive.arm(self, now)
@@ -648,7 +651,7 @@ class Connection:
         if receiver.fin_seq is not None and not self._eof_announced and receiver.is_complete:
             self._eof_announced = True
             if not self._discards:
-                self._emit(EndOfStream())
+                self._emit(_END_OF_STREAM)
             if self.state is State.LINGERING:
                 self._finish(LossReason.DONE)
                 self.port_queues.ready[self] = None  # the linger time may be over already

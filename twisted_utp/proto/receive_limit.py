@@ -38,7 +38,7 @@ from twisted_utp.proto.constants import (
     WINDOW_REMINDER,
 )
 from twisted_utp.proto.delay import is_delay_sample
-from twisted_utp.proto.rate_limit import Taker, Turns, lowest
+from twisted_utp.proto.rate_limit import Taker, Turns
 from twisted_utp.proto.timers import NEVER, Timer
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def first_window(config: UTPConfig) -> int:
     """
     What an acceptor shows in its first answer, when there is no connection yet.
     """
-    is_limited = lowest(config.max_rate, config.max_receive_rate, config.max_port_rate, config.max_port_receive_rate)
+    is_limited = config.max_rate or config.max_receive_rate or config.max_port_rate or config.max_port_receive_rate
     return min(config.receive_buffer, WHOLE_PACKET) if is_limited else config.receive_buffer
 
 
