@@ -733,12 +733,12 @@ class Connection:
             self._emit(ConnectionLost(reason, self.peer_close_code, fault))
 
     def _end(self, why: Input, reason: LossReason, now: int, fault: BaseException | None = None) -> None:
-        if not self.is_done:
+        if not (self.is_done and self.state is State.LINGERING):  # then nothing waits any more
             self._finish(reason, fault)
+            self.sender.buffer.clear()
+            self.sender.board.clear()
+            self.receiver.clear()
         self.timers[:] = UNARMED
-        self.sender.buffer.clear()
-        self.sender.board.clear()
-        self.receiver.clear()
         self.ack_pending = False
         self._notify(Notice.CLOSED)
         self._move(why, now)

@@ -669,7 +669,8 @@ class Multiplexer:
             self.acceptor.stop_punching(connection)
         self.table.drop(connection)
         self.port_queues.ready.pop(connection, None)
-        self.port_queues.deadlines.forget(connection)
+        if connection.scheduled_at != NEVER:
+            self.port_queues.deadlines.forget(connection)
         self.port_queues.budget.forget(connection)
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------

@@ -274,7 +274,8 @@ class Sender:
         elif self.board.lost_packets:
             flight = self._repeat(now, max_packets)
         elif self.buffer.nbytes or (self.eof_queued and self.fin_seq is None):
-            flight = self._mtu_probe(now) or self._new_flight(now, max_packets)
+            probe = self._mtu_probe(now) if self.buffer.nbytes else None
+            flight = probe or self._new_flight(now, max_packets)
         else:
             flight = None
         if flight is not None:
