@@ -214,6 +214,14 @@ def test_nobody_waits_for_those_that_have_nothing_to_send(reader: Reader) -> Non
     assert reader.turns.next_at == NEVER
 
 
+def test_who_is_late_with_its_turn_is_offered_as_much_again(reader: Reader) -> None:
+    """A sender may be busy for longer than anybody waits.  Then a thousand had half a train each, for good."""
+    crowd = all_wait(reader)
+    reader.wait()
+    assert reader.read(RECEIVE_TURN, crowd[0]) == [crowd[0]]
+    assert crowd[0].receiver.turn == RECEIVE_TURN
+
+
 def test_what_a_read_cuts_in_two_is_one_turn(reader: Reader) -> None:
     """The rest of it may be in the next read, or not: then the turn is over."""
     one, other = established(2)

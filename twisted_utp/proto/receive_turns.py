@@ -95,7 +95,8 @@ class ReceiveTurns:
         if self._unfinished is not None:
             self._wait(self._unfinished)
             self._unfinished = None
-        self._in_turn.clear()
+        for connection, (_, before) in self._in_turn.items():
+            self._in_turn[connection] = 0, before
         self._under_way = self._unknown = 0
         self._serve(ready, room, turn, now)
 
