@@ -79,11 +79,11 @@ class Drive:
         while self.now < end:
             self.ack(delay, **changes)
 
-    def until(self, kind: type, delay: int = 0, most: float = 20.0) -> float:
-        """... until it is in that phase; the seconds that this took."""
+    def until(self, kind: type, delay: int = 0, most: float = 20.0, *, waits: int = 0) -> float:
+        """... until it is in that phase; the seconds that this took.  Every other packet waits for so long."""
         begin = self.now
         while not isinstance(self.controller.phase, kind):
-            self.ack(delay)
+            self.ack(delay + (self.now // EVERY) % 2 * waits)
             assert self.now < begin + most * 1e6, self.phase
         return (self.now - begin) / 1e6
 
@@ -291,7 +291,7 @@ def test_a_queue_in_the_middle_of_a_return() -> None:
     assert drive.controller.is_guest
     assert drive.controller.known_rate < RATE
     drive.run(0.2, 20_000)
-    assert drive.until(Comeback) >= 0.5
+    assert drive.until(Comeback, waits=1500) >= 0.5
     assert drive.controller.pacing_rate < RATE / 20
 
 
@@ -580,7 +580,7 @@ def behind_codel() -> Drive:
     """Behind a router that drops at small queues, as has been found out."""
     drive = begun()
     for _ in range(3):
-        drive.run(0.3, 4000)
+        drive.run(0.3, 5000)
         drive.lose()
     drive.run(1.0, 4000)
     assert drive.controller.early_drops.are_usual
@@ -593,9 +593,27 @@ def test_where_drops_come_early_a_quiet_link_is_not_taken_for_a_free_one() -> No
     drive = behind_codel()
     drive.until(Trickle, 40_000)
     drive.run(0.2, 40_000)
-    assert 1.9 < drive.until(Comeback) < 2.3
+    assert 1.9 < drive.until(Comeback, waits=1500) < 2.3
     assert drive.controller.is_guest
     assert drive.controller.phase.gear == SCAVENGER_GUEST_GEAR  # type: ignore[attr-defined]
+
+
+def test_where_drops_come_early_a_link_on_which_no_packet_waits_is_free() -> None:
+    """Half a link in use would make one of them wait.  The return is that of a flow that is alone."""
+    drive = behind_codel()
+    drive.until(Trickle, 40_000)
+    drive.run(0.2, 40_000)
+    assert drive.until(Comeback) < 0.5
+    assert not drive.controller.is_guest
+
+
+def test_a_guest_for_whom_no_packet_waits_is_alone() -> None:
+    """What others have left is taken at once."""
+    drive = behind_codel()
+    drive.controller.is_guest = True
+    drive.rate = RATE / 4
+    drive.until(Comeback, 500, most=1.0)
+    assert drive.controller.known_rate > 0.9 * RATE
 
 
 def test_where_drops_come_early_a_small_queue_ends_a_return() -> None:

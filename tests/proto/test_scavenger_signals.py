@@ -9,6 +9,7 @@ import pytest
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
+from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.late_acks import LateAcks
 from twisted_utp.proto.congestion.scavenger.levels import Levels
 from twisted_utp.proto.congestion.scavenger.own_bursts import OwnBursts
@@ -18,6 +19,7 @@ from twisted_utp.proto.constants import (
     MAX_REVERSE_QUEUE,
     SCAVENGER_EARLY_MEMORY,
     SCAVENGER_EMPTY,
+    SCAVENGER_IDLE_SAMPLES,
     SCAVENGER_JUMP,
     SCAVENGER_LATE_TRIPS,
     SCAVENGER_MAX_SUSPICION,
@@ -361,18 +363,20 @@ def test_empty_round_trips() -> None:
 
 
 def test_losses_without_a_queue_are_no_router_s() -> None:
-    """Where they happen as well, those at a small queue say nothing."""
+    """Where they happen as well, those at a small queue say nothing, however they come."""
     early = EarlyDrops()
     for _ in range(20):
         early.note()
         early.doubt()
+    early.note()
+    early.note()
     assert not early.are_usual
 
 
 def test_early_drops_are_known_after_some_and_forgotten_slowly() -> None:
-    """Once or twice is chance; minutes later it is still that router."""
+    """Once is chance; minutes later it is still that router."""
     early = EarlyDrops()
-    for _ in range(3):
+    for _ in range(2):
         assert not early.are_usual
         early.note()
     assert early.are_usual
@@ -382,3 +386,31 @@ def test_early_drops_are_known_after_some_and_forgotten_slowly() -> None:
     assert early.are_usual
     early.pass_time(SCAVENGER_EARLY_MEMORY)
     assert not early.are_usual
+
+
+# --- Is anybody there though no queue stands? -------------------------------------------------------------------------
+
+
+def seen(*delays: int, every: int = RTT // 2) -> Idleness:
+    """Delays of packets that take 1000 µs, one in so many µs."""
+    idleness = Idleness()
+    for number, delay in enumerate(delays):
+        idleness.on_sample(NOW + number * every, delay, 1000.0, RTT)
+    return idleness
+
+
+def test_packets_that_never_wait_prove_that_nobody_is_there() -> None:
+    """All of them, and little more than the least is no wait."""
+    assert not seen(*[700] * (SCAVENGER_IDLE_SAMPLES - 1)).is_proven
+    assert seen(*[700, 900] * (SCAVENGER_IDLE_SAMPLES // 2)).is_proven
+
+
+def test_one_packet_that_waited_says_that_somebody_is_there() -> None:
+    """Also when the first ones were those that waited."""
+    assert not seen(*[700] * 10, 1200, *[700] * 10).is_proven
+    assert not seen(*[1700] * 10, *[700] * 10).is_proven
+
+
+def test_others_may_come_together_once_a_round_trip() -> None:
+    """So many packets within a moment prove little."""
+    assert not seen(*[700] * SCAVENGER_IDLE_SAMPLES * 2, every=RTT // 50).is_proven

@@ -112,6 +112,18 @@ def test_behind_codel_a_guest_leaves_most_to_tcp() -> None:
     assert seen["ratio"] <= 1.1
 
 
+def test_behind_codel_the_line_is_full_and_cubic_hardly_notices() -> None:
+    """At long round trips as well: our own drops are no variation of the path, and what we aim for is small."""
+    line = Line(rate=10, rtt=100, queue="codel")
+    assert alone(NAME, line, seconds=12, since=6)["used"] >= 0.95
+    assert completion(NAME, line=line, seconds=6)["ratio"] <= 1.05
+
+
+def test_behind_codel_the_line_is_regained() -> None:
+    """When no packet waits for anybody's, nobody can be there."""
+    assert completion(NAME, line=Line(rate=8, queue="codel"), seconds=5, head=8)["regained"] <= 1
+
+
 def test_reno_fills_a_buffer_and_that_is_no_longer_route() -> None:
     """Its queue of half a second stands still and does not grow under load."""
     seen = completion(NAME, "reno", seconds=5, head=2)

@@ -322,9 +322,16 @@ SCAVENGER_MIN_DEPTH = 0.25
 # Drops at a small queue, while we have the link to ourselves, from which on the router counts as one that drops early;
 # half of them are forgotten in the second.  There we stay away for so many quiet round trips after an alarm, in which
 # CUBIC grows back.  Fewer take what it has just lost, more leave links unused after false alarms.
-SCAVENGER_EARLY_DROPS = 2.5  # the third, unless it comes long after the first
+SCAVENGER_EARLY_DROPS = 1.5  # the second, unless it comes long after the first
+SCAVENGER_MOST_EARLY_DROPS = 5.0  # and at least as many below none, where losses are random
+SCAVENGER_EARLY_LEAST = 4_000  # µs of queue: CoDel drops from 5 ms on, less a small packet's time
 SCAVENGER_EARLY_MEMORY = 300_000_000
 SCAVENGER_EARLY_QUIET_TRIPS = 40
+# A packet that waits for less than this part of a packet's time waits for nobody, and so many of these in a row prove
+# that the link is idle.  If others use half of it that is chance once in two thousand times; more take longer.
+SCAVENGER_IDLE_PART = 0.25
+SCAVENGER_IDLE_SAMPLES = 16
+SCAVENGER_IDLE_SPREAD = 5  # at most so many of them in a round trip
 # A standing queue is the least of so many µs, or of the eighth part of a round trip, or of so many samples.  Fewer
 # samples take a burst for a queue, more notice it later.
 SCAVENGER_LOOK_BACK = 5_000

@@ -212,7 +212,9 @@ class Scavenger(CongestionController):
         """
         Follow what was measured of the path.
         """
-        self.levels.update(self.packet_time, self.trips.noise, self.trips.variation, self.own_bursts.usual)
+        # Where packets are dropped early it varies with each drop, which is our own doing.
+        variation = 0.0 if self.early_drops.are_usual else self.trips.variation
+        self.levels.update(self.packet_time, self.trips.noise, variation, self.own_bursts.usual)
 
     @property
     def packet_time(self) -> float:
@@ -288,11 +290,16 @@ class Scavenger(CongestionController):
         """
         self.is_guest = not varies_by_itself(self)
 
-    def come_back(self, now: int, *, trying: bool = False, from_queue: int = 0) -> None:
+    def come_back(self, now: int, *, trying: bool = False, from_queue: int = 0, is_idle: bool = False) -> None:
         """
         The link seems to be free.
+
+        @param is_idle: nobody can be there.
         """
         phase, levels = self.phase, self.levels
+        if is_idle and not varies_by_itself(self):
+            self.is_guest = False
+            self.known_rate = max(self.known_rate, self.trips.peak)
         if isinstance(phase, Trickle):
             self.delay_verifier.end_absence()
             if not trying and not from_queue:

@@ -8,7 +8,7 @@ stays away for longer after an alarm, and returns as a guest.
 
 from __future__ import annotations
 
-from twisted_utp.proto.constants import SCAVENGER_EARLY_DROPS, SCAVENGER_EARLY_MEMORY
+from twisted_utp.proto.constants import SCAVENGER_EARLY_DROPS, SCAVENGER_EARLY_MEMORY, SCAVENGER_MOST_EARLY_DROPS
 
 
 class EarlyDrops:
@@ -25,13 +25,13 @@ class EarlyDrops:
         """
         A packet was dropped at a small queue, and nobody else was there.
         """
-        self.count = min(self.count + 1, 2.0 * SCAVENGER_EARLY_DROPS)
+        self.count = min(self.count + 1, SCAVENGER_MOST_EARLY_DROPS)
 
     def doubt(self) -> None:
         """
         A packet was lost without a queue: so packets are lost for other reasons, as on a radio.
         """
-        self.count = max(self.count - 2, 0.0)
+        self.count = max(self.count - 2, -SCAVENGER_MOST_EARLY_DROPS)
 
     def pass_time(self, duration: int) -> None:
         """

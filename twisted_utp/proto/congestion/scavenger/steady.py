@@ -7,15 +7,18 @@ root of the window: a constant would take minutes on a fast link, a share of it 
 
 from __future__ import annotations
 
-from math import sqrt
+from math import pow, sqrt
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.detector import find_alarm, varies_by_itself
+from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
+from twisted_utp.proto.congestion.scavenger.trips import MEMORY
 from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_VARIATION,
     SCAVENGER_DEEP,
+    SCAVENGER_EARLY_LEAST,
     SCAVENGER_EXPLORING_ROUNDS,
     SCAVENGER_GAIN_WINDOW,
     SCAVENGER_GUEST_GROWTH,
@@ -38,7 +41,7 @@ class Steady(Phase):
     @ivar drain_at: when the next drain is due, µs.
     """
 
-    __slots__ = ("_cut_at", "_lost_at", "_never_empty_since", "_trips_with_all", "drain_at")
+    __slots__ = ("_cut_at", "_idleness", "_lost_at", "_never_empty_since", "_trips_with_all", "drain_at")
 
     name = "steady"
 
@@ -47,6 +50,7 @@ class Steady(Phase):
         self.drain_at = drain_at
         self._lost_at = 0
         self._cut_at = now  # as a guest
+        self._idleness = Idleness()
         self._never_empty_since = now
         self._trips_with_all = 0
         flow.trips.empty = 0
@@ -65,7 +69,7 @@ class Steady(Phase):
                 self._on_alarm(now, alarm)
                 return
         if flow.is_guest:
-            self._change_as_guest(now, sample, queue.length)
+            self._change_as_guest(now, sample, delay, queue.length)
         elif now >= self.drain_at and not sample.app_limited:
             flow.drain(now)
         else:
@@ -89,13 +93,19 @@ class Steady(Phase):
             flow.is_guest = False
             self.drain_at = now + 40 * flow.path
 
-    def _change_as_guest(self, now: int, sample: AckSample, length: int) -> None:
+    def _change_as_guest(self, now: int, sample: AckSample, delay: int, length: int) -> None:
         """
         Others' drops are worth more than our share: at the first sign of a queue, long before a router drops a packet,
         half of the window goes, and comes back slowly (as in TCP-LP).  When nobody makes a queue for long it comes
         back by a part of itself.
         """
         flow = self.flow
+        if flow.trips.rate < flow.trips.peak / 2 and not sample.in_recovery:
+            # Half of the link or less: our own packets do not wait for each other.
+            self._idleness.on_sample(now, delay, flow.packet_time, flow.path)
+            if self._idleness.is_proven:
+                flow.come_back(now, is_idle=True)
+                return
         if length > flow.levels.empty + flow.trips.noise:
             if now - self._cut_at > flow.rtt:
                 self._cut_at = now
@@ -128,7 +138,8 @@ class Steady(Phase):
             return
         if sample.app_limited or (sample.in_recovery and length > levels.empty):
             return
-        if length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample):
+        is_exploring = length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample)
+        if is_exploring and not self._drops_overshoot:
             gain = max(gain, flow.cwnd / 4 * min(flow.trips.empty / 8, 1.0))
         flow.cwnd += gain * share
 
@@ -141,11 +152,22 @@ class Steady(Phase):
         recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_MEMORY
         return SCAVENGER_EXPLORING_ROUNDS * (3 if recently else 1)
 
+    @property
+    def _drops_overshoot(self) -> bool:
+        """
+        Would the router drop what we send beyond the rate that we know?
+        """
+        flow = self.flow
+        return flow.early_drops.are_usual and flow.cwnd >= flow.trips.peak * flow.path
+
     def _gain(self) -> float:
         """
         Bytes a round trip.
         """
         flow = self.flow
+        if self._drops_overshoot:
+            # Twice as much after every eight round trips without a queue: the link may have become faster.
+            return min(flow.mss * SCAVENGER_MIN_GAIN * pow(2.0, flow.trips.empty / MEMORY), flow.cwnd / 4)
         return flow.mss * max(sqrt(flow.cwnd / flow.mss / SCAVENGER_GAIN_WINDOW), SCAVENGER_MIN_GAIN)
 
     def on_loss(self, now: int) -> None:
@@ -166,7 +188,7 @@ class Steady(Phase):
         if highest < 2 * levels.target:
             levels.on_shallow_buffer()
         if flow.trips.rate >= SCAVENGER_UNDIVIDED * flow.trips.peak:
-            if highest < max(SCAVENGER_DEEP, 2 * levels.target):
+            if flow.queue.length >= SCAVENGER_EARLY_LEAST and highest < max(SCAVENGER_DEEP, 2 * levels.target):
                 flow.early_drops.note()
             floor = min(flow.cwnd, 0.95 * flow.trips.capacity * flow.path)
             flow.cwnd = max(SCAVENGER_LOSS_CUT * flow.cwnd, floor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
     SCAVENGER_COMPANION_QUEUE,
@@ -36,8 +37,8 @@ class Trickle(Phase):
     """
 
     __slots__ = (
-        "_backlog", "_before", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest", "_low_since",
-        "_quiet_since", "_samples", "_smallest", "is_confirmed", "why",
+        "_backlog", "_before", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest", "_idleness",
+        "_low_since", "_quiet_since", "_rate", "_samples", "_smallest", "is_confirmed", "why",
     )  # fmt: skip
 
     name = "trickle"
@@ -52,10 +53,22 @@ class Trickle(Phase):
         self._flat_least = self._flat_highest = 0
         self._before = 1 << 40
         self._samples = self._deep = self._highest = 0
+        self._idleness = Idleness()
         self._smallest = flow.queue.length  # of the queue that drove us away
-        flow.cwnd = flow.least_window
-        rate = max(SCAVENGER_TRICKLE_SHARE * flow.known_rate, flow.mss / SCAVENGER_TRICKLE_INTERVAL)
-        flow.pacing_rate = min(rate, flow.least_window / max(flow.path, 50_000))
+        carried = flow.trips.peak if flow.early_drops.are_usual else flow.known_rate
+        rate = max(SCAVENGER_TRICKLE_SHARE * carried, flow.mss / SCAVENGER_TRICKLE_INTERVAL)
+        self._rate = min(rate, flow.least_window / 50_000)
+        self._pace()
+
+    def _pace(self) -> None:
+        """
+        The more packets in a row have not waited, the sooner the next one asks.
+        """
+        flow = self.flow
+        is_asking = flow.early_drops.are_usual
+        flow.pacing_rate = self._rate * (1 + self._idleness.without_wait / 4 if is_asking else 1)
+        # Packets that the window held back would leave at the same moments of each round trip.
+        flow.cwnd = max(flow.least_window, (2 if is_asking else 1) * flow.pacing_rate * flow.path)
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
@@ -67,11 +80,14 @@ class Trickle(Phase):
         self._samples += 1
         self._highest = max(self._highest, delay)
         self._deep += delay > SCAVENGER_DEEP
+        alone = delay
         # One late packet is no queue, where delays scatter.
         scatters = flow.trips.noise > 1000 or flow.levels.suspicion > SCAVENGER_TRUSTED_SUSPICION
         delay, self._before = (min(delay, self._before) if scatters else delay), delay
         has_drained = now - self.since > flow.rtt + self._backlog
         if has_drained:
+            self._idleness.on_sample(now, alone, flow.packet_time, flow.path)
+            self._pace()
             flow.delay_verifier.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
             self._quiet_since = 0
@@ -80,10 +96,10 @@ class Trickle(Phase):
         elif not self._quiet_since:
             self._quiet_since = now
         if self._is_quiet(now):
-            flow.come_back(now)
+            flow.come_back(now, is_idle=self._idleness.is_proven)
         elif has_drained and self._is_flat(now, delay):
             flow.come_back(now, from_queue=self._flat_least)
-        elif now - self.since > max(flow.probe_interval, 2 * self._needed):
+        elif now - self.since > max(flow.probe_interval, 2 * self._needed) and not self._idleness.is_proven:
             self._try(now)
         else:
             self._look_for_our_kind(now, delay)
@@ -92,7 +108,8 @@ class Trickle(Phase):
     def _needed(self) -> float:
         flow = self.flow
         if flow.early_drops.are_usual:
-            return SCAVENGER_EARLY_QUIET_TRIPS * max(flow.path, 10_000.0)
+            trips = 3 if self._idleness.is_proven else SCAVENGER_EARLY_QUIET_TRIPS
+            return trips * max(flow.path, 10_000.0)
         if self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION:
             # Who fills a deep buffer leaves gaps when it has overflowed.
             return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
