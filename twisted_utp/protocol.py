@@ -109,7 +109,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
 
     noisy = False
     is_for_dialling = False  # see ITrainReceiver
-    _was_idle = False  # at the end of the last turn
+    _expects_dial = False  # a connection has ended, whose owner may dial again at once
 
     def __init__(
         self,
@@ -562,6 +562,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         Its C{connectionLost} has been called.
         """
         self._transports.pop(transport, None)
+        self._expects_dial = self.is_for_dialling
         self._punches.left(transport)
         self._watchers.pop(transport, None)
         self._request_flush()
@@ -871,14 +872,13 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         return bool(self._ports or self._transports or self._attempts or self.other is not None)
 
     def _close_if_idle(self) -> None:
-        was_idle, self._was_idle = self._was_idle, False
         if not self.closes_when_idle or self._closing or self._is_needed() or self._unsent or self._batch:
             return
         if self.multiplexer.is_idle():
             assert self._port is not None
-            if self.is_for_dialling and not was_idle:
+            if self._expects_dial:
                 # Who dials one connection after the other does it now, and another socket costs more than a connection.
-                self._was_idle = True
+                self._expects_dial = False
                 self._request_flush()
                 return
             self._closing = True

@@ -12,7 +12,7 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
-from twisted_utp import UTPConfig, UTPProtocol
+from twisted_utp import UTPClientEndpoint, UTPConfig, UTPProtocol
 from twisted_utp.errors import UTPConnectionReset
 from twisted_utp.proto.packet import STUN_MAGIC_COOKIE
 
@@ -133,6 +133,21 @@ def test_dials_one_after_the_other(machines: Any) -> None:
     assert len(ports) == len(port.factory.built) == 20
     assert len(set(ports)) == 1
     assert machines.client.getReaders() == machines.client.getDelayedCalls() == []
+
+
+def test_who_gives_up_a_dial_leaves_nothing(machines: Any) -> None:
+    """
+    Nobody dials again at once when none of the port's connections has ended.  trial lets the reactor turn twice after a
+    test, and what is there then is an error.
+    """
+    dial = UTPClientEndpoint(machines.client, machines.SERVER, 9000).connect(machines.Building())
+    dial.addErrback(lambda _: None)
+    machines.advance(0)
+    assert machines.client.getReaders()
+    dial.cancel()
+    calls = machines.client.getDelayedCalls()
+    machines.client.simulator.step()
+    assert machines.client.getReaders() == [], calls
 
 
 def test_full_ports_are_not_dialled_from(machines: Any) -> None:
