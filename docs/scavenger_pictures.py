@@ -103,39 +103,54 @@ def rates(readings: Sequence[float]) -> list[float]:
     return grown
 
 
-def draw_timeline(axes: Any, seen: dict[str, Any]) -> None:
+def draw_phases(axes: Sequence[Any], phases: Sequence[str]) -> None:
     """
-    Rates above, the queue below, and what the first flow does in the background.
+    What the first flow does, in the background.
     """
+    begin = 0
+    for index in range(1, len(phases) + 1):
+        if index < len(phases) and phases[index] == phases[begin]:
+            continue
+        if phases[begin]:
+            for one in axes:
+                colour = COLOURS[phases[begin]]
+                one.axvspan(begin * STEP / 1e6, index * STEP / 1e6, color=colour, linewidth=0, alpha=0.6)
+        begin = index
+
+
+def draw_timeline(figure: Any, seen: dict[str, Any]) -> None:
+    """
+    Rates above, the queue below, as a whole and its beginning.
+    """
+    from matplotlib.patches import Patch
+
+    axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2, 2)})
     first, second, tcp, everything = (rates(readings) for readings in seen["readings"][:4])
     queue = seen["readings"][4]
     at = [index * STEP / 1e6 for index in range(len(queue))]
-    upper, lower = axes
-    begin = 0
-    phases = seen["phases"]
-    for index in range(1, len(phases) + 1):
-        if index == len(phases) or phases[index] != phases[begin]:
-            if phases[begin]:
-                for one in axes:
-                    colour = COLOURS[phases[begin]]
-                    one.axvspan(begin * STEP / 1e6, index * STEP / 1e6, color=colour, linewidth=0, alpha=0.6)
-            begin = index
+    upper, middle, lower = axes
+    draw_phases(axes, seen["phases"])
     upper.plot(at, first, color="#1b5e20", label="scavenger")
-    upper.plot(at, second, color="#6a1b9a", label="another one")
-    upper.plot(at, tcp, color="#b71c1c", label="CUBIC")
+    upper.plot(at, second, color="#6a1b9a", label="another scavenger")
+    upper.plot(at, tcp, color="#b71c1c", label="CUBIC download")
     others = [max(a - (b + c + d) / 0.966, 0) for a, b, c, d in zip(everything, first, second, tcp, strict=True)]
     until = round((PAGE_AT + 4) * 1e6 / STEP)
-    upper.plot(at[:until], others[:until], color="#0d47a1", label="a page")
-    upper.set_ylabel("Mb/s")
-    upper.legend(loc="upper right", ncol=4, fontsize="small")
-    upper.set_ylim(0, 1.2 * LINE.rate)
-    lower.plot(at, queue, color="black", linewidth=0.8)
-    lower.set_yscale("symlog", linthresh=20)
-    lower.set_yticks([0, 5, 10, 20, 100, 500], ["0", "5", "10", "20", "100", "500"])
-    lower.set_ylim(0, 600)
-    lower.set_ylabel("queue, ms")
-    lower.set_xlabel("seconds; 4 Mb/s, 50 ms, 500 ms of buffer")
+    upper.plot(at[:until], others[:until], color="#0d47a1", label="page")
+    upper.set_title("What each has of a line of 4 Mb/s and 50 ms, Mb/s", loc="left", fontsize=10)
+    upper.set_ylim(0, 1.15 * LINE.rate)
+    for one, title, highest in (
+        (middle, "The queue, ms (the buffer holds 500 ms)", 300),
+        (lower, "The first 40 ms of it", 40),
+    ):
+        one.plot(at, queue, color="black", linewidth=0.8)
+        one.set_title(title, loc="left", fontsize=10)
+        one.set_ylim(0, highest)
+    lower.set_xlabel("seconds")
     lower.set_xlim(0, SECONDS)
+    doing = [Patch(color=colour, alpha=0.6, label=name) for name, colour in COLOURS.items()]
+    figure.tight_layout(rect=(0, 0, 1, 0.9))
+    figure.legend(handles=upper.get_lines(), loc="upper left", bbox_to_anchor=(0.03, 1), ncol=4, frameon=False)
+    figure.legend(handles=doing, loc="upper left", bbox_to_anchor=(0.03, 0.95), ncol=len(doing), frameon=False)
 
 
 Point = tuple[str, float, float, float, float]
@@ -153,29 +168,50 @@ def measure(controller: str) -> Point:
     return point
 
 
+LONGEST_QUEUE, MOST_UNUSED, MOST_LOST, LONGEST_PAGE = 115, 8, 30, 160
+"""Ends of the axes: ms, %, %, % longer.  CUBIC is beyond, and says where."""
+
+
 def draw_frontier(axes: Any, points: Sequence[Point]) -> None:
     """
-    The queue against what is used of the line, and what a CUBIC download keeps against what a page takes.
+    What is left unused of a quiet line against the queue, and what others lose.  Both from zero: nearer to the corner
+    is better.
     """
+    spots = {
+        controller: ((queue, 100 * (1 - used)), (100 * (ratio - 1), 100 * (1 - share)))
+        for controller, used, queue, ratio, share in points
+    }
+    family = [name for name in spots if name.startswith("ledbat++")]
+    for side, one in enumerate(axes):
+        xs, ys = zip(*(spots[name][side] for name in family), strict=True)
+        one.plot(xs, ys, "o-", color="#777777", label="LEDBAT++, by its target")
+        for name, x, y in zip(family, xs, ys, strict=True):
+            place = (-8, -14) if side and name.endswith("@10") else (6, 5)
+            one.annotate(f"{name.partition('@')[2] or '60'} ms", (x, y), place, textcoords="offset points", fontsize=8)
+        one.plot(*spots["ledbat"][side], "^", color="#555555", markersize=8, clip_on=False, label="LEDBAT, 100 ms")
+        one.plot(*spots["scavenger"][side], "*", color="#1b5e20", markersize=15, clip_on=False, label="scavenger")
+        x, y = spots["cubic"][side]
+        beyond = f"CUBIC: {x:.0f} ms, {max(y, 0):.0f} %" if side == 0 else f"CUBIC: {x:.0f} % longer, {y:.0f} % lost"
+        one.annotate(
+            beyond + " \N{RIGHTWARDS ARROW}",
+            (0.98, 0.05 if side else 0.94),
+            xycoords="axes fraction",
+            ha="right",
+            fontsize=8,
+        )
+        one.legend(loc="upper left" if side else "center right", fontsize="small")
+        one.grid(color="#eeeeee")
     left, right = axes
-    for controller, used, queue, ratio, share in points:
-        marker = {"scavenger": "*", "cubic": "s", "ledbat": "^"}.get(controller, "o")
-        size = 130 if marker == "*" else 40
-        colour = "#1b5e20" if marker == "*" else "#555555"
-        left.scatter(queue, 100 * used, marker=marker, s=size, color=colour)
-        left.annotate(controller, (queue, 100 * used), (4, 4), textcoords="offset points", fontsize=8)
-        right.scatter(ratio, 100 * share, marker=marker, s=size, color=colour)
-        right.annotate(controller, (ratio, 100 * share), (4, 4), textcoords="offset points", fontsize=8)
-    left.set_xscale("log")
-    left.set_xlabel("queue p95, ms (alone)")
-    left.set_ylabel("used of the line, %")
-    left.set_ylim(90, 102)
-    right.set_xscale("log")
-    right.set_xticks([1, 1.2, 1.5, 2, 4, 7], ["1", "1.2", "1.5", "2", "4", "7"])
-    right.minorticks_off()
-    right.set_xlabel("page beside it / without")
-    right.set_ylabel("CUBIC keeps, %")
-    right.set_ylim(0, 106)
+    left.set_title("Alone on 20 Mb/s, 50 ms", loc="left", fontsize=10)
+    left.set_xlabel("95th percentile of the queue, ms")
+    left.set_ylabel("unused of the line, %")
+    left.set_xlim(0, LONGEST_QUEUE)
+    left.set_ylim(0, MOST_UNUSED)
+    right.set_title("What others lose by it", loc="left", fontsize=10)
+    right.set_xlabel("a page takes longer by, %")
+    right.set_ylabel("a CUBIC download loses, %")
+    right.set_xlim(0, LONGEST_PAGE)
+    right.set_ylim(0, MOST_LOST)
 
 
 def save(figure: Any, name: str) -> None:
@@ -195,8 +231,8 @@ def main(names: Sequence[str]) -> None:
     from matplotlib.figure import Figure
 
     if not names or "timeline" in names:
-        figure = Figure(figsize=(10, 5.2))
-        draw_timeline(figure.subplots(2, 1, sharex=True), record())
+        figure = Figure(figsize=(10, 7))
+        draw_timeline(figure, record())
         save(figure, "scavenger")
     if not names or "frontier" in names:
         figure = Figure(figsize=(10, 4))

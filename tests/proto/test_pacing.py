@@ -68,17 +68,17 @@ def test_repeats_beyond_the_credit_do_not_silence_for_long() -> None:
 LATER = NOW + 3_600_000_000
 
 
-def test_a_burst_is_ahead_of_the_rate() -> None:
-    """By what was sent of it, until the rate has caught up."""
-    paced = pacer()
-    assert Pacer().ahead == paced.ahead == 0
-    paced.allowance(NOW + 100_000)
-    paced.on_sent(4 * MSS)
-    assert paced.ahead == 4 * MSS
-    paced.allowance(NOW + 100_000 + round(2 * MSS / (paced.rate / 1e6)))
-    assert paced.ahead == pytest.approx(2 * MSS, abs=2)
-    paced.allowance(NOW + 200_000)
-    assert paced.ahead == 0
+def test_what_of_a_burst_is_still_at_the_bottleneck() -> None:
+    """What was sent of it, less what a link of four times the rate has carried since."""
+    paced = pacer(cwnd=1000.0 * MSS)
+    assert Pacer().ahead(NOW) == paced.ahead(NOW) == 0
+    at = NOW + 100_000
+    assert paced.ahead(at) == 0
+    paced.on_sent(8 * MSS)
+    assert paced.ahead(at) == 8 * MSS
+    at += round(MSS / (paced.rate / 1e6))
+    assert paced.ahead(at) == pytest.approx(4 * MSS, abs=50)
+    assert paced.ahead(at + 10_000) == 0
 
 
 def test_a_rate_of_its_own() -> None:

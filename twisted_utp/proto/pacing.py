@@ -42,6 +42,9 @@ from twisted_utp.proto.constants import (
 if TYPE_CHECKING:
     from twisted_utp.proto.mtu import PathMtu
 
+CERTAIN_RATES = 4
+"""Times the rate that the link carries at the most; a return begins with a quarter of it."""
+
 
 class Pacer:
     """
@@ -65,7 +68,9 @@ class Pacer:
         "_path",
         "_rate",
         "_sent",
+        "_sent_at",
         "_stamp",
+        "_train",
         "follows_batches",
         "stride",
     )
@@ -79,6 +84,8 @@ class Pacer:
         self._burst = self._min_burst = 0.0  # bytes
         self._credit = 0.0  # bytes
         self._stamp = 0
+        self._train = 0.0  # bytes of the present burst
+        self._sent_at = 0
         self._due = 0  # when those that wait now are to be sent; 0 when nobody waits
         self._late = 0.0  # µs by which that is missed, smoothed
         self._latest = 0  # ... and how much of it counts
@@ -176,12 +183,16 @@ class Pacer:
         self._refill(now)
         return self._credit if self._credit < self._burst else max(self._credit, size)
 
-    @property
-    def ahead(self) -> int:
+    def ahead(self, now: int) -> int:
         """
-        Bytes by which the present burst is ahead of the rate: what is sent now waits behind them at the bottleneck.
+        Something is about to be sent.
+
+        @return: bytes of its burst that left before it and still are at the bottleneck, as far as that is certain: the
+            link may carry several times the rate.
         """
-        return int(self._burst - self._credit) if self._rate else 0
+        self._train = max(self._train - CERTAIN_RATES * self._rate * (now - self._sent_at), 0.0)
+        self._sent_at = now
+        return int(self._train) if self._rate else 0
 
     def on_sent(self, nbytes: int) -> None:
         """
@@ -194,6 +205,7 @@ class Pacer:
         if self._path is not None:
             self._path.paced_bytes += nbytes
             self._sent += nbytes
+        self._train += nbytes
         if self._rate:
             self._credit = max(self._credit - nbytes, -self._burst)
             self._due = 0

@@ -326,7 +326,7 @@ class Sender:
         if self.trace is not None:
             self.trace.flight_sent(now, flight)
         if self.pacer is not None:
-            flight.ahead = self.pacer.ahead
+            flight.ahead = self.pacer.ahead(now)
             self.pacer.on_sent(flight.nbytes)
         if self.limit is not None:
             self.limit.on_sent(flight.nbytes)
