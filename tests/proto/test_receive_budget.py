@@ -20,6 +20,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.receive_budget import NO_SHARE, ReceiveBudget
 from twisted_utp.proto.receive_buffer import ReceiveBuffer
+from twisted_utp.proto.values import Datagram
 from twisted_utp.testing import Ends, Pair
 from twisted_utp.testing.socket_buffer import SocketBuffer
 
@@ -60,6 +61,16 @@ def test_shares(count: int, share: int, takes_turns: bool) -> None:
     shared = budget()
     shared.on_batch(UNREAD_WHEN_BEHIND, crowd(count), NOW)  # type: ignore[arg-type]
     assert (shared.share, shared.takes_turns) == (share, takes_turns)
+
+
+def test_a_flood_that_belongs_to_nobody() -> None:
+    """A read that brings much, and nothing for any connection, raised ZeroDivisionError: anybody can send that."""
+    pair = Pair(seed=5, log=False)
+    server = pair.server.multiplexer
+    server.receive_room = ROOM
+    flood = [Datagram(bytes(1000), ("10.0.0.9", 7))] * (UNREAD_WHEN_BEHIND // 1000 + 1)
+    assert len(server.receive_datagrams(flood, now=NOW)) == len(flood)
+    assert server.port_queues.budget.share == NO_SHARE
 
 
 def test_who_keeps_up_shares_nothing() -> None:

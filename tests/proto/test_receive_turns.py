@@ -22,7 +22,7 @@ from twisted_utp.proto.constants import (
 )
 from twisted_utp.proto.receive_turns import ReceiveTurns
 from twisted_utp.proto.timers import NEVER
-from twisted_utp.testing import Ends, Pair
+from twisted_utp.testing import Ends, Link, Network, Node, Pair, Simulator
 from twisted_utp.testing.socket_buffer import SocketBuffer
 
 ROOM = 10 * RECEIVE_TURN
@@ -31,7 +31,7 @@ NOW = 7_000_000
 
 def established(count: int) -> list[Connection]:
     """The receiving ends of so many connections."""
-    pair = Pair(seed=3, config=UTPConfig(max_per_host=10_000), log=False)
+    pair = Pair(seed=3, link={"delay": 50}, config=UTPConfig(max_per_host=10_000), log=False)
     made = []
     for _ in range(count):
         ends = pair.connect()
@@ -220,6 +220,83 @@ def test_who_is_late_with_its_turn_is_offered_as_much_again(reader: Reader) -> N
     reader.wait()
     assert reader.read(RECEIVE_TURN, crowd[0]) == [crowd[0]]
     assert crowd[0].receiver.turn == RECEIVE_TURN
+
+
+def test_nobody_waits_for_the_silent_while_others_talk(reader: Reader) -> None:
+    """
+    Those who have their turn have vanished.  Somebody who only acknowledges what we send, or is far away, is read every
+    millisecond: those that wait are served in time all the same.
+    """
+    crowd, (upload, far) = all_wait(reader), established(2)
+    far.receiver.is_near = False
+    served: list[Connection] = []
+    for _ in range(TURN_PATIENCE // 1000 + 1):
+        reader.now += 1000
+        upload.ack_pending = False
+        ready: dict[Connection, None] = {upload: None}
+        reader.turns.on_batch(100, (upload,), ready, ROOM, RECEIVE_TURN, reader.now)
+        assert reader.read(1000, far) == [far]
+        if reader.turns.next_at <= reader.now:
+            served += reader.wait()
+    assert served == crowd[10:]
+
+
+def test_who_only_acknowledges_holds_no_turn(reader: Reader) -> None:
+    """Ten that take what we send have no need of the room: others have all of it."""
+    crowd, uploads = established(12), established(10)
+    for upload in uploads:
+        upload.ack_pending = False
+    reader.turns.on_batch(300, uploads, dict.fromkeys(uploads), ROOM, RECEIVE_TURN, NOW)
+    reader.read(RECEIVE_TURN, *crowd)
+    assert reader.read(RECEIVE_TURN, *crowd) == crowd[:10]
+
+
+def test_who_is_far_away_does_not_wait(reader: Reader) -> None:
+    """It has its equal share; the turns are for the others."""
+    crowd, (far,) = all_wait(reader), established(1)
+    far.receiver.is_near = False
+    assert reader.read(3000, far) == [far] and far.receiver.turn == MIN_SHARE
+    assert crowd[10].receiver.is_near
+
+
+@pytest.mark.parametrize(("delay", "is_near"), [(50, True), (2_000, True), (5_000, False), (50_000, False)])
+def test_a_receiver_knows_who_is_near(delay: int, is_near: bool) -> None:
+    """Also who sends nothing: both sides say what they measured one way."""
+    pair = Pair(seed=3, link={"delay": delay}, log=False, server_clock={"offset": 12_345_678})
+    ends = pair.connect()
+    ends.client.connection.write(bytes(100_000), now=pair.now)
+    pair.client.flush()
+    pair.simulator.run(lambda: ends.server.nbytes == 100_000)
+    assert ends.server.connection.receiver.is_near is is_near
+
+
+def test_a_crowd_that_is_far_away() -> None:
+    """
+    A small socket, a program that is busy now and then, peers 10 to 160 ms away on lines of their own.  Turns would
+    last as long as round trips: there were 36 timeouts.
+    """
+    simulator = Simulator(7)
+    network, config = Network(simulator), UTPConfig(max_per_host=1000)
+    host = network.add_host("10.0.0.1")
+    server = Node(host, 9000, config=config, accepting=True)
+    server.multiplexer.receive_room = 212_992
+    budget, dials = server.multiplexer.port_queues.budget, []
+
+    def fall_behind() -> None:
+        budget.on_batch(UNREAD_WHEN_BEHIND, (), simulator.now)
+        simulator.call_later(BUDGET_PERSISTS // 2, fall_behind)
+
+    fall_behind()
+    for number in range(1, 51):
+        peer, delay = network.add_host(f"10.1.0.{number}"), 5_000 + number * 1_500
+        network.join(peer, host, there=[Link(simulator, delay=delay)], back=[Link(simulator, delay=delay)])
+        node = Node(peer, config=config)
+        dials.append(node.connect(server.address))
+        dials[-1].connection.write(bytes(100_000), now=node.now())
+        node.flush()
+    simulator.run(lambda: sum(record.nbytes for record in server.records) == 50 * 100_000)
+    assert budget.is_on
+    assert sum(dial.connection.stats().timeouts for dial in dials) == 0
 
 
 def test_what_a_read_cuts_in_two_is_one_turn(reader: Reader) -> None:

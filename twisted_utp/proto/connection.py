@@ -28,6 +28,7 @@ from twisted_utp.proto.constants import (
     PREFERRED_MTU,
     SEQ_MASK,
     TIMESTAMP_MASK,
+    TURN_PATIENCE,
     UNCONFIRMED_TIMEOUT,
 )
 from twisted_utp.proto.echo import echo_age
@@ -499,7 +500,7 @@ class Connection:
             self.trace.run_received(now, run)
         self.packets_received += run.count
         delayed_ack.note(self, run.count, len(run.payloads[-1]), now)
-        self._note_timestamp(run.timestamp, received_at)
+        self._note_timestamp(run.timestamp, run.timestamp_difference, received_at)
         self._on_ack(AckInfo(una, 0, run.wnd_size, run.timestamp_difference, False, received_at), now)
         return True
 
@@ -526,7 +527,7 @@ class Connection:
             return
         if not self.sender.is_confirmed and not self._on_proof(packet, una, now):
             return
-        self._note_timestamp(packet.timestamp, received_at)
+        self._note_timestamp(packet.timestamp, packet.timestamp_difference, received_at)
         if packet.close_reason:
             self.peer_close_code = packet.close_reason
         # Acknowledgements count whatever the seq_nr: after a FIN, libutp's and libtorrent's differ by one.
@@ -588,9 +589,11 @@ class Connection:
         self.port_queues.counters.peers_cut_off += 1
         self._end(Input.GIVE_UP, LossReason.FORGED, now)
 
-    def _note_timestamp(self, timestamp: int, received_at: int) -> None:
-        writer = self.writer
+    def _note_timestamp(self, timestamp: int, difference: int, received_at: int) -> None:
+        writer, receiver = self.writer, self.receiver
         writer.reply_micro = received_at + writer.clock_offset - timestamp & TIMESTAMP_MASK
+        if not receiver.is_near and difference:
+            receiver.is_near = writer.reply_micro + difference & TIMESTAMP_MASK <= TURN_PATIENCE
         self.sender.delay.on_their_sample(writer.reply_micro, received_at)
 
     def _on_ack(self, info: AckInfo, now: int) -> bool:

@@ -104,7 +104,8 @@ RECEIVE_TURN = 64_000
 MAX_TURN_TRAINS = 3
 # ... and bytes of one turn of each: a tenth of a second of what a process receives.  More makes all wait for longer.
 RECEIVE_ROUND = 25_600_000
-# µs without a read, after which those whose turn it is are not waited for.
+# µs in which nothing comes from those whose turn it is, after which nobody waits for them; and the longest round trip
+# of those that take turns.  More lets a distant peer hold the room for as long as its path is.
 TURN_PATIENCE = 5_000
 DEFAULT_SEND_BUFFER = 256 * 1024
 # 100 MB/s at 50 ms are 5 MB, and a quarter on top.  More lets a peer that takes all and acknowledges nothing hold more,

@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     BUDGET_PERSISTS,
     BUDGET_ROUND,
     MAX_TURN_TRAINS,
+    MIN_SHARE,
     RECEIVE_ROUND,
     RECEIVE_TURN,
     UNREAD_WHEN_BEHIND,
@@ -44,6 +45,7 @@ class ReceiveBudget:
     """
 
     __slots__ = (
+        "_equal",
         "_receiving",
         "_round_ends",
         "_until",
@@ -57,7 +59,7 @@ class ReceiveBudget:
 
     def __init__(self) -> None:
         self.room = 0
-        self.share = NO_SHARE
+        self.share = self._equal = NO_SHARE
         self.is_on = self.takes_turns = False
         self._until = self._round_ends = 0
         self.turns: ReceiveTurns | None = None
@@ -85,8 +87,9 @@ class ReceiveBudget:
             self._receiving.clear()
             self._round_ends = now + BUDGET_ROUND
         self._receiving.update(map(id, connections))
-        count = max(len(self._receiving), self._were_receiving)
+        count = max(len(self._receiving), self._were_receiving, 1)
         self.share = self._usable // count if count > 1 else NO_SHARE
+        self._equal = max(self.share, MIN_SHARE)
         turn = min(max(RECEIVE_ROUND // (count * RECEIVE_TURN), 1), MAX_TURN_TRAINS) * RECEIVE_TURN
         self.takes_turns = self.share < turn
         if self.takes_turns:
@@ -109,7 +112,7 @@ class ReceiveBudget:
         if turns is None:
             return
         if self.takes_turns:
-            turns.on_batch(nbytes, connections, ready, self._usable, self.share, now)
+            turns.on_batch(nbytes, connections, ready, self._usable, self.share, now, self._equal)
         else:
             turns.end(ready)
             self.turns = None

@@ -41,6 +41,7 @@ class ReceiveBuffer:
     @ivar unread_bytes: received in order, not yet taken.
     @ivar arrived_bytes: received so far, in order or not, but for what the fast path took (L{is_idle}).
     @ivar limit: what bounds the window beside the buffer's capacity, L{None} for nothing.
+    @ivar is_near: a round trip to the peer and back has been so short that it can take turns with others.
     @ivar turn: bytes that it was offered with its last turn (L{twisted_utp.proto.receive_turns}).
     @ivar duplicates: packets that had arrived before.
     """
@@ -57,6 +58,7 @@ class ReceiveBuffer:
         "capacity",
         "duplicates",
         "fin_seq",
+        "is_near",
         "limit",
         "next_seq",
         "turn",
@@ -73,6 +75,7 @@ class ReceiveBuffer:
         self.fin_seq: int | None = None
         self.unread_bytes = self.arrived_bytes = 0
         self.turn = MIN_SHARE
+        self.is_near = False
         self.limit: ReceiveLimit | None = None
         self.duplicates = 0
         # Both are empty most of the time, and an empty list or dict takes 56 or 64 bytes.

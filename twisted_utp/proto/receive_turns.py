@@ -6,6 +6,9 @@ train.  A train and its acknowledgement cost the same whatever they carry, so a 
 train each take four times the work.  So only some at a time have a share, of a train and more; those that have used
 theirs wait with the acknowledgement for the next.  Over a second that is as fair, and needs no packet more.
 
+Only peers that are near take turns.  One with a round trip of 100 ms would hold its turn for as long, and most of what
+it sends is on the path, not in the socket.  Each of those has an equal share.
+
 Only an acknowledgement that has nothing to say but that everything has arrived waits.  A gap, a FIN, a packet that is
 repeated or sent on top (its sender has waited for too long) and data of our own are answered at once.
 """
@@ -47,14 +50,23 @@ class ReceiveTurns:
         self.next_at = NEVER
 
     def on_batch(
-        self, nbytes: int, connections: Collection[Connection], ready: _Ready, room: int, turn: int, now: int
+        self,
+        nbytes: int,
+        connections: Collection[Connection],
+        ready: _Ready,
+        room: int,
+        turn: int,
+        now: int,
+        equal: int = MIN_SHARE,
     ) -> None:
         """
         What a read brought for these connections, so many bytes, has been taken.
 
         @param ready: connections that are going to send; those that are to wait are taken out.
         @param room: bytes that may be under way in all, and C{turn} those of one connection.
+        @param equal: bytes of one that takes no turns.
         """
+        due, goes_on = self.next_at, False
         self._unknown = room - nbytes if self._unknown is None else max(self._unknown - nbytes, 0)
         unfinished, self._unfinished = self._unfinished, None
         if unfinished is not None and unfinished not in connections and unfinished in self._in_turn:
@@ -62,6 +74,12 @@ class ReceiveTurns:
         # A read that ended because it had brought enough may have ended amid what the last connection had sent.
         last = next(reversed(tuple(connections)), None) if nbytes >= UNREAD_WHEN_BEHIND else None
         for connection in connections:
+            if not connection.receiver.is_near:
+                connection.receiver.turn = equal
+                continue
+            if not connection.ack_pending:
+                continue  # it has acknowledged what we sent, and needs no room
+            goes_on = goes_on or self._in_turn.get(connection, (0, 0))[0] > 0
             waits = self._waiting.get(connection)
             may_wait = connection in ready and _has_only_to_acknowledge(connection)
             if waits is not None:
@@ -86,7 +104,8 @@ class ReceiveTurns:
                     self._unfinished = connection
                 else:
                     self._wait(connection)
-        self._serve(ready, room, turn, now)
+        if not self._serve(ready, room, turn, now) and not goes_on and self.next_at != NEVER:
+            self.next_at = min(due, self.next_at)  # others are heard of, those whose turn it is are not
 
     def on_timer(self, ready: _Ready, room: int, turn: int, now: int) -> None:
         """
@@ -148,8 +167,11 @@ class ReceiveTurns:
         self._in_turn[connection] = offered, connection.receiver.arrived_bytes
         connection.receiver.turn = offered
 
-    def _serve(self, ready: _Ready, room: int, turn: int, now: int) -> None:
-        waiting = self._waiting
+    def _serve(self, ready: _Ready, room: int, turn: int, now: int) -> bool:
+        """
+        @return: somebody has been given a turn.
+        """
+        waiting, before = self._waiting, len(self._waiting)
         room -= self._unknown or 0
         while waiting and self._under_way < room:
             connection, (brought, _) = waiting.popitem(last=False)
@@ -157,6 +179,7 @@ class ReceiveTurns:
             connection.ack_pending = True
             ready[connection] = None
         self.next_at = now + TURN_PATIENCE if waiting or self._unfinished is not None else NEVER
+        return len(waiting) < before
 
 
 def _has_only_to_acknowledge(connection: Connection) -> bool:
