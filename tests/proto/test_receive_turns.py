@@ -199,6 +199,14 @@ def test_who_loses_patience_is_answered(reader: Reader) -> None:
     assert late.ack_pending and late.receiver.turn == RECEIVE_TURN
 
 
+def test_a_question_is_not_told_to_wait(reader: Reader) -> None:
+    """A few bytes are no turn.  The answer to them had a window of nothing, so the next question waited for a turn."""
+    late = all_wait(reader)[10]
+    late.peer_is_ours = True
+    assert late.receiver.on_run(late.receiver.next_seq, [b"?"], 1)
+    assert reader.read(0, late) == [late] and late.receiver.turn >= MAX_MTU_IPV4 - HEADER_SIZE
+
+
 def test_a_stranger_is_never_told_to_wait(reader: Reader) -> None:
     """libtorrent does not ask whether a window has opened again: it may always send a packet."""
     late = all_wait(reader)[10]

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from twisted_utp.proto.constants import MIN_SHARE, TURN_PATIENCE, UNREAD_WHEN_BEHIND, WHOLE_PACKET
+from twisted_utp.proto.constants import ACK_FULL_PACKET, MIN_SHARE, TURN_PATIENCE, UNREAD_WHEN_BEHIND, WHOLE_PACKET
 from twisted_utp.proto.states import State
 from twisted_utp.proto.timers import NEVER
 
@@ -87,7 +87,7 @@ class ReceiveTurns:
                 if may_wait and brought > WHOLE_PACKET:
                     self._waiting[connection] = waits[0] + brought, connection.receiver.arrived_bytes
                     del ready[connection]
-                elif may_wait and connection.peer_is_ours:
+                elif may_wait and connection.peer_is_ours and not 0 < brought < ACK_FULL_PACKET:
                     # All that it has sent has arrived, and it is told when to go on.  Others might wait for ever,
                     # should that get lost.
                     connection.receiver.turn = 0
