@@ -1,5 +1,5 @@
 """
-Does the fast path for single packets say and do what the general road would?
+Does the fast path for single packets say and do what the slow path would?
 """
 
 from __future__ import annotations
@@ -92,12 +92,12 @@ class Ends:
 
 def both(play, **settings) -> tuple[Ends, Ends]:
     """
-    The same play on both roads.
+    The same play on both paths.
     """
-    roads = Ends(fast=True, **settings), Ends(fast=False, **settings)
-    for ends in roads:
+    paths = Ends(fast=True, **settings), Ends(fast=False, **settings)
+    for ends in paths:
         play(ends)
-    return roads
+    return paths
 
 
 def test_same_packets() -> None:
@@ -123,7 +123,7 @@ def test_same_packets() -> None:
 
 def test_estimators_are_fed() -> None:
     """
-    Each SAMPLE_INTERVAL one acknowledgement goes the general road, so a changed round trip is noticed.
+    Each SAMPLE_INTERVAL one acknowledgement takes the slow path, so a changed round trip is noticed.
     """
     ends = Ends(fast=True)
     before = ends.ours.sender._sampled_at
@@ -136,7 +136,7 @@ def test_estimators_are_fed() -> None:
 
 def test_answer_with_two_packets() -> None:
     """
-    More than a packet goes the general road, and nothing is lost on the change.
+    More than a packet takes the slow path, and nothing is lost on the change.
     """
 
     def play(ends: Ends) -> None:
@@ -151,7 +151,7 @@ def test_answer_with_two_packets() -> None:
 
 def test_lost_answer() -> None:
     """
-    A packet that does not come is repeated, whichever road it took.
+    A packet that does not come is repeated, whichever path it took.
     """
     for fast in (True, False):
         ends = Ends(fast=fast)
@@ -200,7 +200,7 @@ def test_untouched(disturbance: str) -> None:
 
 def test_not_alone() -> None:
     """
-    When another connection wants to send as well, both take turns on the general road.
+    When another connection wants to send as well, both take turns on the slow path.
     """
     ends = Ends(fast=True)
     ends.ask_and_answer(b"?", b"!")

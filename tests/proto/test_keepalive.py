@@ -253,7 +253,7 @@ def test_every_state_ends(exchange: type[Exchange], state: State, closes: bool) 
     assert peer.mux.gate.connection_counts.connections == peer.mux.gate.connection_counts.half_open == 0
 
 
-# --- The short road -------------------------------------------------------------------------------------------
+# --- The fast path -------------------------------------------------------------------------------------------
 
 
 CLIENT, SERVER = ("192.0.2.1", 1000), ("192.0.2.2", 2000)
@@ -286,13 +286,13 @@ def echo(connection: Connection) -> int:
 
 
 def state_of_both(*connections: Connection) -> list[object]:
-    """What the roads might leave behind differently."""
+    """What the paths might leave behind differently."""
     return [(connection.stats(), list(connection.timers), connection.last_sent_at) for connection in connections]
 
 
 @pytest.mark.interpreted
-def test_both_roads_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Question and answer do the same whether they took the short road or the general one."""
+def test_both_paths_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Question and answer do the same whether they took the fast path or the slow one."""
     short = keepalive.take
     taken: list[bytes | None] = []
 
@@ -304,8 +304,8 @@ def test_both_roads_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     told: list[list[object]] = []
-    for road in (note, refuse):
-        monkeypatch.setattr(keepalive, "take", road)
+    for path in (note, refuse):
+        monkeypatch.setattr(keepalive, "take", path)
         now = 5 * SECOND
         near, far, ours, theirs = established(now)
         said: list[object] = []
@@ -336,7 +336,7 @@ def test_both_roads_lead_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=str,
 )
-def test_what_is_unusual_takes_the_general_road(unusual: dict[str, object]) -> None:
+def test_what_is_unusual_takes_the_slow_path(unusual: dict[str, object]) -> None:
     """A packet that is not quite a keepalive is left untouched."""
     _, _, ours, theirs = established(SECOND)
     theirs.proof.echoes = ECHOES_TO_PROVE
@@ -360,8 +360,8 @@ def test_what_is_unusual_takes_the_general_road(unusual: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize("busy", ["written", "in flight", "eof", "gap", "their fin", "paused", "unsaid", "unproven"])
-def test_a_connection_that_is_not_idle_takes_the_general_road(busy: str) -> None:
-    """Whatever may be about to happen is the general road's business."""
+def test_a_connection_that_is_not_idle_takes_the_slow_path(busy: str) -> None:
+    """Whatever may be about to happen is the slow path's business."""
     _, _, ours, theirs = established(SECOND)
     packet = Packet(
         DATA,

@@ -261,8 +261,8 @@ class Multiplexer:
         The fast path of L{receive_datagrams}, for the only datagram of a batch: one DATA packet that was expected.
 
         @param now: µs.
-        @return: the connection and what it received, for which there is no event; L{None} when it must go the general
-            road, and nothing has changed then.
+        @return: the connection and what it received, for which there is no event; L{None} when it must take the
+            slow path, and nothing has changed then.
         """
         data = datagram.data
         nbytes = len(data)

@@ -2,8 +2,8 @@
 A uTP packet on the wire (BEP-29, "header format").
 
 Decoding is lenient as far as that is safe: unknown extensions are skipped, selective acks may have any length.
-Encoding is strict: only what every deployed stack takes.  L{decode_packet} is the road for one odd packet;
-trains of ordinary ones go through the precompiled structs of L{twisted_utp.proto.train}.
+Encoding is strict: only what every deployed stack takes.  L{decode_packet} is for one odd packet; trains of ordinary
+ones go through the precompiled structs of L{twisted_utp.proto.train}.
 """
 
 from __future__ import annotations

@@ -975,7 +975,7 @@ class Sender:
         flight = self._cut(now, min(self.mss, self.buffer.nbytes), self.mss) if self.buffer.nbytes else None
         if flight is None:
             return False
-        flight.transmissions = 0  # it leaves by the road of repeated packets, but has not been sent yet
+        flight.transmissions = 0  # it leaves as repeated packets do, but has not been sent yet
         self.board.mark_lost(flight)
         return True
 
