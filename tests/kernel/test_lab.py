@@ -210,11 +210,30 @@ def descendants(pid: int) -> set[int]:
     """
     A process's children, and theirs.
     """
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found |= {child} | descendants(child)
-    return found
+    children = children_of(pid)
+    return children.union(*map(descendants, children))
+
+
+def children_of(pid: int) -> set[int]:
+    """
+    None, of a process that has ended in between.
+    """
+    try:
+        return {
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        }
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+
+
+def test_who_has_ended_has_no_descendants():
+    """The lab's programs come and go while its processes are counted."""
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        ended.kill()
+    assert descendants(ended.pid) == set()
+    assert {os.getpid()} <= descendants(os.getppid())
 
 
 @pytest.mark.usefixtures("lab")
