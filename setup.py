@@ -1,8 +1,8 @@
 """
 Compiles the core, if C{TWISTED_UTP_COMPILE=1} is set.
 
-Otherwise the metadata in C{setup.cfg} is all there is, and the wheel is pure Python.  With the variable, mypyc makes an
-extension of C{twisted_utp/proto}.  If that fails, the installation fails; it never falls back to Python silently.
+Without the variable only the metadata in C{setup.cfg} is used, and the wheel is pure Python.  With it, mypyc compiles
+C{twisted_utp/proto} to an extension.  If that fails, the installation fails; it never falls back to Python silently.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from setuptools import setup
 
 WISH = "TWISTED_UTP_COMPILE"
 
-# Older releases treat some expressions differently; this is the one with which the tests have run.
+# Older releases treat some expressions differently.  The tests have run with this one.
 COMPILER = "mypy >= 2.4"
 
 CORE = Path("twisted_utp", "proto")
 
 # What stays Python, and why.
 INTERPRETED = {
-    CORE / "config.py",  # checks what users pass itself, and says what would be right
-    CORE / "stats.py",  # its frozen snapshots are public: dataclasses as Python makes them
-    CORE / "outbox.py",  # a deque's layout in memory is no base for a compiled class
+    CORE / "config.py",  # checks by itself what users pass, and says what would be right
+    CORE / "stats.py",  # its frozen snapshots are public dataclasses, as Python makes them
+    CORE / "outbox.py",  # subclasses deque, which a compiled class cannot
     *CORE.glob("congestion/**/*.py"),  # users derive their own controllers from these
     *CORE.rglob("__init__.py"),
 }
@@ -45,10 +45,10 @@ def compiled() -> dict[str, Any]:
     """
     What C{setup()} needs for the extension.
 
-    pip asks what is required to build (C{egg_info}), installs that, asks for the metadata (C{dist_info}) and only then
-    builds.  Compiling takes a minute, so nothing is done before the last.
+    pip runs this file several times: it asks what is required to build (C{egg_info}), installs that, asks for the
+    metadata (C{dist_info}), and builds.  Compiling takes a minute, so it is done in the last step only.
 
-    @raise SystemExit: when it cannot be compiled.
+    @raise SystemExit: when the core cannot be compiled.
     """
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     if command == "egg_info":
@@ -62,9 +62,9 @@ def compiled() -> dict[str, Any]:
     except ImportError as error:
         raise SystemExit(f"{WISH}=1: compiling needs {COMPILER} in the environment that builds ({error})") from None
     sources = sorted(str(path) for path in set(CORE.rglob("*.py")) - INTERPRETED)
-    # Types are checked by the tests, with all of the configuration; here only the core and the standard library count.
+    # The tests check types, with all of the configuration.  Here only the core and the standard library count.
     options = ["--config-file=", "--follow-imports=silent"]
-    # A file in C for each module: one for all takes minutes and gigabytes, and gains nothing.
+    # One C file per module: a single one for all takes minutes and gigabytes to compile, and gains nothing.
     return {
         "ext_modules": mypycify(
             [*options, *sources], opt_level="2", debug_level="0", multi_file=True, group_name="twisted_utp"

@@ -1,5 +1,5 @@
 """
-Tells whether the core runs as Python, or as the extension that mypyc makes of it.
+Tells whether the core runs as Python, or as the extension that mypyc compiles it to.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ Whether C{TWISTED_UTP_COMPILE=1} was set when the package was installed.
 
 def product() -> str:
     """
-    The package's name, as programs show it beside their version.
+    The package's name, as programs print it with their version.
     """
     return "twisted-utp, compiled" if __compiled__ else "twisted-utp"

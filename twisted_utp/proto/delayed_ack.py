@@ -1,14 +1,16 @@
 """
 Lets one packet of a stream wait for the next, so that both are acknowledged together.
 
-Each acknowledgement is a wake-up for the sender.  All stacks count acknowledged bytes, so every second packet is enough
-for them (RFC 1122 (4.2.3.2), RFC 9000 (13.2.2)).  This is for packets that are read one by one; what is read as a batch
-is acknowledged as one anyhow.
+Each acknowledgement wakes the sender up.  All stacks count acknowledged bytes, so it is enough for them if every
+second packet is acknowledged (RFC 1122 (4.2.3.2), RFC 9000 (13.2.2)).  This is for packets that are read one by one;
+a batch is acknowledged as a whole anyway.
 
-Only a stream waits: full packets, one soon after the other, for a while.  So slow start's first rounds, which are
-bursts with pauses between them, questions and answers, and a sender whose window is a packet or two are answered at
-once.  So is whatever is not usual: a gap and what comes for a while after it, what was received before, a FIN, a window
-that opens.
+Only a stream waits: full packets that follow each other closely for a while.  These are answered at once:
+
+  - the first rounds of slow start, which are bursts with pauses between them;
+  - questions and answers;
+  - a sender whose window is only a packet or two;
+  - all that is unusual: a gap and what arrives for a while after it, duplicates, a FIN, a window that opens.
 """
 
 from __future__ import annotations
@@ -30,16 +32,17 @@ if TYPE_CHECKING:
 
 class DelayedAck:
     """
-    What one connection has received.
+    Counts what one connection has received and not acknowledged.
 
-    @ivar may_wait: what it has not acknowledged yet may wait until C{due}, µs.
+    @ivar may_wait: the acknowledgement may wait, until C{due}.
+    @ivar due: when it must leave, µs.
     """
 
     __slots__ = ("_at", "_had_gap", "_packets", "_unacknowledged", "due", "may_wait")
 
     def __init__(self) -> None:
-        self._packets = 0  # of a stream without a pause
-        self._at = 0  # when the last one came
+        self._packets = 0  # received in a stream without a pause
+        self._at = 0  # when the last one arrived
         self._unacknowledged = 0
         self._had_gap = False
         self.due = 0
@@ -47,10 +50,11 @@ class DelayedAck:
 
     def on_packets(self, count: int, nbytes: int, now: int, *, has_gap: bool) -> None:
         """
-        Packets have come, in order; C{count} is 0 for anything else that is to be acknowledged.
+        Packets have arrived, in order.
 
-        @param nbytes: payload of the last, which is the shortest.
-        @param has_gap: others are missing.
+        @param count: how many; 0 for anything else that must be acknowledged.
+        @param nbytes: payload of the last one, which is the shortest.
+        @param has_gap: packets before others are missing.
         """
         if has_gap or self._had_gap:
             self._packets = ACK_STREAM_PACKETS - ACK_GAP_PACKETS
@@ -64,7 +68,7 @@ class DelayedAck:
 
     def on_acknowledged(self) -> None:
         """
-        It has been told.
+        All that arrived is acknowledged.
         """
         self._unacknowledged = 0
         self.may_wait = False
@@ -72,10 +76,10 @@ class DelayedAck:
 
 def note(connection: Connection, count: int = 0, nbytes: int = 0, now: int = 0) -> None:
     """
-    Have what has arrived acknowledged, with the batch or with the next packet.
+    Ask for an acknowledgement of what has arrived: with this batch, or with the next packet.
 
-    @param count: packets in order, to which that applies; 0 when it is to be told at once, because of anything else.
-    @param nbytes: payload of the last of them, the shortest; a FIN has none.
+    @param count: packets that arrived in order; 0 for anything else, which is acknowledged at once.
+    @param nbytes: payload of the last of them, which is the shortest; a FIN has none.
     """
     connection.ack_pending = True
     delayed, receiver = connection.delayed, connection.receiver
@@ -84,13 +88,13 @@ def note(connection: Connection, count: int = 0, nbytes: int = 0, now: int = 0) 
             return
         delayed = connection.delayed = DelayedAck()
     if receiver.limit is not None:
-        count = 0  # its windows are opened by the acknowledgement
+        count = 0  # each acknowledgement opens the rate limit's window
     delayed.on_packets(count, nbytes, now, has_gap=receiver.has_gap)
 
 
 def waits(connection: Connection, now: int) -> bool:
     """
-    Is the acknowledgement to wait?  Then a timer runs.
+    Does the acknowledgement wait?  If so, this starts its timer.
     """
     delayed = connection.delayed
     if delayed is None or not delayed.may_wait or now >= delayed.due:

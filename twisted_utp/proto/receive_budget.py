@@ -1,12 +1,13 @@
 """
 Bounds what all peers together may have in flight to a socket whose reader does not keep up.
 
-Each connection offers its peer a window of its own, a thousand of them a thousand times the socket's buffer; and what
-a socket has no room for is lost.  As long as its owner reads as fast as packets come, that is no trouble: they are on
-the path, not in the socket.  When a read finds more than an owner that keeps up ever leaves there, the connections that
-are receiving share the socket's room, until a while has passed without such a read.
+Each connection offers its peer a window of its own.  The windows of a thousand connections are a thousand times the
+socket's buffer, and what a socket has no room for is lost.  While the reader is as fast as packets arrive, that does
+not matter: they are on the path, not in the socket.  A read that brings more than a fast reader ever finds shows that
+it is behind.  From then on the connections that are receiving share the socket's room, until there was no such read
+for a while.
 
-A window that shrinks is no harm: packets that it had room for are taken all the same.
+A window may shrink without harm: packets that were allowed before are accepted all the same.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ NO_SHARE: Final = 1 << 62
 
 class ReceiveBudget:
     """
-    One port's.
+    The budget of one port.
 
-    @ivar room: bytes of payload that the socket holds, 0 when nobody says.
+    @ivar room: bytes of payload that the socket holds, 0 when that is unknown.
     @ivar share: what one connection may offer, bytes.
-    @ivar is_on: they have to share now.
-    @ivar takes_turns: there is not the room for a turn of each; C{turns} says whose it is then.
+    @ivar is_on: connections have to share now.
+    @ivar takes_turns: there is not enough room for a turn of each at once.
+    @ivar turns: says whose turn it is, while they take turns.
     """
 
     __slots__ = (
@@ -63,8 +65,8 @@ class ReceiveBudget:
         self.is_on = self.takes_turns = False
         self._until = self._round_ends = 0
         self.turns: ReceiveTurns | None = None
-        self._receiving: set[int] = set()  # ids of objects; one that is taken for another makes no difference
-        self._were_receiving = 0  # in the round before
+        self._receiving: set[int] = set()  # ids of objects; if one is reused, it does not matter
+        self._were_receiving = 0  # how many, in the round before
 
     def on_batch(self, nbytes: int, connections: Collection[Connection], now: int) -> None:
         """
@@ -104,9 +106,9 @@ class ReceiveBudget:
         self, nbytes: int, connections: Collection[Connection], ready: dict[Connection, None], now: int
     ) -> None:
         """
-        What the read brought has been taken.
+        What the read brought has been processed.
 
-        @param ready: connections that are going to send; those that have to wait for their turn are taken out.
+        @param ready: connections that are going to send; those that have to wait for their turn are removed.
         """
         turns = self.turns
         if turns is None:
@@ -119,7 +121,7 @@ class ReceiveBudget:
 
     def next_at(self) -> int:
         """
-        When somebody's turn comes, if nothing arrives, µs.
+        When the next turn begins if nothing arrives, µs.
         """
         return NEVER if self.turns is None else self.turns.next_at
 
@@ -132,11 +134,11 @@ class ReceiveBudget:
 
     def forget(self, connection: Connection) -> None:
         """
-        It is closed.
+        A connection is closed.
         """
         if self.turns is not None:
             self.turns.forget(connection)
 
 
 UNLIMITED: Final = ReceiveBudget()
-"""For a connection without a port."""
+"""The budget of a connection without a port."""

@@ -1,16 +1,17 @@
 """
-Lets the peers of a crowd send in turns, whole trains each, instead of all at once and little by little.
+Lets the peers of a crowd send in turns, in whole trains.
 
-When a socket's room is shared by many (L{twisted_utp.proto.receive_budget}), the share of each is soon less than a
+When many connections share a socket's room (L{twisted_utp.proto.receive_budget}), the share of each is soon less than a
 train.  A train and its acknowledgement cost the same whatever they carry, so a thousand connections with a quarter of a
-train each take four times the work.  So only some at a time have a share, of a train and more; those that have used
-theirs wait with the acknowledgement for the next.  Over a second that is as fair, and needs no packet more.
+train each take four times the work.  So only some of them have a turn at a time, of a train or more.  When a peer has
+sent its turn, its acknowledgement is held back until its next turn.  Over a second that is as fair, and takes no
+additional packet.
 
-Only peers that are near take turns.  One with a round trip of 100 ms would hold its turn for as long, and most of what
-it sends is on the path, not in the socket.  Each of those has an equal share.
+Only near peers take turns.  A peer with a round trip of 100 ms would hold its turn for as long, and most of what it
+sends is on the path, not in the socket.  Each distant peer has an equal share.
 
-Only an acknowledgement that has nothing to say but that everything has arrived waits.  A gap, a FIN, a packet that is
-repeated or sent on top (its sender has waited for too long) and data of our own are answered at once.
+An acknowledgement waits only if all it says is that everything has arrived.  A gap, a FIN, a retransmitted packet, one
+beyond what was offered (its sender has waited for too long), and data of our own are answered at once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _Ready = dict["Connection", None]
 
 class ReceiveTurns:
     """
-    Of one port.  A connection has its turn, or waits for it, or is not known yet.
+    The turns of one port.  A connection has its turn, waits for it, or is not known here yet.
 
     @ivar next_at: when L{on_timer} wants to be called, µs.
     """
@@ -39,14 +40,14 @@ class ReceiveTurns:
     __slots__ = ("_in_turn", "_under_way", "_unfinished", "_unknown", "_waiting", "next_at")
 
     def __init__(self) -> None:
-        # What each was offered, and the count of its bytes by then.
+        # By connection: bytes offered, and how many had arrived by then.
         self._in_turn: dict[Connection, tuple[int, int]] = {}
-        self._under_way = 0  # all that is offered
-        # Bytes that may be under way without a turn, as when the first begins everybody has sent something.
+        self._under_way = 0  # the sum of what is offered, bytes
+        # Bytes that may be under way from connections without a turn: when turns begin, everybody has sent something.
         self._unknown: int | None = None
-        # What each one's last turn brought, and the count of its bytes; the first is the next.
+        # By connection: bytes that its last turn brought, and how many had arrived by then.  The first one is next.
         self._waiting: OrderedDict[Connection, tuple[int, int]] = OrderedDict()
-        self._unfinished: Connection | None = None  # what it has sent may go on in the next read
+        self._unfinished: Connection | None = None  # the next read may bring more of its turn
         self.next_at = NEVER
 
     def on_batch(
@@ -60,18 +61,20 @@ class ReceiveTurns:
         equal: int = MIN_SHARE,
     ) -> None:
         """
-        What a read brought for these connections, so many bytes, has been taken.
+        A read has been processed.
 
-        @param ready: connections that are going to send; those that are to wait are taken out.
-        @param room: bytes that may be under way in all, and C{turn} those of one connection.
-        @param equal: bytes of one that takes no turns.
+        @param nbytes: bytes that it brought, for C{connections}.
+        @param ready: connections that are going to send; those that have to wait are removed.
+        @param room: bytes that may be under way in all.
+        @param turn: bytes that one connection may have under way in its turn.
+        @param equal: bytes that a connection may have under way that takes no turns.
         """
         due, goes_on = self.next_at, False
         self._unknown = room - nbytes if self._unknown is None else max(self._unknown - nbytes, 0)
         unfinished, self._unfinished = self._unfinished, None
         if unfinished is not None and unfinished not in connections and unfinished in self._in_turn:
             self._wait(unfinished)
-        # A read that ended because it had brought enough may have ended amid what the last connection had sent.
+        # A large read ended because it had brought enough, perhaps in the middle of what the last connection had sent.
         last = next(reversed(tuple(connections)), None) if nbytes >= UNREAD_WHEN_BEHIND else None
         for connection in connections:
             if not connection.receiver.is_near:
@@ -88,8 +91,8 @@ class ReceiveTurns:
                     self._waiting[connection] = waits[0] + brought, connection.receiver.arrived_bytes
                     del ready[connection]
                 elif may_wait and connection.peer_is_ours and not 0 < brought < ACK_FULL_PACKET:
-                    # All that it has sent has arrived, and it is told when to go on.  Others might wait for ever,
-                    # should that get lost.
+                    # All that it has sent has arrived, and it learns later when to go on.  Only our own peers get a
+                    # window of 0: a foreign one might wait for ever if the packet that opens it is lost.
                     connection.receiver.turn = 0
                 else:
                     del self._waiting[connection]
@@ -98,18 +101,18 @@ class ReceiveTurns:
             brought = self._brought(connection)
             if not may_wait:
                 self._go_on(connection, brought, room, turn)
-            elif brought:  # else a packet was repeated, and is answered
+            elif brought:  # else it was a retransmission, which is answered
                 del ready[connection]
                 if connection is last and brought < self._in_turn.get(connection, (0, 0))[0]:
                     self._unfinished = connection
                 else:
                     self._wait(connection)
         if not self._serve(ready, room, turn, now) and not goes_on and self.next_at != NEVER:
-            self.next_at = min(due, self.next_at)  # others are heard of, those whose turn it is are not
+            self.next_at = min(due, self.next_at)  # only others send: those whose turn it is do not
 
     def on_timer(self, ready: _Ready, room: int, turn: int, now: int) -> None:
         """
-        Nothing has come for a while: those whose turn it is have nothing to send, or it takes them long.
+        Nothing has arrived for a while: those whose turn it is have nothing to send, or need long.  Go on to the next.
         """
         if self._unfinished is not None:
             self._wait(self._unfinished)
@@ -121,7 +124,7 @@ class ReceiveTurns:
 
     def end(self, ready: _Ready) -> None:
         """
-        Nobody needs to wait any more.
+        End all turns: every acknowledgement that waits leaves.
         """
         if self._unfinished is not None:
             ready[self._unfinished] = None
@@ -131,7 +134,7 @@ class ReceiveTurns:
 
     def forget(self, connection: Connection) -> None:
         """
-        It is closed.
+        A connection is closed.
         """
         self._waiting.pop(connection, None)
         self._under_way -= self._in_turn.pop(connection, (0, 0))[0]
@@ -140,7 +143,7 @@ class ReceiveTurns:
 
     def _brought(self, connection: Connection) -> int:
         """
-        Bytes of this turn.
+        Bytes that have arrived in this turn.
         """
         arrived = connection.receiver.arrived_bytes
         return arrived - self._in_turn.get(connection, (0, arrived - MIN_SHARE))[1]
@@ -152,7 +155,7 @@ class ReceiveTurns:
 
     def _go_on(self, connection: Connection, brought: int, room: int, turn: int) -> None:
         """
-        Its acknowledgement leaves now.  Without the room for a turn, its peer may send as much as it just has.
+        Its acknowledgement leaves now.  If there is no room for a turn, its peer may send as much as it just has.
         """
         if self._under_way + (self._unknown or 0) >= room:
             turn = min(turn, max(brought, WHOLE_PACKET))
@@ -160,7 +163,7 @@ class ReceiveTurns:
 
     def _grant(self, connection: Connection, brought: int, turn: int) -> None:
         """
-        @param brought: by its last turn; a peer in slow start sends twice as much.
+        @param brought: bytes that its last turn brought; a peer in slow start sends twice as much.
         """
         offered = min(turn, max(2 * brought, MIN_SHARE))
         self._under_way += offered - self._in_turn.get(connection, (0, 0))[0]
@@ -169,7 +172,9 @@ class ReceiveTurns:
 
     def _serve(self, ready: _Ready, room: int, turn: int, now: int) -> bool:
         """
-        @return: somebody has been given a turn.
+        Give turns to those that wait, while there is room.
+
+        @return: whether anybody has been given a turn.
         """
         waiting, before = self._waiting, len(self._waiting)
         room -= self._unknown or 0
@@ -184,7 +189,7 @@ class ReceiveTurns:
 
 def _has_only_to_acknowledge(connection: Connection) -> bool:
     """
-    Has it nothing to say but that everything has arrived, and nothing to send?
+    Is all that it has to say that everything has arrived, and has it nothing to send?
     """
     receiver, sender = connection.receiver, connection.sender
     return (
