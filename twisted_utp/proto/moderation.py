@@ -1,13 +1,14 @@
 """
 Decides how long datagrams may wait in the socket, so that one wake-up serves many packets.
 
-Behind a bottleneck packets arrive one by one.  Each would be a wake-up, and an acknowledgement, which at the other end
-is a wake-up that sends one packet.  Network cards moderate their interrupts for the same reason: while streams of full
-packets, or of acknowledgements, flow at a steady rate, the next read waits a little and takes what has come.  Nothing
-else ever waits: no question, no answer, no packet of a slow start, none while packets are missing.
+Behind a bottleneck packets arrive one by one.  Each would cause a wake-up and an acknowledgement, and each
+acknowledgement a wake-up at the other end, which sends one packet.  Network cards moderate their interrupts for the
+same reason.  While streams of full packets, or of acknowledgements, flow at a steady rate, the next read waits a
+little, and takes all that has arrived.  Nothing else waits: no question, no answer, no packet of a slow start, none
+while packets are missing.
 
-It looks at headers alone, of all connections of a port together, and needs kernel receive times: without them what the
-waiting adds would pass for a queue.
+This looks only at headers, of all connections of a port together.  It needs the kernel's receive times: without them
+the waiting would look like a queue.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ class _Stream:
     """
     The DATA packets of one connection.
 
-    @ivar packets: so many without a pause; C{at} is when the last one came, C{seq} what the next one has to be.
-    @ivar full: the longest of them, bytes.
+    @ivar packets: how many full ones arrived without a pause.
+    @ivar at: when the last one arrived, µs.
+    @ivar seq: the sequence number that the next one must have.
+    @ivar full: the size of the longest of them, bytes.
     """
 
     __slots__ = ("at", "full", "packets", "seq")
@@ -66,7 +69,7 @@ class _Stream:
 
 class Moderator:
     """
-    For one port.
+    Moderates the reads of one port.
     """
 
     __slots__ = (
@@ -88,10 +91,10 @@ class Moderator:
     def __init__(self) -> None:
         self._streams: dict[bytes, _Stream] = {}  # by connection id
         self._last = self._quiet_until = self._rtt = 0
-        self._empty = 0  # the shortest round trip for a long time, µs: so long it is when nothing queues
+        self._empty = 0  # the shortest round trip of a long time, µs: the path without a queue
         self._interval = self._round_rate = 0.0  # µs between packets, smoothed; packets per µs in the round before
         self._round_began = self._round_packets = 0
-        # Connections of which packets came in this round trip, and how many in the one before.
+        # Connections that had packets in this round trip, and the number of those in the one before.
         self._streaming: set[bytes] = set()
         self._were_streaming = 0
         self._grows = True
@@ -99,7 +102,7 @@ class Moderator:
 
     def on_talk(self, now: int) -> None:
         """
-        Something came that is no stream: nothing waits for a while.
+        Something arrived that is no stream: nothing waits for a while.
 
         @param now: µs.
         """
@@ -115,25 +118,25 @@ class Moderator:
         connections: int = 1,
     ) -> int:
         """
-        These were read together.
+        A read has brought these packets.
 
         @param parts: see L{runs_of <twisted_utp.proto.runs.runs_of>}; each datagram is one packet.
-        @param clock_offset: by which our timestamps toward the last one's sender are ahead of our clock, µs.
-        @param superseded: STATEs that were left out.
-        @param connections: so many there are on the port.
+        @param clock_offset: by how much our timestamps toward the last packet's sender are ahead of our clock, µs.
+        @param superseded: how many STATEs were left out.
+        @param connections: how many the port has.
         @param now: µs.
-        @return: µs for which what comes next may wait; 0 for not at all.
+        @return: for how long the next read may wait, µs; 0 for not at all.
         """
         rtt = self._round_trip(parts[-1], clock_offset, now)
         if rtt < HOLD_MIN * HOLD_RTT_SHARE:
-            return 0  # unknown, or so short that nothing may wait: loopback does not pay for the rest
+            return 0  # unknown, or too short to wait; so loopback skips the rest
         packets = self._count(parts, now) + superseded
         gap, self._last = now - self._last, now
         if gap > HOLD_PAUSE or not packets:
             self._begin_anew(now)
             return 0
         interval = self._interval
-        # Weighted by packets, so that it is the same whether they come one by one or together.
+        # Weighted by packets, so that it is the same whether they arrive one by one or together.
         share = min(packets / 32, 0.5) if interval else 1.0
         self._interval = interval = interval + (gap / packets - interval) * share
         self._follow_round(packets, rtt, now)
@@ -149,7 +152,7 @@ class Moderator:
 
     def _begin_anew(self, now: int) -> None:
         """
-        Nothing flows yet: the first round trips are slow start's.
+        A flow begins: its first round trips are slow start.
         """
         self._interval = 0.0
         self._round_began, self._round_packets, self._round_rate = now, 0, 0.0
@@ -157,10 +160,10 @@ class Moderator:
 
     def _round_trip(self, part: Run | Datagram, clock_offset: int, now: int) -> int:
         """
-        Our queueing and theirs, there and back, as each side measured it: both clocks cancel out.  So it is known also
-        to who only receives.  A peer that lies about it can make us wait for L{HOLD_MAX}.
+        Add the one-way delays that both sides measured; their clocks cancel out.  So a pure receiver knows the round
+        trip, too.  A peer that lies about it can make us wait for L{HOLD_MAX}.
 
-        @return: the shortest of late, µs; 0 when it is unknown.
+        @return: the shortest recent round trip, µs; 0 when it is unknown.
         """
         timestamp: int
         difference: int
@@ -181,7 +184,9 @@ class Moderator:
 
     def _count(self, parts: Sequence[Run | Datagram], now: int) -> int:
         """
-        @return: packets of streams among them.  Anything else is noticed.
+        Note the streams, and whatever is none.
+
+        @return: how many of the packets belong to streams.
         """
         packets = 0
         streaming = self._streaming
@@ -211,8 +216,8 @@ class Moderator:
         """
         @param count: packets with consecutive numbers, from C{seq} on.
         @param longest: the length of all but the last one, bytes.
-        @param last: that of the last one, which may be the end of a message.
-        @return: how many of them count.
+        @param last: the length of the last one, which may be the end of a message.
+        @return: how many of them belong to a stream.
         """
         stream = self._streams.get(key)
         if stream is None or now - stream.at > self._rtt * HOLD_STREAM_PAUSE:
@@ -235,7 +240,7 @@ class Moderator:
         else:
             if stream.packets < HOLD_STREAM_PACKETS:
                 self.on_talk(now)
-            stream.packets = 0  # of a stream: who writes it had nothing more for a moment
+            stream.packets = 0  # its writer had nothing more for a moment
         if stream.packets < HOLD_STREAM_PACKETS:
             self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
         return count
@@ -248,7 +253,7 @@ class Moderator:
 
     def _follow_round(self, packets: int, rtt: int, now: int) -> None:
         """
-        Do more come in each round trip?
+        At the end of a round trip: did more packets arrive than in the one before?
         """
         self._round_packets += packets
         took = now - self._round_began

@@ -1,5 +1,5 @@
 """
-The gentlest neighbour: a small queue while nobody else is there, and out of the way when somebody is.
+Congestion control for background transfers: keeps a small queue while alone, and leaves the link when others use it.
 
 L{controller <twisted_utp.proto.congestion.scavenger.controller>} holds the phases together; docs/scavenger.rst
 explains them.

@@ -1,11 +1,12 @@
 """
-How does a flow return to a link that seems free?
+Returns to a link that seems free.
 
-By rates, not by a burst: a part of what the link carried before, twice as much in each round trip, and back out as
-soon as a queue stands.  A window doubling from two packets would take as long and tell less.
+The flow sends at a paced rate, not in a burst.  It begins with a part of the rate that the link carried before, doubles
+it in each round trip, and leaves again as soon as a queue stands.  A window that doubles from two packets would take as
+long and show less.
 
-The same tells a longer route from a queue: a queue that does not grow while we add to it is none, if all that we add
-comes through.  A buffer that is full grows no more, either.
+The same procedure tells a longer route from a queue.  If a queue does not grow while we send more, there is none,
+provided that all we send comes through: a full buffer does not grow, either.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 class Comeback(Phase):
     """
-    @ivar gear: the part of the known rate at which we send.
+    Sends in steps ("gears"), each a part of the known rate.
+
+    @ivar gear: the present part of the known rate.
     """
 
     __slots__ = ("_acked", "_base", "_before", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear")
@@ -32,7 +35,8 @@ class Comeback(Phase):
 
     def __init__(self, flow: Scavenger, now: int, gear: float, base: int, *, trying: bool) -> None:
         """
-        @param base: a queue that is there before we return, µs.
+        @param base: the queue that stands before we return, µs.
+        @param trying: we return although the link did not look free.
         """
         super().__init__(flow, now)
         self._base = base
@@ -59,7 +63,7 @@ class Comeback(Phase):
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        The next gear, or out again.
+        Shift to the next gear, arrive, or leave again.
         """
         flow = self.flow
         queue = flow.queue
@@ -75,7 +79,7 @@ class Comeback(Phase):
             self.gear = min(self.gear * 2, SCAVENGER_FULL_GEAR)
             self._set(now)
         elif self._base and self._before < flow.pacing_rate:
-            self._set(now)  # once more: what was acknowledged so far left in the gear before
+            self._set(now)  # once more: what is acknowledged so far was sent in the gear before
         elif self._base and not self._is_starved and not self._comes_through(now):
             flow.on_failed_return(now, self.gear, self._base)
         else:
@@ -83,7 +87,7 @@ class Comeback(Phase):
 
     def _comes_through(self, now: int) -> bool:
         """
-        Was all that left a round trip ago acknowledged in this one?  A burst may be late.
+        Has this round trip acknowledged all that was sent in the one before, but for a burst that may be late?
         """
         burst = 4 * self.flow.mss
         return self._acked + burst >= SCAVENGER_UNDIVIDED * self._before * (now - self._shifted_at)
@@ -101,7 +105,7 @@ class Comeback(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        What comes of it shows in the queue; but a queue that does not grow, and loses packets, is a full buffer.
+        Do nothing: congestion would show in the queue.  But a constant queue that loses packets is a full buffer.
         """
         if self._base:
             self.flow.on_failed_return(now, self.gear, self._base)

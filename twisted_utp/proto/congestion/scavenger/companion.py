@@ -1,10 +1,12 @@
 """
-How do we live beside a flow that keeps a constant queue, as LEDBAT and libutp do (BEP-29's 100 ms)?
+Shares the link with a flow that keeps a constant queue, as LEDBAT and libutp do (BEP-29's 100 ms).
 
-Its queue never empties, so we would stay out of the way for ever; and it makes room for others, so nobody needs that.
-We take a part of the link, slowly.  It makes room for what the queue exceeds its target by, and slowly, too: by 3000
-bytes a round trip at the most, so at 20 Mb/s a tenth more of a queue moves a twentieth of the link in half a minute.
-So we let the queue grow by a part of itself, and no further.
+Its queue never empties, so we would stay away for ever.  That helps nobody, as such a flow makes room for others.  So
+we take a part of the link, slowly.
+
+The other flow makes room only while the queue exceeds its target, and slowly, too: by 3000 bytes a round trip at the
+most.  At 20 Mb/s, a queue that is longer by a tenth moves a twentieth of the link in half a minute.  So we let the
+queue grow by a part of itself, and no further.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 class Companion(Phase):
     """
-    @ivar base: the queue that it keeps, µs.
+    Sends at a rate that rises while the other flow makes room.
+
+    @ivar base: the queue that the other flow keeps, µs.
     """
 
     __slots__ = ("base",)
@@ -47,7 +51,7 @@ class Companion(Phase):
 
     def _has_settled(self, now: int) -> bool:
         """
-        The load that told of the other one has passed, and its answer to that as well.
+        Is the load over that revealed the other flow, and its reaction to that load as well?
         """
         return now - self.since > SCAVENGER_COMPANION_SETTLES
 
@@ -57,7 +61,7 @@ class Companion(Phase):
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        Is it still there, and nobody else?
+        End this when the other flow has left, or when somebody else has come.
         """
         flow = self.flow
         if not flow.queue.is_known or not self._has_settled(now):
@@ -69,7 +73,7 @@ class Companion(Phase):
 
     def on_trip(self, now: int, sample: AckSample) -> None:
         """
-        A little more while it makes room, less while it does not.
+        Send a little more while it makes room, and less while it does not.
         """
         flow = self.flow
         if not self._has_settled(now):
@@ -87,7 +91,7 @@ class Companion(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        Whoever keeps a constant queue loses nothing: it is somebody else.
+        A flow that keeps a constant queue causes no losses, so somebody else has come.
         """
         self._give_up(now)
 

@@ -1,8 +1,8 @@
 """
-How does a background transfer fill a link that nobody else uses, and leave it to whoever comes?
+Fills a link that nobody else uses, and leaves it to any other flow that comes.
 
-It keeps a queue of a few milliseconds, so that others' packets hardly wait, and steps aside altogether when a queue
-grows that is not its own.  docs/scavenger.rst explains it with pictures; the phases have a file each.
+The controller keeps a queue of a few milliseconds, so that others' packets hardly wait.  It steps aside altogether
+when a queue grows that is not its own.  docs/scavenger.rst explains it with pictures; each phase has a file.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ from twisted_utp.proto.constants import (
 
 class Scavenger(CongestionController):
     """
-    The phases share what is here; each of them is in C{phase} at a time.
+    Holds what the phases share, and the present one in C{phase}.
 
     @ivar path: the round trip without any queue, µs.
     @ivar rtt: the latest round trip, or the smoothed one if that is shorter, µs.
     @ivar early_drops: does the router drop packets at small queues?
     @ivar flat_queue: when a constant queue was first found to grow under load, and its length, µs.
     @ivar is_alone: nobody else's queue was seen in the last drain.
-    @ivar is_guest: others use the link as well, so no queue at all is ours to make.
+    @ivar is_guest: others use the link as well, so we must make no queue at all.
     @ivar known_rate: bytes per µs that the path carried when we last stepped aside.
     @ivar known_window: cwnd at that time, bytes.
     @ivar quiet: µs for which the queue must be empty before we return.
-    @ivar probe_interval: µs after which the path is tried though it was not.
+    @ivar probe_interval: µs after which we try the path although the queue was not empty for so long.
     @ivar returned_at: when we last returned, µs.
     @ivar alarms: how often we have stepped aside.
     """
@@ -109,7 +109,7 @@ class Scavenger(CongestionController):
 
     def on_ack(self, *, now: int, sample: AckSample) -> None:
         """
-        Measure, then leave it to the phase.
+        Update the measurements, then let the phase react.
         """
         at = sample.received_at or now
         self.path = max(sample.min_rtt + self.delay_verifier.longer, 1)
@@ -132,7 +132,7 @@ class Scavenger(CongestionController):
 
     def _end_trip(self, now: int, duration: int, sample: AckSample) -> None:
         phase, levels, trips = self.phase, self.levels, self.trips
-        # What the queue does while a late acknowledgement's burst drains is nobody's variation.
+        # Changes of the queue while a late acknowledgement's burst drains are not the path's variation.
         is_steady = isinstance(phase, Steady) and not self.late_acks.let_out(now)
         trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=is_steady)
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
@@ -143,7 +143,7 @@ class Scavenger(CongestionController):
 
     def on_loss(self, *, now: int, bytes_in_flight: int, bytes_lost: int = 0) -> None:
         """
-        See the phases.
+        Let the phase react.
         """
         self._before_loss = (self.phase, self.cwnd)
         self.delay_verifier.on_loss()
@@ -152,7 +152,7 @@ class Scavenger(CongestionController):
 
     def on_timeout(self, *, now: int, bytes_in_flight: int) -> None:
         """
-        Whatever the path is now, begin with two packets: up to the rate that it carried if one is known.
+        Begin again with two packets.  If we know a rate that the path carried, return to it; else start up.
         """
         if not self.phase.holds_back:
             self.known_rate, self.known_window = self.trips.capacity, self.cwnd
@@ -166,7 +166,7 @@ class Scavenger(CongestionController):
 
     def on_spurious_loss(self, *, now: int) -> None:
         """
-        Take the cut back (RFC 4015), if nothing else has happened since.
+        Undo the cut (RFC 4015), if nothing else has happened since.
         """
         if self._before_loss is not None:
             phase, cwnd = self._before_loss
@@ -178,7 +178,7 @@ class Scavenger(CongestionController):
 
     def on_idle(self, *, now: int, timeouts: int) -> None:
         """
-        What the path carried a while ago says little about now (RFC 2861 (3.1)): return by gears.
+        Return in gears: what the path carried a while ago says little about now (RFC 2861 (3.1)).
         """
         if isinstance(self.phase, (Steady, Drain)):
             self.known_rate, self.known_window = self.trips.capacity, self.cwnd
@@ -186,14 +186,14 @@ class Scavenger(CongestionController):
 
     def on_mss(self, mss: int) -> None:
         """
-        The least window is counted in packets.
+        Raise the window, if the least window is larger now: it is counted in packets.
         """
         super().on_mss(mss)
         self.cwnd = max(self.cwnd, self.least_window)
 
     def on_target_delay(self, target_delay: int) -> None:
         """
-        Another upper bound of what is aimed for, µs.
+        Set another upper bound of the target, µs.
         """
         super().on_target_delay(target_delay)
         self.levels.bound(target_delay)
@@ -204,29 +204,29 @@ class Scavenger(CongestionController):
     @property
     def least_window(self) -> float:
         """
-        Bytes: RFC 6817 MIN_CWND.
+        The smallest window, bytes (RFC 6817 MIN_CWND).
         """
         return float(MIN_WINDOW_PACKETS * self.mss)
 
     def update_levels(self) -> None:
         """
-        Follow what was measured of the path.
+        Adapt the levels to what was measured of the path.
         """
-        # Where packets are dropped early it varies with each drop, which is our own doing.
+        # Where packets are dropped early, the queue varies with each of our own drops.
         variation = 0.0 if self.early_drops.are_usual else self.trips.variation
         self.levels.update(self.packet_time, self.trips.noise, variation, self.own_bursts.usual)
 
     @property
     def packet_time(self) -> float:
         """
-        µs that the link takes for a packet.  The link, not our share of it: flows that share a link must aim for the
-        same queue.
+        How long the link takes for a packet, µs.  The whole link, not our share: flows that share a link must aim for
+        the same queue.
         """
         return self.mss / self.trips.peak if self.trips.peak else 1000.0
 
     def forget_queue(self) -> None:
         """
-        What was seen of the queue was seen while we did something else.
+        Forget the measured queue: it was measured while we sent in another way.
         """
         self.queue.forget()
         self.trips.minima.clear()
@@ -235,7 +235,7 @@ class Scavenger(CongestionController):
 
     def cut_without_queue(self) -> None:
         """
-        A loss that no queue explains: a fifth, but never below what comes through.
+        Cut the window by a fifth, but not below what comes through, after a loss that no queue explains.
         """
         carried = self.trips.capacity * self.path + 2 * self.mss
         self.cwnd = max(CUT_WITHOUT_QUEUE * self.cwnd, min(self.cwnd, carried), self.least_window)
@@ -256,19 +256,19 @@ class Scavenger(CongestionController):
 
     def step_aside(self, now: int, why: str) -> None:
         """
-        Somebody else needs the link.
+        Leave the link to somebody else.
         """
         phase, trips = self.phase, self.trips
         self.alarms += 1
         if isinstance(phase, Steady):
             self.known_rate, self.known_window = trips.capacity, self.cwnd
             if trips.least is not None:
-                # A radio's fades come as alarms; a single one is no reason to think of a radio.
+                # Fades of a radio link look like alarms.  So an alarm counts as variation, but a single one is bounded.
                 trips.note_change(min(max(self.queue.length - trips.least, 0), SCAVENGER_MAX_VARIATION / 2))
         elif isinstance(phase, Drain):
             self.known_rate, self.known_window = trips.capacity, phase.back
         if why == "flat":
-            pass  # it was a question, not a return
+            pass  # that was a trial, not a return
         elif self.has_just_returned(now):
             self.become_guest()
             self.quiet = max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * self.path)
@@ -280,20 +280,22 @@ class Scavenger(CongestionController):
 
     def has_just_returned(self, now: int) -> bool:
         """
-        Did we think the link free a moment ago?
+        Have we returned to the link a moment ago?
         """
         return bool(self.returned_at) and now - self.returned_at < SCAVENGER_SOON
 
     def become_guest(self) -> None:
         """
-        The link was not free though it seemed so: its queue is empty now and then with somebody on it.
+        Return as a guest from now on: the link seemed free, but its queue is empty now and then while somebody uses it.
         """
         self.is_guest = not varies_by_itself(self)
 
     def come_back(self, now: int, *, trying: bool = False, from_queue: int = 0, is_idle: bool = False) -> None:
         """
-        The link seems to be free.
+        Return to a link that seems free.
 
+        @param trying: the link did not seem free; we only try it.
+        @param from_queue: a constant queue that stands, µs, if we return to find out whether it is a longer route.
         @param is_idle: nobody can be there.
         """
         phase, levels = self.phase, self.levels
@@ -318,9 +320,10 @@ class Scavenger(CongestionController):
 
     def on_failed_return(self, now: int, gear: float, base: int) -> None:
         """
-        There is a queue as soon as we send: half of what made it is all that seems to be free.
+        Leave again, as a queue stood as soon as we sent.  Only half of the rate that made it seems to be free.
 
-        @param base: a constant queue that was there before, µs.
+        @param gear: the part of the known rate that made the queue.
+        @param base: a constant queue that stood before, µs.
         """
         if base:
             self.step_aside(now, "flat")
@@ -331,8 +334,8 @@ class Scavenger(CongestionController):
 
     def _note_flat_queue(self, now: int, base: int) -> None:
         """
-        A constant queue that does grow under load: the same for seconds is one that somebody keeps.  CUBIC's is
-        constant for a second or two at its plateau.
+        Note a constant queue that grows under load.  If it is the same for seconds, somebody keeps it.  (CUBIC's queue
+        is constant for a second or two at its plateau.)
         """
         seen = self.flat_queue
         if base > SCAVENGER_COMPANION_QUEUE or seen is None or abs(base - seen[1]) > seen[1] / 4:
@@ -342,7 +345,7 @@ class Scavenger(CongestionController):
 
     def on_longer_route(self, longer: int) -> None:
         """
-        Adding load did not make the queue longer: there is none, and the path takes that much longer.
+        Note that load did not make the queue longer.  So there is no queue: the path is longer by as much.
         """
         self.delay_verifier.longer += longer
         self.forget_queue()

@@ -1,12 +1,12 @@
 """
-What is the queueing delay, if the peer's word is checked against our own clock?
+Computes the queueing delay, and checks the peer's echoes against our own round trips.
 
-The peer's echoes tell the one-way delay, but a peer may write what it likes.  Our own round trips cannot be made
-shorter by anybody, but they contain the way back.  So the way back is what round trips exceed the echoes by while we
-are out of the way; whatever they exceed them by beyond that, once we are back, is a queue that the echoes hide.
+The peer's echoes give the one-way delay, but a peer may lie.  Nobody can make our round trips shorter, but they
+contain the way back.  So while we are out of the way, the queue on the way back is what round trips exceed the echoes
+by.  If they exceed them by more once we are back, the rest is a queue that the echoes hide.
 
-A route that has become longer looks like a queue for as long as the least delay is remembered, which is minutes.  Who
-has found out that it is none (L{Comeback <twisted_utp.proto.congestion.scavenger.comeback.Comeback>}) says so here.
+A route that has become longer looks like a queue for as long as the least delay is remembered, which is minutes.
+L{Comeback <twisted_utp.proto.congestion.scavenger.comeback.Comeback>} finds that out, and sets C{longer}.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ FAR = 1 << 60
 
 class DelayVerifier:
     """
-    @ivar hidden: queue that our round trips show and the echoes do not, µs; it is added to the latter.
-    @ivar longer: what the path takes longer than the least of the last minutes, µs.
+    @ivar hidden: queue that our round trips show and the echoes do not, µs; it is added to the echoes' delay.
+    @ivar longer: by how much the path is longer than the least delay of the last minutes, µs.
     """
 
     __slots__ = ("_claimed", "_difference", "_grown", "_reverse_queues", "hidden", "longer")
 
     def __init__(self) -> None:
         self._claimed = self._grown = FAR  # the least of this round trip
-        self._difference = FAR  # the least of round trip less echo in this absence; FAR when there is none
-        self._reverse_queues: list[int] = []  # the same of the last absences
+        self._difference = FAR  # the least of (round trip - echo) in this absence; FAR without a sample
+        self._reverse_queues: list[int] = []  # the same for each of the last absences
         self.hidden = 0
         self.longer = 0
 
     def delay(self, sample: AckSample, waited: int = 0) -> int | None:
         """
-        @param waited: what is our own burst's of both, µs.
+        @param waited: the part of both that the packet waited behind its own burst, µs.
         @return: the queueing delay that one acknowledgement shows, µs; L{None} when it shows none.
         """
         claim, growth = sample.raw_delay, sample.growth
@@ -53,19 +53,19 @@ class DelayVerifier:
         elif claim < self._claimed:
             self._claimed = claim
         if self.longer > claim:
-            self.longer = claim  # the old route, or another, is shorter than was thought
+            self.longer = claim  # the route is shorter again than we thought
         return claim - self.longer + self.hidden
 
     def note_absence(self, sample: AckSample) -> None:
         """
-        Nothing of ours queues when this acknowledgement's packet passed.
+        Nothing of ours was queued when this acknowledgement's packet passed.
         """
         if sample.raw_delay is not None and sample.growth is not None:
             self._difference = min(self._difference, max(sample.growth - sample.raw_delay, 0))
 
     def end_absence(self) -> None:
         """
-        We are back: what round trips exceeded the echoes by was not our doing.
+        We are back.  What round trips exceeded the echoes by in our absence was the queue on the way back.
         """
         if self._difference < FAR:
             del self._reverse_queues[: max(len(self._reverse_queues) - SCAVENGER_REVERSE_QUEUE_MEMORY + 1, 0)]
@@ -76,23 +76,24 @@ class DelayVerifier:
         """
         A round trip is over.
 
-        @param tolerance: difference that late timers and jitter explain, µs.
+        @param tolerance: the difference that late timers and jitter explain, µs.
         """
         if self._claimed < FAR and self._grown < FAR:
             unexplained = self._grown - self._claimed - min(self._reverse_queues, default=0)
-            # Little is nobody's fault.  What is more is a lie, and then all of it counts.
+            # A small difference is chance.  A larger one is a lie, and then all of it counts.
             self.hidden = unexplained if unexplained > max(tolerance, SCAVENGER_UNEXPLAINED) else 0
         self._claimed = self._grown = FAR
 
     def on_loss(self) -> None:
         """
-        A buffer that overflows is on the way there: a claim that the queue is elsewhere wants proof once more.
+        The buffer that overflowed is on the way to the peer.  So forget that the queue was on the way back, until the
+        next absence shows it again.
         """
         self._reverse_queues.clear()
 
 
 def less(delay: int | None, waited: int) -> int | None:
     """
-    A delay without what our own burst made of it, µs.
+    Subtract from a delay what the packet waited behind its own burst, µs.
     """
     return None if delay is None else max(delay - waited, 0)

@@ -1,7 +1,8 @@
 """
-Is somebody else filling the queue?
+Tells whether somebody else is filling the queue.
 
-Our own window explains some growth; what goes beyond that, or stands above what we aim for, is another's.
+Our own window explains some growth of the queue.  Growth beyond that, or a queue far above the target, is caused by
+another flow.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 def find_alarm(flow: Scavenger, now: int) -> str:
     """
-    Why we should step aside; empty when nothing speaks for it.
+    Find a reason to step aside.
+
+    @return: "jump" or "level"; empty for no reason.
     """
     trips, levels = flow.trips, flow.levels
     length = flow.queue.length
@@ -38,8 +41,8 @@ def find_alarm(flow: Scavenger, now: int) -> str:
 
 def varies_by_itself(flow: Scavenger) -> bool:
     """
-    Does the standing queue change without anybody's doing, as on a radio whose rate changes?
+    Does the standing queue change by itself, as on a radio link whose rate changes?
     """
     if flow.queue.length > SCAVENGER_CERTAIN or flow.early_drops.are_usual:
-        return False  # where packets are dropped early it varies with each drop
+        return False  # where packets are dropped early, the queue varies with each drop
     return flow.trips.variation > SCAVENGER_BLIND_VARIATION or flow.levels.suspicion > SCAVENGER_BLIND_SUSPICION

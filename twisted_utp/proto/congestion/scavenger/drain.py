@@ -1,10 +1,11 @@
 """
-How do all who share a link see the path without a queue?
+Steps back for a moment, so that all who share a link see the path without a queue.
 
-Each steps back now and then, as in LEDBAT++: two packets for two round trips.  A flow that was alone the last time
-halves its window for one, which empties a queue of a few milliseconds as well and costs nobody anything.
+As in LEDBAT++, the flow sends two packets for each of two round trips.  If it was alone in the last drain it only
+halves its window for one round trip: that empties a queue of a few milliseconds as well, and costs nothing.
 
-Where delay varies by itself an alarm may be the radio's.  A drain tells: our own queue goes when we step back.
+Where delay varies by itself, the radio link may have caused an alarm.  A drain shows whether it did: our own queue
+disappears when we step back.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 class Drain(Phase):
     """
+    Sends less for a round trip or two.
+
     @ivar back: the window to return to, bytes.
     """
 
@@ -50,14 +53,14 @@ class Drain(Phase):
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        Note what is left of the queue, and go back in time.
+        Note what is left of the queue, and end the drain when its time is over.
         """
         flow = self.flow
         if delay is not None and now > self.since + flow.rtt // 2:
             self._least = delay if self._least is None else min(self._least, delay)
             flow.delay_verifier.note_absence(sample)
-        # Where acknowledgements are late, those of what left before we stepped back may still come.  On a radio, whose
-        # round trips change, to wait for others would often take too long.
+        # Late acknowledgements may still be for packets that left before we stepped back, so wait for one that is not.
+        # On a radio link, whose round trips change, that would often take too long.
         is_answer = bool(sample.latest_rtt) and now - sample.latest_rtt >= self.since
         patience = 0 if is_answer or varies_by_itself(flow) else flow.rtt
         if now < self._until + patience:
@@ -86,6 +89,6 @@ class Drain(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        It was sent before.
+        Do nothing: the lost packet was sent before the drain.
         """
         return

@@ -1,9 +1,9 @@
 """
-Does a router on the path drop packets long before its queue is full (CoDel, RED)?
+Tells whether a router on the path drops packets long before its queue is full (CoDel, RED).
 
-Behind such a router a queue tells little.  Whoever has just lost a packet there leaves the link half empty for seconds,
-and who then fills it makes the other one lose again.  So a flow that has met such drops while it had the link to itself
-stays away for longer after an alarm, and returns as a guest.
+Behind such a router the queue says little.  A flow that has just lost a packet there leaves the link half empty for
+seconds, and if another flow fills it, the first one loses again.  So a scavenger that has met such drops, while it had
+the link to itself, stays away for longer after an alarm, and returns as a guest.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from twisted_utp.proto.constants import SCAVENGER_EARLY_DROPS, SCAVENGER_EARLY_M
 
 class EarlyDrops:
     """
+    Counts early drops.
+
     @ivar count: how many there were; half of them are forgotten in C{SCAVENGER_EARLY_MEMORY}.
     """
 
@@ -29,7 +31,7 @@ class EarlyDrops:
 
     def doubt(self) -> None:
         """
-        A packet was lost without a queue: so packets are lost for other reasons, as on a radio.
+        A packet was lost without a queue, so packets are lost for other reasons, as on a radio link.
         """
         self.count = max(self.count - 2, -SCAVENGER_MOST_EARLY_DROPS)
 
@@ -42,6 +44,6 @@ class EarlyDrops:
     @property
     def are_usual(self) -> bool:
         """
-        Once or twice is chance.
+        Are there too many drops to be chance?
         """
         return self.count >= SCAVENGER_EARLY_DROPS

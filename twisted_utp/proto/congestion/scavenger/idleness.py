@@ -1,9 +1,10 @@
 """
-Does anybody use the link though no queue stands?
+Tells whether nobody uses the link, even where flows make no queue.
 
-Whoever has just lost packets to a router that drops early leaves half of the link empty, and no queue tells of the
-other half.  But a packet that comes while another is being sent waits for it.  So if none of many packets waits at all,
-nobody is there, and a return need not be slow.  Where delays scatter for other reasons this proves nothing.
+A flow that has just lost packets to a router that drops early leaves half of the link empty, and no queue shows that it
+uses the other half.  But a packet that arrives while another is being sent waits for it.  So if none of many packets
+waits at all, nobody uses the link, and we need not return slowly.  Where delays scatter for other reasons, this proves
+nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from twisted_utp.proto.constants import SCAVENGER_IDLE_PART, SCAVENGER_IDLE_SAMP
 
 class Idleness:
     """
-    What a flow that uses a part of the link sees of others.
+    Counts packets that did not wait for others, while we use a part of the link.
 
-    @ivar without_wait: so many packets in a row have not waited.
+    @ivar without_wait: how many packets in a row have not waited.
     """
 
     __slots__ = ("_counted_at", "_least", "without_wait")
@@ -29,8 +30,9 @@ class Idleness:
         """
         Take the delay of a packet, µs.
 
-        @param packet_time: what the link takes for a packet, µs.
-        @param path: the round trip, µs: others' packets may come together once in each, so ours must be spread.
+        @param packet_time: how long the link takes for a packet, µs.
+        @param path: the round trip, µs.  Others' packets may arrive together, once a round trip, so ours must be
+            spread.
         """
         part = SCAVENGER_IDLE_PART * packet_time
         if delay > self._least + part or delay < self._least - part:
@@ -43,6 +45,6 @@ class Idleness:
     @property
     def is_proven(self) -> bool:
         """
-        Enough packets in a row have not waited.
+        Have enough packets in a row not waited?
         """
         return self.without_wait >= SCAVENGER_IDLE_SAMPLES

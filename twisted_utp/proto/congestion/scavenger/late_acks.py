@@ -1,9 +1,9 @@
 """
-Which acknowledgements are known to be late?
+Recognises late acknowledgements.
 
-A receiver, or our own process, that had no processor for a while acknowledges at once what came meanwhile: far more
-than usual.  How long that took says nothing about the path, so such an acknowledgement is no sample.  What it lets out
-at once makes a queue in the next round trips that is nobody else's.
+If the receiver, or our own process, had no processor for a while, one acknowledgement covers far more than usual.
+Its delay says nothing about the path, so it is no sample.  The packets that it lets out at once make a queue in the
+next round trips, which is our own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from twisted_utp.proto.constants import SCAVENGER_LATE_PACKETS, SCAVENGER_LATE_T
 
 class LateAcks:
     """
+    Compares acknowledgements with the usual ones.
+
     @ivar usual: bytes that an acknowledgement covers, smoothed.
     """
 
@@ -26,15 +28,15 @@ class LateAcks:
 
     def on_ack(self, now: int, nbytes: int, mss: int, rtt: int) -> bool:
         """
-        @param nbytes: that are acknowledged.
-        @return: it is late.
+        @param nbytes: bytes that are acknowledged.
+        @return: whether the acknowledgement is late.
         """
         usual = self.usual or nbytes
         is_late = nbytes > max(2 * usual, SCAVENGER_LATE_PACKETS * mss)
         if is_late:
             self._excess = self.let_out(now) + nbytes - usual
             self._at, self._lasts = now, SCAVENGER_LATE_TRIPS * rtt
-        # One that is late is no reason to expect more of the kind; when many are, that is how this peer acknowledges.
+        # A single late one hardly changes what is usual.  If many are late, this peer acknowledges in that way.
         self.usual = usual + (min(nbytes, 3 * usual) - usual) / 4
         return is_late
 

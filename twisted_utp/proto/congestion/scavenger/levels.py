@@ -1,9 +1,9 @@
 """
-Which queue counts as none, which is aimed for, and which is somebody else's?
+Sets the levels of the queue: which counts as empty, which is the target, and which is an alarm.
 
-All four grow with what makes a path's delay uncertain: how long a packet takes, how samples scatter, how the standing
-queue varies.  The alarms grow with how often one turned out to be false as well; the target does not, or flows with
-other memories would aim for other queues and get other shares.
+All four levels grow with what makes a path's delay uncertain: how long a packet takes, how samples scatter, how the
+standing queue varies.  The two alarm levels also grow with the number of false alarms.  The target does not: otherwise
+flows with different memories would aim for different queues, and get different shares.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from twisted_utp.proto.constants import (
 
 class Levels:
     """
-    All in µs.
+    The levels, in µs.
 
-    @ivar target: what is aimed for while nobody else is there.
-    @ivar empty: a queue up to this is none.
-    @ivar jump: growth beyond what we caused that is somebody else's doing.
-    @ivar level: a queue above it is somebody else's, however slowly it came.
-    @ivar suspicion: 1 at first, and more with each alarm that was false.
+    @ivar target: the queue that we aim for while nobody else is there.
+    @ivar empty: a queue up to this counts as none.
+    @ivar jump: if the queue grows by more than this, beyond what we caused, somebody else made it.
+    @ivar level: a queue above this is somebody else's, however slowly it grew.
+    @ivar suspicion: how far alarms are distrusted: 1 at first, and more with each false alarm.
     @ivar upper: the target's upper bound, see C{targetDelay}.
     """
 
@@ -49,17 +49,19 @@ class Levels:
 
     def bound(self, target_delay: int) -> None:
         """
-        Another upper bound.
+        Set another upper bound of the target.
         """
         self.upper = min(target_delay, SCAVENGER_MAX_TARGET)
         self._depth = 1.0
 
     def update(self, packet: float, noise: float, variation: float, own_wait: float = 0.0) -> None:
         """
-        Follow what was measured.
+        Adapt the levels to what was measured.
 
         @param packet: the time that a packet takes, µs.
-        @param own_wait: what our bursts add to the queue that others find, µs; samples are without it.
+        @param noise: by how much samples exceed their round trip's least, µs.
+        @param variation: by how much the standing queue changes from one round trip to the next, µs.
+        @param own_wait: what our bursts add to the queue that others find, µs; samples do not contain it.
         """
         suspicion = self.suspicion
         cable = min(variation, SCAVENGER_BLIND_VARIATION)
@@ -72,20 +74,20 @@ class Levels:
 
     def pass_time(self, duration: int) -> None:
         """
-        So many µs have passed: what was learnt of false alarms and of shallow buffers fades.
+        So many µs have passed: the memory of false alarms and of shallow buffers fades.
         """
         self.suspicion = max(1.0, self.suspicion * (1 - min(duration / SCAVENGER_SUSPICION_MEMORY, 0.5)))
         self._depth = min(self._depth * (1 + min(duration / TARGET_RECOVERY_TIME, 1.0)), 1.0)
 
     def suspect_less(self, factor: float = 1.5) -> None:
         """
-        An alarm was false.
+        An alarm was false: suspect others less, and trust alarms less.
         """
         self.suspicion = min(self.suspicion * factor, SCAVENGER_MAX_SUSPICION)
 
     def suspect_more(self) -> None:
         """
-        An alarm was right.
+        An alarm was right: suspect others more.
         """
         self.suspicion = max(self.suspicion / 1.5, 1.0)
 

@@ -1,12 +1,13 @@
 """
-How long has a packet waited behind others of its own burst?
+Tells how long a packet has waited behind others of its own burst.
 
-Bursts leave faster than the link carries them: so the last packet of ten finds a queue of nine that is its own, and is
-gone with it.  Who reads in batches acknowledges the last packet of each, which is anywhere in one of our bursts; what
-that has waited for the packets before it would pass for a queue that comes and goes.
+Bursts leave faster than the link carries them.  So the last packet of ten waits for nine that are its own.  A
+receiver that reads in batches acknowledges the last packet of each batch, which may be anywhere in one of our bursts.
+What that packet has waited for those before it would look like a queue that comes and goes.
 
-A burst stands in the queue in one piece, so two of its packets tell what the link takes for what lies between them,
-whoever else uses it.  The rate that comes through would tell a flow that has only a part of the link too much.
+A burst stands in the queue in one piece.  So two of its packets show how long the link takes for what lies between
+them, whoever else uses it.  The rate that comes through is no measure of that: a flow with only a part of the link
+would take the link for slower than it is, and so subtract too much.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from __future__ import annotations
 from twisted_utp.proto.congestion.base import AckSample
 
 WAIT_SAMPLES = 64
-"""Over so many the wait is smoothed."""
+"""The usual wait is smoothed over so many samples."""
 
 FASTER, SLOWER = 4, 64
 """
-Parts of a change that a pair brings which tells of a faster link, and of a slower one.  Jitter makes a link look
-slower, and to take out too much would hide others' queue.
+What a pair of packets changes is divided by this, if it shows a faster link, and if it shows a slower one.  Jitter
+makes a link look slower, and subtracting too much would hide others' queue.
 """
 
 
 class OwnBursts:
     """
+    Estimates the wait behind our own bursts.
+
     @ivar usual: that wait, µs, smoothed.
     """
 
@@ -37,8 +40,9 @@ class OwnBursts:
 
     def on_ack(self, at: int, sample: AckSample, mss: int) -> int:
         """
-        @param at: when the acknowledgement came, µs.
-        @return: µs that its packet has waited.  Pairs are usual and do not count: the levels allow for them.
+        @param at: when the acknowledgement arrived, µs.
+        @return: how long its packet has waited, µs.  One packet ahead of it does not count: pairs are usual, and the
+            levels allow for them.
         """
         raw = sample.raw_delay
         if raw is None or not sample.latest_rtt:

@@ -1,7 +1,7 @@
 """
-What is the sender doing: beginning, filling the link, stepping aside for a moment, staying out of the way, returning?
+The base class of the phases: starting up, filling the link, draining, staying out of the way, returning.
 
-A phase hears every acknowledgement, sets the window or the rate, and says when another one begins.
+A phase gets every acknowledgement, sets the window or the rate, and decides when another phase begins.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Phase(ABC):
     """
+    One thing that the sender does.
+
     @ivar name: for traces and tests.
     @ivar holds_back: we send less than the path may carry, so what comes through does not measure it.
     @ivar is_starting: the window doubles in each round trip.
@@ -38,7 +40,7 @@ class Phase(ABC):
         """
         Something new was acknowledged.
 
-        @param delay: the queueing delay that this shows, µs; L{None} when it shows none.
+        @param delay: the queueing delay that the acknowledgement shows, µs; L{None} when it shows none.
         """
 
     def on_trip(self, now: int, sample: AckSample) -> None:
@@ -50,5 +52,5 @@ class Phase(ABC):
     @abstractmethod
     def on_loss(self, now: int) -> None:
         """
-        Packets were lost; once a round trip at the most.
+        Packets were lost.  This is called once a round trip at the most.
         """

@@ -1,22 +1,22 @@
 """
-How long is the queue that stands, as soon as that can be told?
+Measures the standing queue, as soon as samples show it.
 
-A single sample may be a burst, a late packet or a radio's pause; the least of the last few milliseconds is none of
-these, if enough samples tell of enough time.  So a queue is noticed within an eighth of a round trip, not after a
-whole one.
+A single sample may be a burst, a late packet or a pause of a radio link.  The least of the last few milliseconds is
+none of these, if there are enough samples over enough time.  So a queue is noticed within an eighth of a round trip,
+not after a whole one.
 """
 
 from __future__ import annotations
 
 BUCKETS = 8
-"""Parts of the time looked back on; more would notice the end of a queue by so much sooner, and cost more."""
+"""Parts of the time that is looked back on.  More would notice the end of a queue a little sooner, and cost more."""
 
 
 class StandingQueue:
     """
     The least delay of the last moments.
 
-    @ivar length: that, µs.
+    @ivar length: the least delay, µs.
     @ivar highest: the largest delay of the same time, µs.
     @ivar is_known: the samples span enough time to tell a queue from a burst.
     """
@@ -32,8 +32,8 @@ class StandingQueue:
         """
         Take a delay, µs.
 
-        @param span: µs to look back on.
-        @param least: ... or further, until there are so many samples.
+        @param span: how far to look back, µs.
+        @param least: look back further than that, until there are so many samples.
         """
         buckets = self._buckets
         if buckets and now - buckets[-1][0] < span // BUCKETS:
@@ -52,7 +52,7 @@ class StandingQueue:
 
     def forget(self) -> None:
         """
-        What was seen says nothing about now.
+        Forget all samples: they say nothing about now.
         """
         self._buckets.clear()
         self.is_known = False

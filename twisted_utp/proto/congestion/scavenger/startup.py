@@ -1,7 +1,8 @@
 """
-How does a flow begin that knows nothing of its path?
+Finds the rate of an unknown path.
 
-It doubles until a queue stands, and then stops at once: the overshoot is all that others feel of it.
+The window doubles in each round trip until a queue stands.  Then it stops at once, so that others notice no more than
+the overshoot.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from twisted_utp.proto.constants import SLOW_START_EXIT
 
 class Startup(Phase):
     """
-    RFC 5681 (3.1), with the end that LEDBAT++ has: three quarters of the target stand.
+    Slow start (RFC 5681 (3.1)) that ends as LEDBAT++'s does, when three quarters of the target stand.
     """
 
     __slots__ = ()
@@ -23,7 +24,7 @@ class Startup(Phase):
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        Twice as much, or enough.
+        Let the window grow, or end the phase.
         """
         flow = self.flow
         queue = flow.queue
@@ -37,7 +38,7 @@ class Startup(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        A buffer is shallower than what doubling put into it, or the path loses packets.
+        React to a buffer that is too shallow for what doubling puts into it, or to a path that loses packets.
         """
         flow = self.flow
         if flow.trips.highest <= flow.levels.empty:

@@ -1,8 +1,9 @@
 """
-How is a link filled with a queue of a few milliseconds?
+Fills a link with a queue of a few milliseconds.
 
-Below the target the window grows by a little in each round trip, above it half of the excess goes.  The growth is a
-root of the window: a constant would take minutes on a fast link, a share of it would not make shares equal.
+Below the target the window grows a little in each round trip; above the target it shrinks by half of the excess.  It
+grows with its square root.  Constant growth would take minutes on a fast link, and growth in proportion to the window
+would not make shares equal.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 class Steady(Phase):
     """
+    Adapts the window to the queue, and looks for alarms.
+
     @ivar drain_at: when the next drain is due, µs.
     """
 
@@ -49,7 +52,7 @@ class Steady(Phase):
         super().__init__(flow, now)
         self.drain_at = drain_at
         self._lost_at = 0
-        self._cut_at = now  # as a guest
+        self._cut_at = now  # when a guest last cut its window
         self._idleness = Idleness()
         self._never_empty_since = now
         self._trips_with_all = 0
@@ -57,7 +60,7 @@ class Steady(Phase):
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        An alarm, a drain, or this acknowledgement's share of the round trip's change.
+        Raise an alarm, begin a drain, or apply this acknowledgement's share of the round trip's change.
         """
         flow = self.flow
         queue = flow.queue
@@ -77,8 +80,8 @@ class Steady(Phase):
 
     def on_trip(self, now: int, sample: AckSample) -> None:
         """
-        Who has nearly all that the link ever carried has it to itself; and a queue that stays small and is never empty
-        is that of our own kind.
+        Decide whether we are still a guest.  A flow that has nearly all that the link carried has it to itself.  And a
+        queue that stays small and is never empty is another scavenger's.
         """
         flow = self.flow
         if not flow.is_guest:
@@ -87,7 +90,7 @@ class Steady(Phase):
             self._never_empty_since = now
         has_all = flow.trips.rate >= SCAVENGER_HOST_SHARE * flow.trips.peak
         self._trips_with_all = self._trips_with_all + 1 if has_all else 0
-        # Behind a router that drops early CUBIC's queue is as small, and at its plateau there for as long.
+        # Behind a router that drops early, CUBIC's queue is as small, and at its plateau it lasts as long.
         shares = now - self._never_empty_since > SCAVENGER_SHARED_TIME and not flow.early_drops.are_usual
         if self._trips_with_all >= 2 or shares or varies_by_itself(flow):
             flow.is_guest = False
@@ -95,13 +98,13 @@ class Steady(Phase):
 
     def _change_as_guest(self, now: int, sample: AckSample, delay: int, length: int) -> None:
         """
-        Others' drops are worth more than our share: at the first sign of a queue, long before a router drops a packet,
-        half of the window goes, and comes back slowly (as in TCP-LP).  When nobody makes a queue for long it comes
-        back by a part of itself.
+        Change the window as a guest: avoiding others' drops is worth more than our share.  At the first sign of a
+        queue, long before a router drops a packet, the window is halved, and grows back slowly (as in TCP-LP).  When
+        there was no queue for long, it grows by a part of itself.
         """
         flow = self.flow
         if flow.trips.rate < flow.trips.peak / 2 and not sample.in_recovery:
-            # Half of the link or less: our own packets do not wait for each other.
+            # With less than half of the link, our own packets do not wait for each other.
             self._idleness.on_sample(now, delay, flow.packet_time, flow.path)
             if self._idleness.is_proven:
                 flow.come_back(now, is_idle=True)
@@ -119,7 +122,7 @@ class Steady(Phase):
 
     def _on_alarm(self, now: int, alarm: str) -> None:
         """
-        Where delay varies by itself, a drain that is brought forward shows whose queue it is.
+        Step aside; or drain early where delay varies by itself, which shows whose queue it is.
         """
         flow = self.flow
         if varies_by_itself(flow):
@@ -145,7 +148,7 @@ class Steady(Phase):
 
     def _rounds_before_exploring(self, sample: AckSample) -> int:
         """
-        Empty round trips after which the window grows exponentially: fewer on a radio, which may have become faster.
+        Empty round trips after which the window grows exponentially: fewer on a radio link, which may become faster.
         """
         if self.flow.trips.variation > SCAVENGER_BLIND_VARIATION:
             return SCAVENGER_EXPLORING_ROUNDS // 2
@@ -162,7 +165,7 @@ class Steady(Phase):
 
     def _gain(self) -> float:
         """
-        Bytes a round trip.
+        The growth of the window in a round trip, bytes.
         """
         flow = self.flow
         if self._drops_overshoot:
@@ -172,9 +175,9 @@ class Steady(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        A loss without a queue is the radio's.  One with a queue that is not ours is an alarm.  One with a small queue
-        says that the buffer is shallow, or that the router drops early; what comes through says whether we have it to
-        ourselves.
+        React to a loss according to the queue.  Without one, the loss is random.  With a queue that is not ours, it
+        is an alarm.  With a small queue, the buffer is shallow or the router drops early; what comes through shows
+        whether we have the link to ourselves.
         """
         flow = self.flow
         levels, highest = flow.levels, flow.trips.highest

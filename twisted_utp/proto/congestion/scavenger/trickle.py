@@ -1,8 +1,8 @@
 """
-How do we stay out of the way and yet notice when the link is free?
+Stays out of the way, and notices when the link is free.
 
-A few packets a second measure the queue.  What they see tells whether the alarm was right: our own queue is gone as
-soon as what we had in flight has drained, another's is not.
+A few packets a second measure the queue.  They also show whether the alarm was right: our own queue is gone as soon as
+what we had in flight has drained, another flow's is not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 class Trickle(Phase):
     """
+    Sends a few packets, until the link seems free.
+
     @ivar is_confirmed: somebody else's queue was seen after ours had drained.
+    @ivar why: the reason for which we stepped aside.
     """
 
     __slots__ = (
@@ -54,7 +57,7 @@ class Trickle(Phase):
         self._before = 1 << 40
         self._samples = self._deep = self._highest = 0
         self._idleness = Idleness()
-        self._smallest = flow.queue.length  # of the queue that drove us away
+        self._smallest = flow.queue.length  # the least length of the queue that drove us away
         carried = flow.trips.peak if flow.early_drops.are_usual else flow.known_rate
         rate = max(SCAVENGER_TRICKLE_SHARE * carried, flow.mss / SCAVENGER_TRICKLE_INTERVAL)
         self._rate = min(rate, flow.least_window / 50_000)
@@ -62,17 +65,17 @@ class Trickle(Phase):
 
     def _pace(self) -> None:
         """
-        The more packets in a row have not waited, the sooner the next one asks.
+        Set the rate.  Behind a router that drops early: the more packets in a row have not waited, the sooner the next.
         """
         flow = self.flow
         is_asking = flow.early_drops.are_usual
         flow.pacing_rate = self._rate * (1 + self._idleness.without_wait / 4 if is_asking else 1)
-        # Packets that the window held back would leave at the same moments of each round trip.
+        # The window must not hold packets back: they would then leave at the same moments of each round trip.
         flow.cwnd = max(flow.least_window, (2 if is_asking else 1) * flow.pacing_rate * flow.path)
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
-        Look, and decide whether to return.
+        Take the sample, and decide whether to return.
         """
         flow = self.flow
         if delay is None or now - self.since < flow.rtt:
@@ -111,7 +114,7 @@ class Trickle(Phase):
             trips = 3 if self._idleness.is_proven else SCAVENGER_EARLY_QUIET_TRIPS
             return trips * max(flow.path, 10_000.0)
         if self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION:
-            # Who fills a deep buffer leaves gaps when it has overflowed.
+            # A flow that fills a deep buffer leaves gaps after an overflow.
             return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
         return max(1.5 * flow.path, 50_000.0)
 
@@ -120,8 +123,8 @@ class Trickle(Phase):
 
     def _is_flat(self, now: int, delay: int) -> bool:
         """
-        Is there a queue that does not change at all?  Others' queues do; a route that has become longer looks so.  So
-        does a full buffer, but the queue in it has grown, while a route becomes longer from one packet to the next.
+        Is there a queue that does not change at all?  Others' queues change; a route that has become longer does not.
+        Nor does a full buffer, but its queue has grown, while a route becomes longer from one packet to the next.
         """
         allowed = SCAVENGER_FLAT + 2 * self.flow.trips.noise + 2 * self.flow.packet_time
         least, highest = min(self._flat_least, delay), max(self._flat_highest, delay)
@@ -132,19 +135,19 @@ class Trickle(Phase):
         if least > max(SCAVENGER_COMPANION_QUEUE, 2 * self._smallest):
             return False
         if self.flow.early_drops.are_usual and least < self.flow.levels.level:
-            return False  # those who are dropped there keep as small a queue, now and then for as long
+            return False  # flows whose packets are dropped early may keep so small a queue for so long
         asked = SCAVENGER_PROBE_INTERVAL if self.why == "flat" else SCAVENGER_FLAT_TIME
         needed = max(asked, 4 * self.flow.path)
         return now - self._flat_since >= needed and least > self.flow.levels.empty + self.flow.trips.noise
 
     def _try(self, now: int) -> None:
         """
-        Nobody's queue was empty for long enough in all this time: load the path with a quarter, and see.
+        In all this time the queue was not empty for long enough: load the path with a quarter of the rate, and see.
         """
         flow = self.flow
         if self._deep * 2 >= self._samples:
             flow.probe_interval = min(flow.probe_interval * 2, SCAVENGER_MAX_PROBE_INTERVAL)
-            self.since = now  # a load would only make a deep queue deeper
+            self.since = now  # load would only make a deep queue deeper
             self._samples = self._deep = 0
             return
         flow.levels.suspect_less()
@@ -153,7 +156,7 @@ class Trickle(Phase):
 
     def _look_for_our_kind(self, now: int, delay: int) -> None:
         """
-        A queue that stays small and is never empty is that of one of our kind: share it.
+        Share the link, if the queue stays small and is never empty: another scavenger keeps it.
         """
         flow = self.flow
         if delay > flow.levels.level:
@@ -173,7 +176,7 @@ class Trickle(Phase):
 
     def on_loss(self, now: int) -> None:
         """
-        Others fill the buffer still.
+        Others still fill the buffer.
         """
         self._flat_since = 0
         if self.flow.trips.highest > self.flow.levels.level:

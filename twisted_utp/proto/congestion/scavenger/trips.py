@@ -1,5 +1,5 @@
 """
-What did the last round trips look like: how much came through, which queue stood in all of each, how does it vary?
+Measures the last round trips: how much came through, which queue stood throughout each, and how it varies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted_utp.proto.constants import (
 
 FAR = 1 << 60
 MEMORY = 8
-"""Round trips that are looked back on: a queue that others make comes within fewer."""
+"""Round trips that are looked back on: a queue that others make grows within fewer."""
 
 WINDOWS = 4
 """Round trips in which a growth of the window may still show as a growth of the queue."""
@@ -27,14 +27,17 @@ Number = TypeVar("Number", int, float)
 
 class Trips:
     """
+    Remembers the last round trips.
+
     @ivar minima: the queue that stood in each of the last round trips in which we sent as usual, µs.
     @ivar windows: cwnd at the end of the last round trips, bytes.
     @ivar rate: bytes per µs that came through in the last round trip in which we did not hold back.
-    @ivar capacity: the largest of the last few of these.
-    @ivar peak: the largest for long, which fades.
-    @ivar noise: what a typical sample exceeds its round trip's least by, µs, smoothed.
-    @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.  Both allow
-        for longer queues, so they are what our own round trips confirm: a peer whose echoes scatter gains nothing.
+    @ivar capacity: the largest of the last few rates.
+    @ivar peak: the largest capacity of the last minute or so; it fades.
+    @ivar noise: by how much a typical sample exceeds its round trip's least, µs, smoothed.
+    @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.  Noise and
+        variation allow for longer queues, so only what our own round trips confirm counts: a peer whose echoes scatter
+        gains nothing.
     @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
     @ivar empty: round trips in a row in which the queue was empty.
     @ivar since: when the present one began, µs.
@@ -54,7 +57,7 @@ class Trips:
         self.rate = self.capacity = self.peak = self.noise = self.variation = 0.0
         self._highest_before = self.empty = 0
         self.least: int | None = None
-        self._before: int | None = None  # the least delay of the round trip before, while steady
+        self._before: int | None = None  # the least delay of the previous round trip, while steady
         self._grown_before: int | None = None  # ... and the least growth of the round trips
         self._begin(0)
 
@@ -72,7 +75,7 @@ class Trips:
         Take an acknowledgement into account.
 
         @param growth: see L{AckSample}.
-        @param is_starved: there was nothing to send, so what came through says little about the path.
+        @param is_starved: there was not enough to send, so what came through says little about the path.
         @return: the duration of the round trip that ended with it, µs; 0 when none has.
         """
         if delay is not None:
