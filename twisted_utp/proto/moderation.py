@@ -161,7 +161,7 @@ class Moderator:
     def _round_trip(self, part: Run | Datagram, clock_offset: int, now: int) -> int:
         """
         Add the one-way delays that both sides measured; their clocks cancel out.  So a pure receiver knows the round
-        trip, too.  A peer that lies about it can make us wait for L{HOLD_MAX}.
+        trip, too.  A peer that lies about it can make us wait for L{HOLD_QUEUE_MAX}.
 
         @return: the shortest recent round trip, µs; 0 when it is unknown.
         """

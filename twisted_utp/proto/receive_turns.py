@@ -10,8 +10,8 @@ additional packet.
 Only near peers take turns.  A peer with a round trip of 100 ms would hold its turn for as long, and most of what it
 sends is on the path, not in the socket.  Each distant peer has an equal share.
 
-An acknowledgement waits only if all it says is that everything has arrived.  A gap, a FIN, a retransmitted packet, one
-beyond what was offered (its sender has waited for too long), and data of our own are answered at once.
+An acknowledgement waits only if all it says is that everything has arrived.  A gap, a FIN, a retransmitted packet, a
+single packet beyond the turn (its sender has waited for too long), and data of our own are answered at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Fills a link with a queue of a few milliseconds.
 
-Below the target the window grows a little in each round trip; above the target it shrinks by half of the excess.  It
-grows with its square root.  Constant growth would take minutes on a fast link, and growth in proportion to the window
-would not make shares equal.
+Above the target the window shrinks by half of the excess.  Below the target it grows a little in each round trip, in
+proportion to its square root.  Constant growth would take minutes on a fast link, and growth in proportion to the
+window would not make shares equal.
 """
 
 from __future__ import annotations
