@@ -6,8 +6,8 @@ After some silence it is asked something that every stack answers (L{PacketWrite
 open.  Where nothing is heard the question is repeated, and after the user timeout the peer counts as gone (RFC 1122
 (4.2.3.6)).
 
-For most connections of a busy port this is all that ever happens, so both packets have a fast path.  What is not exactly
-as expected is left untouched for the slow path.
+For most connections of a busy port this is all that ever happens, so both packets have a fast path.  What is not
+exactly as expected is left untouched for the slow path.
 """
 
 from __future__ import annotations
