@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from typing import Any, cast
+from weakref import ReferenceType, ref
 
 from twisted.internet.address import HostnameAddress
 from twisted.internet.defer import Deferred, execute, fail, maybeDeferred
@@ -205,7 +206,8 @@ class UTPClientEndpoint:
     """
 
     _protocol: UTPProtocol | None = None
-    _dialled_from: UTPProtocol | None = None  # an ephemeral port, the last time
+    # An ephemeral port, the last time.  The endpoint does not keep it alive when it is closed.
+    _dialled_from: ReferenceType[UTPProtocol] | None = None
 
     def __init__(
         self,
@@ -344,8 +346,9 @@ class UTPClientEndpoint:
 
     def _protocol_for(self, host: str) -> UTPProtocol:
         if self._bind is None and self._dialled_from is not None:
-            if can_dial_from(self._dialled_from, self._config):
-                return self._dialled_from
+            before = self._dialled_from()
+            if before is not None and can_dial_from(before, self._config):
+                return before
             self._dialled_from = None
         any_address = ANY_IPV6 if ":" in host else ""
         if self._bind is not None:
@@ -359,7 +362,7 @@ class UTPClientEndpoint:
         try:
             found = protocol_to_connect(self._reactor, any_address, 0, self._config, settings=self._socket)
             if self._is_numeric:  # always of one family
-                self._dialled_from = found
+                self._dialled_from = ref(found)
             return found
         except CannotListenError as error:
             if self._socket.first():

@@ -4,6 +4,8 @@ Do all who name the same UDP port share its socket?
 
 from __future__ import annotations
 
+import gc
+import weakref
 from errno import EADDRINUSE
 from typing import Any
 
@@ -133,6 +135,20 @@ def test_dials_one_after_the_other(machines: Any) -> None:
     assert len(ports) == len(port.factory.built) == 20
     assert len(set(ports)) == 1
     assert machines.client.getReaders() == machines.client.getDelayedCalls() == []
+
+
+def test_an_endpoint_keeps_no_closed_port(machines: Any) -> None:
+    """An endpoint that is kept does not keep the port that it last dialled from."""
+    machines.listen()
+    endpoint = clientFromString(machines.client, f"utp:{machines.SERVER}:9000")
+    dialled: list[Any] = []
+    endpoint.connect(Factory.forProtocol(Protocol)).addCallback(dialled.append)
+    machines.advance(1)
+    port = weakref.ref(endpoint._dialled_from())
+    dialled.pop().transport.abortConnection()
+    machines.advance(60)
+    gc.collect()
+    assert port() is None
 
 
 def test_who_gives_up_a_dial_leaves_nothing(machines: Any) -> None:

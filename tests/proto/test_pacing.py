@@ -81,6 +81,17 @@ def test_what_of_a_burst_is_still_at_the_bottleneck() -> None:
     assert paced.ahead(at + 10_000) == 0
 
 
+def test_what_was_sent_without_a_pace_is_no_burst() -> None:
+    """On a path too short for pacing everything leaves at once: none of it is ahead of what is paced later."""
+    paced = pacer(cwnd=1000.0 * MSS)
+    paced.on_sent(8 * MSS)
+    paced.release()
+    for _ in range(1000):
+        paced.on_sent(MSS)
+    paced.set_rate(0.01, 100_000, MSS, now=NOW)
+    assert paced.ahead(NOW) == 0
+
+
 def test_a_rate_of_its_own() -> None:
     """A controller may name a rate: one packet in 100 ms where a window of two, and 1 ms of round trip, make 2 MB/s."""
     paced = Pacer()

@@ -333,3 +333,52 @@ def test_a_read_in_a_closed_turn(reader: Reader) -> None:
     crowd = all_wait(reader)
     reader.turns.forget(crowd[0])
     assert reader.read(0, crowd[1]) == [crowd[1], crowd[10]]
+
+
+def test_no_more_is_offered_than_there_is_room_for() -> None:
+    """Also when turns begin with a read that is larger than the room, as with the kernel's default socket buffer."""
+    reader, crowd = Reader(), established(24)
+    reader.turns = ReceiveTurns()
+    granted = reader.read(RECEIVE_TURN, *crowd)
+    assert sum(connection.receiver.turn for connection in granted) <= ROOM + RECEIVE_TURN
+
+
+def test_nobody_waits_for_one_that_talks_and_ends_no_turn(reader: Reader) -> None:
+    """A connection with data of its own never waits, and so frees no room, but each packet of it put off the timer."""
+    crowd = all_wait(reader)
+    talker, late = crowd[0], crowd[10]
+    talker.sender.buffer.write(b"answer")
+    until = reader.now + 2 * TURN_PATIENCE
+    while reader.now < until and reader.turns.next_at > reader.now:
+        reader.now += 1000
+        assert reader.read(RECEIVE_TURN, talker) == [talker]
+    assert reader.turns.next_at <= reader.now
+    assert late in reader.wait()
+
+
+def test_who_has_sent_everything_has_no_turn(reader: Reader) -> None:
+    """Ten that have ended leave room for ten others."""
+    crowd = established(20)
+    reader.read(RECEIVE_TURN, *crowd[:10])
+    for connection in crowd[:10]:
+        connection.receiver.on_fin(connection.receiver.next_seq)
+    assert reader.read(0, *crowd[:10]) == crowd[:10]
+    assert reader.read(RECEIVE_TURN, *crowd[10:]) == crowd[10:]
+    assert reader.read(RECEIVE_TURN, *crowd[10:]) == crowd[10:]
+
+
+def test_an_acceptor_is_not_kept_waiting(reader: Reader) -> None:
+    """An initiator's first packet shows that it is there: the acceptor may send only then."""
+    crowd = all_wait(reader)
+    late = crowd[10]
+    late.handshake.confirmations = 1
+    assert reader.read(3000, late) == [late]
+
+
+def test_the_end_of_turns_opens_windows(reader: Reader) -> None:
+    """Who was told to wait is not offered 0 when the port is crowded again."""
+    late = all_wait(reader)[10]
+    late.peer_is_ours = True
+    assert reader.read(0, late) == [late] and late.receiver.turn == 0
+    reader.turns.end({})
+    assert late.receiver.turn == MIN_SHARE

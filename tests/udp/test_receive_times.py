@@ -63,6 +63,17 @@ def test_the_time_of_arrival(clocks: Clocks) -> None:
     assert times.take([stamp(clocks.wall - 3000), merged]) == (clocks.now - 3000, [merged])
 
 
+def test_never_too_early(clocks: Clocks) -> None:
+    """The processor was lost between both clocks, each time: the time is too late by that, or that of the read."""
+    times = ReceiveTimes(lambda: clocks.now)
+    arrived, written = clocks.now + 40_000, clocks.wall + 40_000
+    clocks.pass_by(50_000)
+    clocks.pauses = [30_000] * 9
+    times.begin()
+    at, _ = times.take([stamp(written)])
+    assert arrived <= at <= clocks.now
+
+
 @pytest.mark.parametrize("messages", [[(SOL_UDP, UDP_GRO, bytes(4))], [(socket.SOL_SOCKET, SO_TIMESTAMPNS, b"12")]])
 def test_no_time_is_written(clocks: Clocks, messages: list[tuple[int, int, bytes]]) -> None:
     """Then it is not known, and the messages stay as they are."""

@@ -169,7 +169,7 @@ class Pacer:
         """
         No limit, until the next window.
         """
-        self._rate = 0.0
+        self._rate = self._train = 0.0
 
     def allowance(self, now: int, size: int = 0) -> float:
         """
@@ -192,7 +192,7 @@ class Pacer:
         """
         self._train = max(self._train - CERTAIN_RATES * self._rate * (now - self._sent_at), 0.0)
         self._sent_at = now
-        return int(self._train) if self._rate else 0
+        return int(self._train)
 
     def on_sent(self, nbytes: int) -> None:
         """
@@ -205,8 +205,8 @@ class Pacer:
         if self._path is not None:
             self._path.paced_bytes += nbytes
             self._sent += nbytes
-        self._train += nbytes
         if self._rate:
+            self._train += nbytes
             self._credit = max(self._credit - nbytes, -self._burst)
             self._due = 0
 

@@ -70,7 +70,7 @@ class ReceiveTurns:
         @param equal: bytes that a connection may have under way that takes no turns.
         """
         due, goes_on = self.next_at, False
-        self._unknown = room - nbytes if self._unknown is None else max(self._unknown - nbytes, 0)
+        self._unknown = max((room if self._unknown is None else self._unknown) - nbytes, 0)
         unfinished, self._unfinished = self._unfinished, None
         if unfinished is not None and unfinished not in connections and unfinished in self._in_turn:
             self._wait(unfinished)
@@ -82,7 +82,9 @@ class ReceiveTurns:
                 continue
             if not connection.ack_pending:
                 continue  # it has acknowledged what we sent, and needs no room
-            goes_on = goes_on or self._in_turn.get(connection, (0, 0))[0] > 0
+            if connection.receiver.is_complete:
+                self.forget(connection)  # nothing more will come
+                continue
             waits = self._waiting.get(connection)
             may_wait = connection in ready and _has_only_to_acknowledge(connection)
             if waits is not None:
@@ -102,6 +104,8 @@ class ReceiveTurns:
             if not may_wait:
                 self._go_on(connection, brought, room, turn)
             elif brought:  # else it was a retransmission, which is answered
+                # Who has data or a gap of its own keeps its room: it does not end a turn.
+                goes_on = goes_on or self._in_turn.get(connection, (0, 0))[0] > 0
                 del ready[connection]
                 if connection is last and brought < self._in_turn.get(connection, (0, 0))[0]:
                     self._unfinished = connection
@@ -129,6 +133,7 @@ class ReceiveTurns:
         if self._unfinished is not None:
             ready[self._unfinished] = None
         for connection in self._waiting:
+            connection.receiver.turn = MIN_SHARE  # it may have been told 0
             connection.ack_pending = True
             ready[connection] = None
 
@@ -199,5 +204,6 @@ def _has_only_to_acknowledge(connection: Connection) -> bool:
         and not receiver.has_gap
         and receiver.limit is None
         and sender.is_confirmed
+        and not connection.handshake.confirmations  # else the acceptor waits to hear that we are there
         and not (sender.buffer.nbytes or sender.board.flights or sender.eof_queued)
     )

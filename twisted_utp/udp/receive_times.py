@@ -52,7 +52,8 @@ class ReceiveTimes:
         for _ in range(_TRIES):
             before, time_of_day = self._clock(), time.time_ns()
             self._now = self._clock()
-            self._offset = before - time_of_day // 1000
+            # Read after the other clock: when the processor was lost in between, times are too late, never too early.
+            self._offset = self._now - time_of_day // 1000
             if self._now - before <= _TOGETHER:
                 return
 

@@ -34,7 +34,8 @@ class LateAcks:
         usual = self.usual or nbytes
         is_late = nbytes > max(2 * usual, SCAVENGER_LATE_PACKETS * mss)
         if is_late:
-            self._excess = self.let_out(now) + nbytes - usual
+            # Not their sum: a peer whose acknowledgements are late all the time would explain any queue.
+            self._excess = max(self.let_out(now), nbytes - usual)
             self._at, self._lasts = now, SCAVENGER_LATE_TRIPS * rtt
         # A single late one hardly changes what is usual.  If many are late, this peer acknowledges in that way.
         self.usual = usual + (min(nbytes, 3 * usual) - usual) / 4
