@@ -5,6 +5,7 @@ Does the kernel's help with trains do what it should, and is nothing lost when a
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -338,18 +339,11 @@ def test_one_in_each_wakeup() -> None:
         receiver.stopListening()
 
 
-class Ticking:
+def steady() -> int:
     """
-    A clock, µs, that goes on by a µs each time somebody looks.
+    The machine's own steady clock, µs: the kernel's receive times are real ones, too.
     """
-
-    def __init__(self) -> None:
-        self.now = 1_000_000
-
-    def __call__(self) -> int:
-        """The time."""
-        self.now += 1
-        return self.now
+    return time.monotonic_ns() // 1000
 
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "", "::1", "::"])
@@ -360,18 +354,17 @@ def test_a_held_port_is_read_when_it_is_polled(interface: str) -> None:
     """
     reactor = Watching()
     sender, receiver = opened(reactor, interface or "127.0.0.1"), opened(reactor, interface)
-    clock = Ticking()
-    assert receiver.hold(clock) and receiver.is_held and receiver not in reactor.readers
+    assert receiver.hold(steady) and receiver.is_held and receiver not in reactor.readers
     assert not receiver.poll() and receiver.protocol.batches == []
     host = {"": "127.0.0.1", "::": "::1"}.get(interface, interface)
     sent = [bytes([index]) * 20 for index in range(12)]
+    before = steady()
     for payload in sent:
         sender.send([Transmit((host, receiver.getHost().port), payload, len(payload))], refuse)
-    before = clock.now
     assert receiver.poll()
     [batch] = receiver.protocol.batches
     assert [datagram.data for datagram in batch] == sent
-    assert all(before <= datagram.received_at <= clock.now for datagram in batch)
+    assert all(before <= datagram.received_at <= steady() for datagram in batch)
     assert {datagram.address[1] for datagram in batch} == {sender.getHost().port}
     assert all((len(datagram.address) == 3) == (interface in ("", "::")) for datagram in batch)
     receiver.release()
@@ -390,7 +383,7 @@ def test_a_held_port_is_read_when_it_is_polled(interface: str) -> None:
 def test_merged_datagrams_have_a_time_too(ports: Ports) -> None:
     """A train that is held is one buffer, its length and its time beside it."""
     sender, receiver = ports
-    receiver.hold(Ticking())
+    receiver.hold(steady)
     sent = train(receiver)
     assert sender.send([sent], refuse) == []
     assert receiver.poll()
@@ -402,14 +395,14 @@ def test_a_kernel_that_tells_no_times(ports: Ports, monkeypatch: pytest.MonkeyPa
     """It is not held then: what the waiting adds would pass for a queue."""
     port = ports[0]
     monkeypatch.setattr("twisted_utp.udp.offload_port.switch_receive_times", lambda udp_socket, *, on: False)
-    assert not port.hold(Ticking()) and not port.is_held and port in port.reactor.readers
+    assert not port.hold(steady) and not port.is_held and port in port.reactor.readers
 
 
 def test_a_port_is_closed_while_it_is_held() -> None:
     """Nobody watches it afterwards."""
     reactor = Watching()
     port = opened(reactor)
-    port.hold(Ticking())
+    port.hold(steady)
     port.stopListening()
     reactor.advance(0)
     port.release()
