@@ -69,8 +69,8 @@ class HeldPortsTestsBuilder(ReactorBuilder):
         """Loopback is too short for anything to wait."""
         self.batches = [0, 0]
 
-        def on_batch(moderator: Moderator, datagrams: Any, clock_offset: int, now: int, connections: int = 0) -> int:
-            late = [now - datagram.received_at for datagram in datagrams if datagram.received_at]
+        def on_batch(moderator: Moderator, parts: Any, clock_offset: int, now: int, **counts: int) -> int:
+            late = [now - part.received_at for part in parts if part.received_at]
             assert all(0 <= wait < 5_000_000 for wait in late), late
             self.batches[0] += 1
             self.batches[1] += any(wait > 200 for wait in late)
