@@ -85,20 +85,9 @@ class ReceiveTurns:
             if connection.receiver.is_complete:
                 self.forget(connection)  # nothing more will come
                 continue
-            waits = self._waiting.get(connection)
             may_wait = connection in ready and _has_only_to_acknowledge(connection)
-            if waits is not None:
-                brought = connection.receiver.arrived_bytes - waits[1]
-                if may_wait and brought > WHOLE_PACKET:
-                    self._waiting[connection] = waits[0] + brought, connection.receiver.arrived_bytes
-                    del ready[connection]
-                elif may_wait and connection.peer_is_ours and not 0 < brought < ACK_FULL_PACKET:
-                    # All that it has sent has arrived, and it learns later when to go on.  Only our own peers get a
-                    # window of 0: a foreign one might wait for ever if the packet that opens it is lost.
-                    connection.receiver.turn = 0
-                else:
-                    del self._waiting[connection]
-                    self._go_on(connection, brought, room, turn)
+            if connection in self._waiting:
+                self._on_waiting(connection, ready, room, turn, may_wait=may_wait)
                 continue
             brought = self._brought(connection)
             if not may_wait:
@@ -113,6 +102,23 @@ class ReceiveTurns:
                     self._wait(connection)
         if not self._serve(ready, room, turn, now) and not goes_on and self.next_at != NEVER:
             self.next_at = min(due, self.next_at)  # only others send: those whose turn it is do not
+
+    def _on_waiting(self, connection: Connection, ready: _Ready, room: int, turn: int, *, may_wait: bool) -> None:
+        """
+        A connection that waits for its turn has received something nevertheless.
+        """
+        before, arrived = self._waiting[connection]
+        brought = connection.receiver.arrived_bytes - arrived
+        if may_wait and brought > WHOLE_PACKET:
+            self._waiting[connection] = before + brought, connection.receiver.arrived_bytes
+            del ready[connection]
+        elif may_wait and connection.peer_is_ours and not 0 < brought < ACK_FULL_PACKET:
+            # All that it has sent has arrived, and it learns later when to go on.  Only our own peers get a
+            # window of 0: a foreign one might wait for ever if the packet that opens it is lost.
+            connection.receiver.turn = 0
+        else:
+            del self._waiting[connection]
+            self._go_on(connection, brought, room, turn)
 
     def on_timer(self, ready: _Ready, room: int, turn: int, now: int) -> None:
         """
