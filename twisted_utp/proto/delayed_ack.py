@@ -56,14 +56,14 @@ class DelayedAck:
         @param nbytes: payload of the last one, which is the shortest.
         @param has_gap: packets before others are missing.
         """
-        if has_gap or self._had_gap:
+        is_near_gap = has_gap or self._had_gap
+        if is_near_gap:
             self._packets = ACK_STREAM_PACKETS - ACK_GAP_PACKETS
         elif now - self._at > ACK_DELAY or nbytes < ACK_FULL_PACKET:
             self._packets = min(self._packets, 0)
-        is_usual = count and not has_gap and not self._had_gap
         self._at, self._had_gap, self.due = now, has_gap, now + ACK_DELAY
         self._packets += count
-        self._unacknowledged += count if is_usual else ACK_PACKETS
+        self._unacknowledged += count if count and not is_near_gap else ACK_PACKETS
         self.may_wait = self._packets > ACK_STREAM_PACKETS and self._unacknowledged < ACK_PACKETS
 
     def on_acknowledged(self) -> None:
