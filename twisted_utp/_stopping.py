@@ -6,6 +6,9 @@ for them, for a bounded time: the C{shutdown_timeout} of each.
 
 It waits in the phase before C{disconnectAll} closes the sockets, beside the services of C{twist}, which stop in the
 same phase, in any order.  What they close in the same turn is therefore looked for in the next.
+
+A port that has begun to close is waited for as well: a reactor that has stopped makes no more delayed calls, so the
+socket, or the proxy's association, would be left.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 # Seconds between two looks.
 _INTERVAL = 0.01
 
+# µs for a port that is being closed.  A turn of the reactor is enough, or, through a proxy, the fraction of a second in
+# which it relays what it has (PARTING).  More would only delay the end beside a proxy that no longer closes.
+_CLOSING = 1_000_000
+
 _triggers: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
@@ -47,8 +54,26 @@ def note_closed(port: UTPProtocol) -> None:
     It has been closed: after the last, nothing may be left in the reactor.
     """
     _ports.note_closed(port)
-    reactor = port.reactor
-    if reactor in _triggers and not _ports.ports_of(reactor):
+    _forget(port.reactor)
+
+
+def note_closing(port: UTPProtocol) -> None:
+    """
+    It has begun to close, until L{note_gone}.
+    """
+    _ports.note_closing(port)
+
+
+def note_gone(port: UTPProtocol) -> None:
+    """
+    Nothing of it is left in the reactor.
+    """
+    _ports.note_gone(port)
+    _forget(port.reactor)
+
+
+def _forget(reactor: Any) -> None:
+    if reactor in _triggers and not _ports.ports_of(reactor) and not _ports.closing_ports_of(reactor):
         reactor.removeSystemEventTrigger(_triggers.pop(reactor))
 
 
@@ -98,12 +123,19 @@ class ShutdownWait:
                 for connection in port.multiplexer.table.all()
                 if self._is_awaited(port, connection)
             ]
-        if self._waiting:
+        if self._waiting or self._is_any_closing():
             self._reactor.callLater(_INTERVAL, self._look)
         else:
             # A proxy drops what it has not yet relayed when we hang up, so that comes last.
             partings = [part() for port in self._began if (part := getattr(port._udp_port, "part", None)) is not None]
             DeferredList(partings).addBoth(lambda _: self.is_over.callback(None))
+
+    def _is_any_closing(self) -> bool:
+        for port in _ports.closing_ports_of(self._reactor):
+            now = port.clock()
+            if now - self._began.setdefault(port, now) < _CLOSING:
+                return True
+        return False
 
     def _is_awaited(self, port: UTPProtocol, connection: Connection) -> bool:
         limit = int(connection.config.shutdown_timeout * 1_000_000)

@@ -44,7 +44,7 @@ from twisted_utp._routes import NOT_OPEN, Route, route_to
 from twisted_utp._sending import hand_over
 from twisted_utp._settings_mixin import SettingsMixin
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
-from twisted_utp._stopping import abort_connections, note_closed, note_open
+from twisted_utp._stopping import abort_connections, note_closed, note_closing, note_gone, note_open
 from twisted_utp._tracing import PortTracing
 from twisted_utp.errors import port_end
 from twisted_utp.port import UTPPort
@@ -882,9 +882,13 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
                 self._request_flush()
                 return
             self._closing = True
-            maybeDeferred(self._port.stopListening).addBoth(lambda _: self._tell_closed())
+            note_closing(self)
+            # At once, where that is possible: see ErrorReportingPort.close.
+            close = getattr(self._port, "close", self._port.stopListening)
+            maybeDeferred(close).addBoth(lambda _: self._tell_closed())
 
     def _tell_closed(self) -> None:
+        note_gone(self)
         _fire(self._closed_waiters)
         _fire(self._stop_waiters)
 

@@ -8,10 +8,17 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory
+from twisted.python.reflect import namedAny
 
+from tests.glue.test_socks import Through
 from twisted_utp import UTPConfig, UTPConnectionReset
+from twisted_utp._socks_association import PARTING
 from twisted_utp.testing import SECOND
+
+KINDS = {"select": "SelectReactor", "poll": "PollReactor", "epoll": "EPollReactor"}
 
 
 @pytest.fixture
@@ -183,3 +190,54 @@ def test_no_trigger_is_left(machines: Any) -> None:
             machines.result(port.stopListening())
         machines.advance(1)
         assert machines.server._triggers["before", "shutdown"] == []
+
+
+def test_a_port_that_begins_to_close(machines: Any, stop: Any) -> None:
+    """In the very turn in which nothing is found to wait for: the reactor stops when it has closed, not before."""
+    port = machines.listen()
+    stopped = port.stopListening()
+    assert stop() < 0.02
+    assert not port.protocol.is_open and stopped.called
+    assert machines.server.getDelayedCalls() == []
+
+
+def test_an_association_that_ends(machines: Any) -> None:
+    """A proxy has its moment to relay what was sent last, also when the connection's end is why the reactor stops."""
+    through = Through(machines)
+    through.listen()
+    client = through.connect()
+    client.transport.loseConnection()
+    through.client.wait_for(client.lost)
+    through.client.advance(0.02)
+    before = through.simulator.now
+    through.client.stop()
+    through.simulator.run(lambda: not through.client.running, limit=10 * SECOND)
+    assert through.simulator.now - before > (PARTING - 0.03) * SECOND
+    assert client.reason.check(ConnectionDone)
+    assert through.client.getDelayedCalls() == [] and through.client.getReaders() == []
+
+
+def test_an_association_that_does_not_end(machines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control connection that the proxy does not let go does not hold the stop up."""
+    port = machines.listen()
+    monkeypatch.setattr(port.protocol._port, "stopListening", Deferred)
+    port.stopListening()
+    machines.server.stop()
+    machines.advance(0.9)
+    assert machines.server.running
+    machines.advance(0.2)
+    assert not machines.server.running
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_real_reactors(kind: str) -> None:
+    """Nothing is left in them either, of a port that begins to close at the last moment."""
+    reactor = namedAny(f"twisted.internet.{kind}reactor.{KINDS[kind]}")()
+    ports: list[Any] = []
+    # Before the trigger of ours, which is there once a port is.
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ports[0].stopListening() and None)
+    serverFromString(reactor, "utp:0:interface=127.0.0.1").listen(Factory()).addCallback(ports.append)
+    reactor.callWhenRunning(reactor.stop)
+    reactor.run(installSignalHandlers=False)
+    assert not ports[0].protocol.is_open
+    assert reactor.getDelayedCalls() == [] and reactor.removeAll() == []

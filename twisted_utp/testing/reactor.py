@@ -81,6 +81,7 @@ class SimulatedUDPPort:
         self._requested = port
         self._port: UDPPort | None = None
         self._is_closing = False
+        self._waiters: list[Deferred[None]] = []
         self._connected: tuple[str, int] | None = None
         self._broadcast = False
 
@@ -112,13 +113,19 @@ class SimulatedUDPPort:
     def stopListening(self) -> Deferred[None]:
         """
         Close.  The protocol hears of it in the next turn, and may send until then.
+
+        @return: fires after that.
         """
-        if self._port is not None and not self._is_closing:
+        if self._port is None:
+            return succeed(None)
+        if not self._is_closing:
             self._is_closing = True
             self._port.close()
             self.reactor._ports.remove(self)
             self.reactor.callLater(0, self._stopped)
-        return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append(waiter)
+        return waiter
 
     # Twisted's own port has this name for it, and its own protocols call it.
     loseConnection = stopListening
@@ -139,6 +146,9 @@ class SimulatedUDPPort:
         except Exception:
             _log.failure("stopping {protocol}", protocol=self.protocol)
         self._port = None
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """

@@ -12,6 +12,7 @@ import socket
 from typing import Any
 
 from twisted.internet import udp
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.logger import LogLevel
 from twisted.python import context, log
@@ -103,6 +104,15 @@ class ErrorReportingPort(udp.Port):
             context.call(_context_for(stopped), super().connectionLost, reason)
         finally:
             port.protocol = stopped
+
+    def close(self) -> None:
+        """
+        Close now.  C{stopListening} leaves the socket, and a delayed call, until the reactor's next turn: there is none
+        if the reactor stops in this one, and listening there again fails.  This is how the reactor itself closes ports
+        at its end.  Not to be called from inside C{send}.
+        """
+        if self.connected:
+            self.connectionLost(Failure(ConnectionDone()))
 
     def prepare(self, udp_socket: socket.socket) -> None:
         """

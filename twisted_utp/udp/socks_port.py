@@ -359,7 +359,8 @@ class SocksPort(DatagramProtocol):
         return done
 
     def _close(self) -> object:
-        return None if self._port is None else self._port.stopListening()
+        port = self._port
+        return None if port is None else getattr(port, "close", port.stopListening)()
 
     def end(self, reason: Exception) -> None:
         """
