@@ -618,8 +618,17 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         except BaseException:
             self._turn_failed()
             return
-        if not served or self._batch:
+        if not served and self._is_early():
+            self._arm_timer()  # a port that is held had nothing to read
+        elif not served or self._batch:
             self._flush()
+
+    def _is_early(self) -> bool:
+        """
+        Is nothing to be done yet?
+        """
+        due = self.multiplexer.poll_timeout()
+        return not (self._batch or self._unsent) and (due is None or due > self.clock())
 
     def _flush(self, now: int | None = None) -> None:
         """

@@ -348,6 +348,19 @@ def test_a_lossy_path(unmoderated: Callable[..., Ends]) -> None:
     assert amounts[0] > 0.85 * amounts[1]
 
 
+def test_losses_by_chance_do_not_wake_for_each_packet() -> None:
+    """
+    Where a short path loses one packet in a hundred, windows are small, but what one wake-up reads, acknowledges and
+    sends is several packets.  It was one or two.
+    """
+    ends = Ends(rate=200_000_000, delay=0, loss=0.01)  # 25 ms there and back
+    ends.fill(1)
+    amount, wakeups, acks = ends.count(2)
+    packets = amount * RATE * 2 / 8 / 1400
+    assert packets > 3000
+    assert max(*wakeups, acks) < packets / 3
+
+
 def test_what_a_poll_raises(monkeypatch: pytest.MonkeyPatch, logged: Any) -> None:
     """It is logged, and the port is read again a moment later."""
     ends = Ends()

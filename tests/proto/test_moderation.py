@@ -9,8 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from twisted_utp.proto.constants import (
+    CHANCE_IN_A_ROW,
     HOLD_BESIDE,
     HOLD_GAP_ROUNDS,
+    HOLD_LOSSY_SHARE,
     HOLD_MAX,
     HOLD_PAUSE,
     HOLD_QUEUE_MAX,
@@ -313,9 +315,16 @@ def test_slow_start_never_waits(steady: tuple[Line, Callable[[], bytes]]) -> Non
     assert line.hold > 0
 
 
-def test_gaps_never_wait(steady: tuple[Line, Callable[[], bytes]]) -> None:
-    """Where packets are missing, here or at the peer, all is read at once for four round trips."""
+def grow_queue(line: Line, make: Callable[[], bytes]) -> None:
+    """A queue of 30 ms."""
+    line.rtt += 30_000
+    line.flow(600, 5, make)
+
+
+def test_gaps_in_a_queue_never_wait(steady: tuple[Line, Callable[[], bytes]]) -> None:
+    """Where a queue overflows, here or on the way to the peer, all is read at once for four round trips."""
     line, make = steady
+    grow_queue(line, make)
     make()  # is lost
     missing = line.packet(PacketType.STATE, sack=1) if make == line.state else make()
     assert line.read(missing) == 0
@@ -327,10 +336,52 @@ def test_gaps_never_wait(steady: tuple[Line, Callable[[], bytes]]) -> None:
     assert line.hold > 0
 
 
+@pytest.mark.parametrize("kind", ["data", "states"])
+def test_gaps_by_chance_wait(kind: str) -> None:
+    """Where packets are lost and no queue stands, a read waits for a sixth of the round trip, 8 ms at the most."""
+    for rtt, hold in ((20_000, 20_000 // HOLD_LOSSY_SHARE), (100_000, HOLD_MAX)):
+        line = Line(rtt)
+        make = line.packet if kind == "data" else line.state
+        line.flow(300, 1, make)
+        if kind == "data":
+            make()  # is lost
+        line.now += 300
+        missing = make() if kind == "data" else line.packet(PacketType.STATE, sack=1)
+        assert line.read(missing) == hold
+
+
+@pytest.mark.parametrize("kind", ["data", "states"])
+def test_several_missing_in_a_row_are_no_chance(kind: str) -> None:
+    """A short queue loses the ends of bursts: nothing waits, though hardly anything is queued."""
+    line = Line()
+    make = line.packet if kind == "data" else line.state
+    line.flow(300, 1, make)
+    for _ in range(CHANCE_IN_A_ROW + 1):
+        make()  # is lost
+    line.now += 300
+    assert line.read(make() if kind == "data" else line.packet(PacketType.STATE, sack=0b100)) == 0
+    assert line.flow(300, HOLD_GAP_ROUNDS * line.rtt / 1e6 - 0.01, make) > 1000
+
+
+def test_a_packet_that_is_repeated_is_no_gap() -> None:
+    """It comes in the middle of others, which go on where they were."""
+    line = Line()
+    line.flow(300, 1)
+    repeated = line.packet()
+    for _ in range(30):
+        line.now += 300
+        line.read(line.packet())
+    line.now += 300
+    assert line.read(repeated) > 0
+    line.now += 300
+    assert line.read(line.packet()) > 0
+
+
 def test_a_selective_ack_that_rides_on_data() -> None:
     """It tells of a gap as well."""
     line = Line()
     line.flow(600, 1)
+    grow_queue(line, line.packet)
     assert line.hold > 0
     assert line.read(line.packet(sack=1)) == 0
 

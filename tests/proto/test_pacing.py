@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_utp.proto.constants import PACING_CALM
+from twisted_utp.proto.constants import CHANCE_IN_A_ROW, CHANCE_QUEUE, PACING_CALM
 from twisted_utp.proto.mtu import PathMtu
 from twisted_utp.proto.pacing import Pacer
 
@@ -104,15 +104,29 @@ def test_a_rate_of_its_own() -> None:
     assert paced.rate == pytest.approx(1.25 * MSS * 1000), "and windows count again"
 
 
-def test_bursts_are_short_for_a_while_after_a_loss() -> None:
+@pytest.mark.parametrize(("queue", "in_a_row"), [(CHANCE_QUEUE + 1, 1), (0, CHANCE_IN_A_ROW + 1)])
+def test_bursts_are_short_for_a_while_after_a_loss(queue: int, in_a_row: int) -> None:
     """What overflowed, or a queue that drops early, would lose more of long ones."""
     calm = pacer(cwnd=1000.0 * MSS)
     longest = calm.allowance(LATER)
-    calm.on_loss(LATER)
+    calm.on_loss(LATER, queue, in_a_row)
     calm.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=LATER)
     assert calm.allowance(LATER + 1_000_000) < longest / 2
     calm.set_window(1000.0 * MSS, 100_000, MSS, slow_start=False, now=LATER + PACING_CALM)
     assert calm.allowance(LATER + PACING_CALM + 1_000_000) == pytest.approx(longest)
+
+
+def test_a_loss_by_chance_changes_no_bursts() -> None:
+    """Where no queue stands when a packet is lost, short bursts would lose as many."""
+    lossy = pacer(cwnd=300.0 * MSS)
+    usual = lossy.stride
+    lossy.on_loss(LATER, CHANCE_QUEUE, CHANCE_IN_A_ROW)
+    for slow_start in (False, True):  # the window returns to what it was
+        lossy.set_window(300.0 * MSS, 100_000, MSS, slow_start=slow_start, now=LATER)
+        assert lossy.stride == usual
+    lossy.on_loss(LATER, CHANCE_QUEUE + 1, 1)
+    lossy.set_window(300.0 * MSS, 100_000, MSS, slow_start=True, now=LATER)
+    assert lossy.stride < usual / 2, "an overflow after it counts"
 
 
 def test_burst_is_a_millisecond_of_the_rate() -> None:

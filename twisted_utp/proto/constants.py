@@ -428,6 +428,8 @@ PACING_STEADY = 6_000
 PACING_STEADY_PACKETS = 96
 PACING_MAX = 8_000
 PACING_RTT_SHARE = 12
+# ... or this part (1 / 4), while acknowledgements come in batches: more than a hold gathers (HOLD_LOSSY_SHARE).
+PACING_BATCHES_SHARE = 4
 # While acknowledgements come in batches, bursts are longer than what a hold acknowledges; and a queue that stands
 # anyhow hides more: up to half of it, and 25 ms.  Where they come one by one, longer bursts gave a latecomer 61 % of
 # 2 Mb/s.
@@ -439,8 +441,14 @@ PACING_QUEUE_MAX = 25_000
 BURST_UNSEEN = 0.75
 MAX_BURST_SHARE = 8
 # Ours: so long after a loss bursts are as short as in slow start.  Behind CoDel (10 Mb/s, 50 ms) long ones cost ledbat
-# two points of the link.
+# two points of the link.  After a loss by chance they stay long for as long, even while the window returns by slow
+# start: there, short bursts are only a wake-up for each packet or two.
 PACING_CALM = 10_000_000
+# Ours, see L{twisted_utp.proto.chance}: a queue (µs), and packets missing in a row, up to which a loss is taken for
+# chance.  With more of either, long bursts overflow short queues (100 Mb/s, 20 ms, a buffer of 2 ms: a fifth of the
+# rate was lost); with less, jitter passes for a queue, and two that chance took for an overflow.
+CHANCE_QUEUE = 1_500
+CHANCE_IN_A_ROW = 2
 # Ours: who is always woken late sends as much more at a time, up to this part of a round trip (1 / 4).  Less makes a
 # busy process, with hundreds of connections, fall behind its windows; more lets windows out in fewer, longer bursts.
 MAX_LATE_SHARE = 4
@@ -488,9 +496,11 @@ HOLD_FULL_PACKET = 500
 HOLD_QUIET = 1_000_000
 # After a packet of what may become a stream, or is an answer.
 HOLD_YOUNG_QUIET = 250_000
-# Round trips after a gap.  Where one packet in a hundred is lost, that is until the next one: waiting makes round trips
-# longer, and a rate that losses bound is in inverse proportion to it.  With one, a tenth of the rate was lost.
+# Round trips after a gap for which nothing waits if a queue overflows.
 HOLD_GAP_ROUNDS = 4
+# Where packets are lost by chance the window is small, and reads may wait for this part (1 / 6) of the round trip.  In
+# virtual time (20 ms, 1 % lost) that makes a fifth of the wake-ups, and the rate is the same; 1 / 12 makes a third.
+HOLD_LOSSY_SHARE = 6
 # Silence after which everything begins anew.
 HOLD_PAUSE = 100_000
 # More packets in a round trip than in the one before, by this: slow start, whose acknowledgements must not wait.

@@ -83,7 +83,7 @@ class OneWayDelay:
         after = self._theirs.base
         if after is not None:
             self.peer_queue = signed_timestamp(sample - after)
-        if before is None or after is None or self._ours is None:
+        if after == before or before is None or after is None or self._ours is None:
             return
         fell = -signed_timestamp(after - before)
         if 0 < fell <= MAX_DRIFT_CORRECTION:
@@ -102,10 +102,12 @@ class OneWayDelay:
         if rtt:
             self.round_trips().on_round_trip(rtt, now)
         self.raw = None
-        self.on_our_sample(sample, rtt or smoothed, min_rtt, now)
+        claimed = self.on_our_sample(sample, rtt or smoothed, min_rtt, now)
         if not self._recent and not rtt:
             return None
-        claimed, measured = self._claimed(), self._own_measure(target)
+        if claimed is None:
+            claimed = self._claimed()
+        measured = self._own_measure(target)
         self.is_disputed = measured > claimed + min(MAX_UNEXPLAINED_DELAY, target // 2)
         self.queuing = max(claimed, measured)
         return self.queuing
@@ -142,10 +144,11 @@ class OneWayDelay:
 
         Little of it is nothing: jitter, late timers and delayed acknowledgements are in every round trip.
         """
-        if self.growth is None:
+        little = min(MAX_UNEXPLAINED_DELAY, target // 2)
+        if self.growth is None or self.growth.growth <= little:
             return 0
         unexplained = self.growth.growth - self.reverse_queue
-        return unexplained if unexplained > min(MAX_UNEXPLAINED_DELAY, target // 2) else 0
+        return unexplained if unexplained > little else 0
 
     def on_our_sample(self, sample: int, rtt: int, min_rtt: int, now: int) -> int | None:
         """
@@ -160,12 +163,15 @@ class OneWayDelay:
         ours, drift = self._ours, self._drift
         if ours is None or drift is None:
             ours, drift = self._ours, self._drift = BaseDelayHistory(), ClockDrift()
-        if ours.base is not None and abs(signed_timestamp(sample - ours.base)) >= 1 << 30:
+        base = ours.base
+        current = 0 if base is None else signed_timestamp(sample - base)
+        if abs(current) >= 1 << 30:
             return None  # a quarter of the range off, 18 minutes: no path and no drift does that
         ours.on_sample(sample, now)
         drift.on_sample(sample, now)
-        assert ours.base is not None
-        current = signed_timestamp(sample - ours.base)
+        if ours.base != base:
+            assert ours.base is not None
+            current = signed_timestamp(sample - ours.base)
         if rtt and current > rtt:
             # There alone cannot take longer than there and back, so a clock was set.  What the round trip has
             # grown by is the best guess at the queue that is left; the rest goes into the base.

@@ -7,6 +7,9 @@ from __future__ import annotations
 from twisted_utp.proto.constants import BASE_HISTORY_BUCKET, BASE_HISTORY_BUCKETS, TIMESTAMP_MASK
 from twisted_utp.proto.seqnum import signed_timestamp
 
+# Set in a 32-bit difference that is less than 0, see L{signed_timestamp}.
+_SIGN = 1 << 31
+
 
 class BaseDelayHistory:
     """
@@ -30,7 +33,7 @@ class BaseDelayHistory:
             self._buckets = (*buckets[max(len(buckets) - BASE_HISTORY_BUCKETS + 1, 0) :], sample)
             self._bucket_ends = now + BASE_HISTORY_BUCKET
             self._find_base()
-        elif signed_timestamp(sample - buckets[-1]) < 0:
+        elif sample - buckets[-1] & _SIGN:
             self._buckets = (*buckets[:-1], sample)
             self._find_base()
 

@@ -5,7 +5,10 @@ Behind a bottleneck packets arrive one by one.  Each would cause a wake-up and a
 acknowledgement a wake-up at the other end, which sends one packet.  Network cards moderate their interrupts for the
 same reason.  While streams of full packets, or of acknowledgements, flow at a steady rate, the next read waits a
 little, and takes all that has arrived.  Nothing else waits: no question, no answer, no packet of a slow start, none
-while packets are missing.
+for a while after a queue has overflowed.
+
+Where packets are lost by chance, reads wait as well: one selective ack tells of all holes in a batch, a fraction of a
+round trip later than it would otherwise.
 
 This looks only at headers, of all connections of a port together.  It needs the kernel's receive times: without them
 the waiting would look like a queue.
@@ -16,12 +19,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
+from twisted_utp.proto.chance import is_by_chance, missing_in_a_row
 from twisted_utp.proto.constants import (
+    EXTENSION_SELECTIVE_ACK,
     HEADER_SIZE,
     HOLD_BESIDE,
     HOLD_FULL_PACKET,
     HOLD_GAP_ROUNDS,
     HOLD_GROWTH,
+    HOLD_LOSSY_SHARE,
     HOLD_MAX,
     HOLD_MEMORY,
     HOLD_MIN,
@@ -76,8 +82,10 @@ class Moderator:
         "_empty",
         "_grows",
         "_has_data",
+        "_in_a_row",
         "_interval",
         "_last",
+        "_lossy_until",
         "_quiet_until",
         "_round_began",
         "_round_packets",
@@ -90,7 +98,7 @@ class Moderator:
 
     def __init__(self) -> None:
         self._streams: dict[bytes, _Stream] = {}  # by connection id
-        self._last = self._quiet_until = self._rtt = 0
+        self._last = self._quiet_until = self._lossy_until = self._rtt = self._in_a_row = 0
         self._empty = 0  # the shortest round trip of a long time, µs: the path without a queue
         self._interval = self._round_rate = 0.0  # µs between packets, smoothed; packets per µs in the round before
         self._round_began = self._round_packets = 0
@@ -142,8 +150,12 @@ class Moderator:
         self._follow_round(packets, rtt, now)
         if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
             return 0
-        hidden = min((rtt - self._empty) // HOLD_QUEUE_SHARE, HOLD_QUEUE_MAX)
-        bearable = max(min(rtt // HOLD_RTT_SHARE, HOLD_MAX), hidden)
+        queue, share = rtt - self._empty, HOLD_RTT_SHARE
+        if now < self._lossy_until:
+            if not is_by_chance(queue, self._in_a_row):
+                return 0
+            share = HOLD_LOSSY_SHARE
+        bearable = max(min(rtt // share, HOLD_MAX), min(queue // HOLD_QUEUE_SHARE, HOLD_QUEUE_MAX))
         if connections > max(len(self._streaming), self._were_streaming):
             bearable = min(bearable, HOLD_BESIDE)
         hold = min(max(HOLD_STEADY, int(interval * HOLD_PACKETS)), bearable)
@@ -203,11 +215,11 @@ class Moderator:
                 if len(streaming) < HOLD_STREAMS:
                     streaming.add(data[2:4])
                 if data[1]:
-                    self._miss(now)  # a selective ack
+                    self._miss(_missing_at_peer(data), now)
             elif size > HEADER_SIZE and data[0] == DATA_TYPE:
                 packets += self._note_data(data[2:4], data[16] << 8 | data[17], 1, size, size, now)
                 if data[1]:
-                    self._miss(now)
+                    self._miss(_missing_at_peer(data), now)
             else:
                 self.on_talk(now)
         return packets
@@ -227,11 +239,14 @@ class Moderator:
             if len(self._streams) >= HOLD_STREAMS:
                 self._streams.clear()
             stream = self._streams[key] = _Stream(seq)
-        if seq != stream.seq:
-            self._miss(now)
+        missing = seq - stream.seq & SEQ_MASK
+        is_repeated = missing > SEQ_MASK >> 1
+        if missing:
+            self._miss(1 if is_repeated else missing, now)
         if len(self._streaming) < HOLD_STREAMS:
             self._streaming.add(key)
-        stream.seq = seq + count & SEQ_MASK
+        if not is_repeated:
+            stream.seq = seq + count & SEQ_MASK
         stream.at = now
         self._has_data = True
         stream.full = full = max(stream.full, longest)
@@ -245,11 +260,14 @@ class Moderator:
             self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
         return count
 
-    def _miss(self, now: int) -> None:
+    def _miss(self, in_a_row: int, now: int) -> None:
         """
-        Packets are missing: nothing waits for some round trips.
+        Packets are missing.
+
+        @param in_a_row: how many with consecutive numbers; of several gaps within some round trips the longest counts.
         """
-        self._quiet_until = max(self._quiet_until, now + HOLD_GAP_ROUNDS * self._rtt)
+        self._in_a_row = max(in_a_row, self._in_a_row if now < self._lossy_until else 0)
+        self._lossy_until = now + HOLD_GAP_ROUNDS * self._rtt
 
     def _follow_round(self, packets: int, rtt: int, now: int) -> None:
         """
@@ -265,3 +283,14 @@ class Moderator:
         self._round_began, self._round_packets, self._round_rate = now, 0, rate
         self._were_streaming = len(self._streaming)
         self._streaming.clear()
+
+
+def _missing_at_peer(data: bytes) -> int:
+    """
+    How many packets in a row has the sender of this one not received?
+
+    @param data: a packet with extensions; 1 if the first is no selective ack.
+    """
+    if data[1] != EXTENSION_SELECTIVE_ACK or len(data) < HEADER_SIZE + 2:
+        return 1
+    return missing_in_a_row(int.from_bytes(data[HEADER_SIZE + 2 : HEADER_SIZE + 2 + data[HEADER_SIZE + 1]], "little"))

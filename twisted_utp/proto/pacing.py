@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted_utp.proto.chance import is_by_chance
 from twisted_utp.proto.constants import (
     BURST_UNSEEN,
     MAX_BURST_SHARE,
     MAX_LATE_SHARE,
     MIN_BURST_PACKETS,
     PACING_BATCHES,
+    PACING_BATCHES_SHARE,
     PACING_BURST,
     PACING_CALM,
     PACING_COUNT,
@@ -62,6 +64,7 @@ class Pacer:
         "_due",
         "_late",
         "_latest",
+        "_lossy_until",
         "_min_burst",
         "_others",
         "_others_sent",
@@ -94,7 +97,8 @@ class Pacer:
         self._sent = 0  # bytes so far
         self._others_sent = self._counted_at = 0  # by all others with that host, and when that was counted
         self._others = 0.0  # bytes that they send in PACING_BURST
-        self._calm_at = 0  # until then bursts stay short, because of a loss
+        self._calm_at = 0  # until then bursts stay short, because a queue has overflowed
+        self._lossy_until = 0  # until then they stay long, because packets are lost by chance
 
     @property
     def rate(self) -> float:
@@ -116,16 +120,21 @@ class Pacer:
             return
         gain = PACING_GAIN_SLOW_START if slow_start else PACING_GAIN
         rate = gain * cwnd / rtt
-        self.stride = (
-            PACING_BURST if slow_start or now < self._calm_at else self._longest_stride(mss / rate, rtt, queue)
-        )
+        is_short = now < self._calm_at or (slow_start and now >= self._lossy_until)
+        self.stride = PACING_BURST if is_short else self._longest_stride(mss / rate, rtt, queue)
         self._follow(rate, rtt, mss, now)
 
-    def on_loss(self, now: int) -> None:
+    def on_loss(self, now: int, queue: int, in_a_row: int) -> None:
         """
         The window was cut.  A queue that overflows, or one that drops early as CoDel does, loses more of long bursts.
+
+        @param queue: what stands in it, µs.
+        @param in_a_row: how many packets with consecutive numbers were lost.
         """
-        self._calm_at = now + PACING_CALM
+        if is_by_chance(queue, in_a_row):
+            self._lossy_until = now + PACING_CALM
+        else:
+            self._calm_at, self._lossy_until = now + PACING_CALM, 0
 
     def set_rate(self, rate: float, rtt: int, mss: int, *, now: int) -> None:
         """
@@ -256,6 +265,8 @@ class Pacer:
         """
         steady, bearable = PACING_STEADY, min(rtt / PACING_RTT_SHARE, PACING_MAX)
         if self.follows_batches:
-            steady, bearable = PACING_BATCHES, max(bearable, min(queue / PACING_QUEUE_SHARE, PACING_QUEUE_MAX))
+            steady = PACING_BATCHES
+            bearable = min(rtt / PACING_BATCHES_SHARE, PACING_MAX)
+            bearable = max(bearable, min(queue / PACING_QUEUE_SHARE, PACING_QUEUE_MAX))
         wanted = max(min(steady, packet * PACING_STEADY_PACKETS), packet * PACING_PACKETS)
         return max(int(min(wanted, bearable)), PACING_BURST)

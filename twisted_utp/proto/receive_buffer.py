@@ -173,16 +173,9 @@ class ReceiveBuffer:
         count = len(payloads)
         if self._mask & (1 << count - 1) - 1 or self.unread_bytes + nbytes > self.capacity:
             return False
-        self.next_seq += count
-        if self._unread is None:
-            self._unread = list(payloads)
-        else:
-            self._unread.extend(payloads)
-        self.unread_bytes += nbytes
         self.arrived_bytes += nbytes
-        if self._mask:
-            self._mask >>= count
-            self._advance_over_ahead()
+        self._append(payloads, nbytes)
+        self._advance(count)
         return True
 
     def on_data(self, seq: int, payload: bytes) -> Arrival:
@@ -192,9 +185,8 @@ class ReceiveBuffer:
         arrival = self._place(seq, len(payload))
         if arrival is Arrival.IN_ORDER:
             self.arrived_bytes += len(payload)
-            self._append(payload)
-            if self._ahead:
-                self._advance_over_ahead()
+            self._append((payload,), len(payload))
+            self._advance(1)
         elif arrival is Arrival.AHEAD:
             if self._ahead is None:
                 self._ahead = {}
@@ -233,26 +225,33 @@ class ReceiveBuffer:
             return Arrival.BEYOND_WINDOW
         return Arrival.AHEAD if ahead else Arrival.IN_ORDER
 
-    def _append(self, payload: bytes) -> None:
-        self.next_seq += 1
-        self._mask >>= 1
-        if payload:
-            if self._unread is None:
-                self._unread = [payload]
-            else:
-                self._unread.append(payload)
-            self.unread_bytes += len(payload)
+    def _append(self, payloads: Sequence[bytes], nbytes: int) -> None:
+        """
+        They are next; a FIN has no payload.
+        """
+        if nbytes:
+            self._unread = self._unread or []
+            self._unread.extend(filter(None, payloads))
+            self.unread_bytes += nbytes
 
-    def _advance_over_ahead(self) -> None:
+    def _advance(self, count: int) -> None:
         """
-        next_seq has moved by one, so bit -1 of the mask, which was shifted out, says whether it is here already.
+        So many packets were appended: so are those that waited right behind them.
         """
-        ahead = self._ahead
-        if ahead is None:
+        first = self.next_seq = self.next_seq + count
+        if not self._mask:
             return
-        while (payload := ahead.pop(self.next_seq, None)) is not None:
-            self._ahead_bytes -= len(payload)
-            self._append(payload)
+        arrived = self._mask >> count - 1  # bit 0 is for next_seq now
+        ones = (~arrived & arrived + 1).bit_length() - 1
+        self._mask = arrived >> ones + 1
+        ahead = self._ahead
+        if not ones or ahead is None:
+            return
+        self.next_seq += ones
+        payloads = [ahead.pop(seq) for seq in range(first, first + ones)]
+        nbytes = sum(map(len, payloads))
+        self._ahead_bytes -= nbytes
+        self._append(payloads, nbytes)
         if not ahead:
             self._ahead = None
 

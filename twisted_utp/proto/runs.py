@@ -113,8 +113,10 @@ def runs_of(datagrams: Sequence[Datagram]) -> tuple[Sequence[Run | Datagram], in
     @return: runs, and what has to be looked at alone, each connection's in order; and how many STATEs were left out
         because a later one of the same connection exceeds them (L{_supersedes}).
     """
-    if len(datagrams) == 1 and not datagrams[0].segment_size:
+    if not datagrams or (len(datagrams) == 1 and not datagrams[0].segment_size):
         return datagrams, 0
+    if (stream := _one_stream(datagrams)) is not None:
+        return stream, 0
     parts: list[Run | Datagram | _Gathering | None] = []
     latest: dict[tuple[Address, bytes], int] = {}  # where each connection's last part is, if it may be added to
     superseded = 0
@@ -153,6 +155,26 @@ def runs_of(datagrams: Sequence[Datagram]) -> tuple[Sequence[Run | Datagram], in
     return found, superseded
 
 
+def _one_stream(datagrams: Sequence[Datagram]) -> Sequence[Run | Datagram] | None:
+    """
+    What is read behind a bottleneck, mostly: single full packets of one connection.
+
+    @return: its runs; L{None} when it is anything else.
+    """
+    first = datagrams[0]
+    prefix, size = first.data[:4], len(first.data)
+    if size <= HEADER_SIZE or prefix[:2] != _PLAIN_DATA or first.segment_size:
+        return None
+    sizes = [len(datagram.data) for datagram in datagrams]
+    if sizes.count(size) < len(sizes) - 1 or not HEADER_SIZE < sizes[-1] <= size:
+        return None
+    address = first.address
+    for datagram in datagrams:
+        if datagram.data[:4] != prefix or datagram.address != address or datagram.segment_size:
+            return None
+    return _joined(datagrams)
+
+
 def _apart(datagrams: Sequence[Datagram]) -> Iterator[Datagram]:
     """
     The same, but what the kernel merged of packets without payload, acknowledgements mostly, one by one.
@@ -166,7 +188,7 @@ def _apart(datagrams: Sequence[Datagram]) -> Iterator[Datagram]:
             yield datagram
 
 
-def _joined(datagrams: list[Datagram]) -> Sequence[Run | Datagram]:
+def _joined(datagrams: Sequence[Datagram]) -> Sequence[Run | Datagram]:
     if len(datagrams) == 1:
         return datagrams
     first = datagrams[0]

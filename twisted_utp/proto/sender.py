@@ -607,7 +607,8 @@ class Sender:
             return False
         if self.trace is not None:
             self.trace.acked(now, info, acked)
-        self._on_progress(acked, info, now)
+        latest = self._measured(acked, info)
+        self._on_progress(acked, latest, now)
         if acked.probed_padding and self.mtu.on_acked(HEADER_SIZE + acked.probed_padding + acked.probed_bytes, now):
             self._on_mtu(now)
         if self.fin_seq is not None and board.una > self.fin_seq and not acked.spurious:
@@ -615,7 +616,7 @@ class Sender:
             self.mtu.path.shortest_round_trip(rtt.minimum)
             self._timers[Timer.REORDER] = NEVER
             return True
-        sample = self._sample(acked, info, before, now)
+        sample = self._sample(acked, info, latest, before)
         self._sampled_at = now
         if acked.nbytes:
             self.congestion.on_ack(now=now, sample=sample)
@@ -667,9 +668,8 @@ class Sender:
             self.rtt.on_progress()
             self.board.mark_all_lost()
 
-    def _on_progress(self, acked: NewlyAcked, info: AckInfo, now: int) -> None:
+    def _on_progress(self, acked: NewlyAcked, latest: int, now: int) -> None:
         rtt = self.rtt
-        latest = self._measured(acked, info)
         if latest:
             rtt.on_sample(latest)
             self.mtu.path.on_round_trip(latest, now)
@@ -699,9 +699,8 @@ class Sender:
             return 0
         return max(info.received_at - acked.rtt_sent_at, 1)
 
-    def _sample(self, acked: NewlyAcked, info: AckInfo, flight_before: int, now: int) -> AckSample:
+    def _sample(self, acked: NewlyAcked, info: AckInfo, latest: int, flight_before: int) -> AckSample:
         rtt = self.rtt
-        latest = self._measured(acked, info)
         congestion = self.congestion
         pacer, batch = self.pacer, acked.nbytes if acked.packets > 2 else 0
         burst = pacer.burst_after(batch, congestion.target_delay) if pacer is not None else 0
@@ -806,7 +805,8 @@ class Sender:
         congested = [flight for flight in lost if not flight.padding]  # a lost MTU probe is no congestion
         start = recovery.recovery_end if recovery.in_recovery(board) else board.una
         if any(flight.seq >= start for flight in congested):
-            self._cut_window(now, sum(flight.nbytes for flight in congested))
+            in_a_row = max(flight.count for flight in congested)
+            self._cut_window(now, sum(flight.nbytes for flight in congested), in_a_row)
         packets = 0
         for flight in lost:
             board.mark_lost(flight)
@@ -840,7 +840,10 @@ class Sender:
             self._on_mtu(now)
         return True
 
-    def _cut_window(self, now: int, bytes_lost: int) -> None:
+    def _cut_window(self, now: int, bytes_lost: int, in_a_row: int = 1) -> None:
+        """
+        @param in_a_row: how many packets with consecutive numbers are among them.
+        """
         self.congestion.on_loss(now=now, bytes_in_flight=self.board.flight_bytes, bytes_lost=bytes_lost)
         self.recovery.start_recovery(self.board, self.next_seq)
         if self.spurious_loss is not None:
@@ -851,7 +854,7 @@ class Sender:
         self._may_fast_retransmit = True
         self.counters.window_cuts += 1
         if self._pacing:
-            self._own_pacer().on_loss(now)
+            self._own_pacer().on_loss(now, self.delay.queuing, in_a_row)
             self._follow_window(now)
 
     # --- Timers ----------------------------------------------------------------------------------------------
