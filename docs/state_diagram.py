@@ -26,6 +26,7 @@ PLACES = {
     State.CLOSE_WAIT: (2, 2),
     State.FIN_WAIT_2: (0, 3),
     State.CLOSING: (1, 3),
+    State.LAST_ACK: (2, 3),
     State.LINGERING: (1, 4),
     State.CLOSED: (1, 5),
 }

@@ -871,10 +871,53 @@ def test_peer_half_closes(exchange: type[Exchange]) -> None:
     peer.state(ack=data.seq_nr)
     connection.close(now=peer.now)
     (fin,) = peer.flush()
-    assert state_of(connection) is State.CLOSING
+    assert state_of(connection) is State.LAST_ACK
     assert peer.lost == []
     peer.state(ack=fin.seq_nr)
     assert peer.lost == [ConnectionLost(LossReason.DONE)]
+
+
+def test_who_answers_a_fin_does_not_linger(exchange: type[Exchange]) -> None:
+    """A peer of our kind that acknowledges our FIN has read in it that its own had arrived: it repeats nothing."""
+    peer = exchange()
+    connection = peer.dial(bits=OURS)
+    peer.fin()
+    connection.close(now=peer.now)
+    (fin,) = peer.flush()
+    assert peer.state(ack=fin.seq_nr) == []
+    assert state_of(connection) is State.CLOSED
+    assert peer.lost == [ConnectionLost(LossReason.DONE)]
+    assert len(peer.mux) == 0 and peer.mux.poll_timeout() is None
+
+
+def test_who_answers_a_fin_lingers_for_other_peers(exchange: type[Exchange]) -> None:
+    """What they make of our FIN's ack_nr is not known, so a FIN that they repeat is answered."""
+    peer = exchange()
+    connection = peer.dial()
+    peer.fin()
+    connection.close(now=peer.now)
+    (fin,) = peer.flush()
+    peer.state(ack=fin.seq_nr)
+    assert state_of(connection) is State.LINGERING
+    assert types(peer.fin(seq=2000, ack=fin.seq_nr)) == [STATE, STATE]
+
+
+def test_who_answers_a_fin_waits_for_a_paused_reader(exchange: type[Exchange]) -> None:
+    """What has arrived is delivered first, then the end."""
+    peer = exchange()
+    connection = peer.dial(bits=OURS)
+    connection.pause_reading()
+    peer.data(b"last")
+    peer.fin()
+    connection.write_eof(now=peer.now)
+    (fin,) = peer.flush()
+    peer.state(ack=fin.seq_nr)
+    assert state_of(connection) is State.LINGERING
+    connection.resume_reading(now=peer.now)
+    peer.collect()
+    assert peer.events[1:] == [b"last", EndOfStream(), ConnectionLost(LossReason.DONE)]
+    peer.wait(MAX_LINGER)
+    assert len(peer.mux) == 0
 
 
 def test_simultaneous_close(exchange: type[Exchange]) -> None:
@@ -1227,11 +1270,13 @@ def in_state(peer: Exchange, state: State) -> Connection:
     (data,) = peer.write(connection, b"x")
     peer.ack = data.seq_nr
     peer.state()
-    if state in (State.CLOSE_WAIT, State.CLOSING):
+    if state in (State.CLOSE_WAIT, State.LAST_ACK):
         peer.fin()
     if state not in (State.ESTABLISHED, State.CLOSE_WAIT):
         connection.write_eof(now=peer.now)
         peer.flush()
+    if state is State.CLOSING:
+        peer.fin()
     if state in (State.FIN_WAIT_2, State.LINGERING):
         peer.ack += 1
         peer.state()
@@ -1249,6 +1294,7 @@ REASONS = {
     State.FIN_WAIT_2: LossReason.RESET,  # only half closed: the peer's stream is cut short
     State.CLOSE_WAIT: LossReason.RESET,
     State.CLOSING: LossReason.DONE,  # the peer had finished and has all of our data: only the FIN is unacknowledged
+    State.LAST_ACK: LossReason.DONE,
     State.LINGERING: LossReason.DONE,
 }
 
@@ -1316,14 +1362,14 @@ def test_reset_behind_the_end_of_the_stream(exchange: type[Exchange]) -> None:
 
 
 def test_reset_of_data_half_sent_is_no_clean_end(exchange: type[Exchange]) -> None:
-    """In CLOSING with data unacknowledged, something is lost."""
+    """In LAST_ACK with data unacknowledged, something is lost."""
     peer = exchange()
     connection = peer.dial()
     peer.fin()
     connection.write(b"unheard", now=peer.now)
     connection.close(now=peer.now)
     peer.flush()
-    assert state_of(connection) is State.CLOSING
+    assert state_of(connection) is State.LAST_ACK
     peer.reset()
     assert peer.lost == [ConnectionLost(LossReason.RESET)]
 
@@ -1372,7 +1418,7 @@ def test_fin_that_is_never_acknowledged(exchange: type[Exchange], first: str, li
     if first == "we":
         peer.now += 20_000
         peer.fin(ack=fin.seq_nr - 1)
-    assert not peer.lost and state_of(connection) is State.CLOSING
+    assert not peer.lost and state_of(connection) is (State.CLOSING if first == "we" else State.LAST_ACK)
     sent = peer.wait(SECOND)
     assert peer.lost == [ConnectionLost(LossReason.DONE)]
     assert types(sent).count(FIN) >= 2

@@ -225,13 +225,15 @@ def brought_to(peer: Exchange, state: State) -> Connection:
     if state is State.SYN_SENT:
         return peer.mux.connect(peer.address, now=peer.now)
     connection = peer.accept(confirm=state is not State.SYN_RECEIVED)
-    if state in (State.CLOSE_WAIT, State.CLOSING, State.LINGERING):
+    if state in (State.CLOSE_WAIT, State.LAST_ACK, State.LINGERING):
         peer.fin()
-    if state in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LINGERING):
+    if state in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK, State.LINGERING):
         connection.write_eof(now=peer.now)
         (fin,) = peer.flush()
-        if state not in (State.FIN_WAIT_1, State.CLOSING):
+        if state in (State.FIN_WAIT_2, State.LINGERING):
             peer.state(ack=fin.seq_nr)
+    if state is State.CLOSING:
+        peer.fin()
     return connection
 
 

@@ -66,7 +66,7 @@ def test_nothing_leads_back() -> None:
         ),
         (
             [Input.PEER_CONFIRMED, Input.PEER_FIN, Input.FIN_SENT, Input.FIN_ACKED, Input.EXPIRED],
-            ["ESTABLISHED", "CLOSE_WAIT", "CLOSING", "LINGERING", "CLOSED"],
+            ["ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "LINGERING", "CLOSED"],
         ),
         (
             [Input.PEER_CONFIRMED, Input.FIN_SENT, Input.PEER_FIN, Input.FIN_ACKED],
@@ -102,7 +102,7 @@ def test_fin_is_sent_and_acknowledged_once() -> None:
             later = reachable(row[Input.FIN_SENT])
             assert not any(Input.FIN_SENT in TRANSITIONS[after] for after in later), state
         if Input.FIN_ACKED in row:
-            assert state in (State.FIN_WAIT_1, State.CLOSING)
+            assert state in (State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK)
 
 
 def test_no_state_is_without_a_timer() -> None:

@@ -668,30 +668,38 @@ class Connection:
             return  # heard before
         self._move(Input.PEER_FIN, now)
         if self.state is State.LINGERING:
-            self._linger(now)
+            self._linger(now, may_repeat=True)
         else:
             self._finish_early()
 
     def _on_fin_acked(self, now: int) -> None:
         if Input.FIN_ACKED not in TRANSITIONS[self.state]:
             return
+        was_last = self.state is State.LAST_ACK
         self._move(Input.FIN_ACKED, now)
         if self.state is State.LINGERING:
-            self._linger(now)
+            self._linger(now, may_repeat=not (was_last and self.peer_is_ours))
         elif self._discards:
             self._finish(LossReason.DONE)
             self.timers[Timer.LINGER] = now + FIN_WAIT_TIMEOUT
 
-    def _linger(self, now: int) -> None:
+    def _linger(self, now: int, *, may_repeat: bool) -> None:
         """
         Both directions are done.  Stay a while to answer a peer that missed our last acknowledgement.
+
+        @param may_repeat: it may have.  Who acknowledges a FIN of ours that answered his has read with it that his had
+            arrived, and has nothing to repeat (RFC 9293 (3.10.7.4), LAST-ACK); but what other stacks make of that
+            FIN's ack_nr, we do not know.
         """
+        if self._eof_announced or self._discards:
+            self._finish(LossReason.DONE)
+        if self.is_done and not may_repeat:
+            self._end(Input.EXPIRED, LossReason.DONE, now)
+            return
         wait = min(max(LINGER_RTOS * self.sender.rtt.rto, MIN_LINGER), MAX_LINGER)
         self.timers[:] = UNARMED
         self.timers[Timer.LINGER] = now + wait
         self._notify(Notice.LINGERING)
-        if not self.is_done and (self._eof_announced or self._discards):
-            self._finish(LossReason.DONE)
 
     def on_reset(self, packet: Packet, now: int) -> bool:
         """
@@ -777,7 +785,7 @@ class Connection:
         """
         The peer has finished, and has acknowledged everything of ours but the FIN.
         """
-        return self.state is State.CLOSING and self.sender.board.una == self.sender.fin_seq
+        return self.state in (State.CLOSING, State.LAST_ACK) and self.sender.board.una == self.sender.fin_seq
 
     def _is_reset_clean(self) -> bool:
         """

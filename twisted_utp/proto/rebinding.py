@@ -18,7 +18,16 @@ from twisted_utp.proto.states import State
 if TYPE_CHECKING:
     from twisted_utp.proto.connection import Connection
 
-_ALIVE = frozenset((State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT, State.CLOSING))
+_ALIVE = frozenset(
+    (
+        State.ESTABLISHED,
+        State.FIN_WAIT_1,
+        State.FIN_WAIT_2,
+        State.CLOSE_WAIT,
+        State.CLOSING,
+        State.LAST_ACK,
+    )
+)
 
 
 def is_meant(connection: Connection, packet: Packet, now: int) -> bool:

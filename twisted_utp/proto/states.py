@@ -24,7 +24,8 @@ class State(Enum):
     FIN_WAIT_1 = "our FIN is under way"
     FIN_WAIT_2 = "our FIN is acknowledged, the peer may still send"
     CLOSE_WAIT = "the peer has sent its FIN, we may still send"
-    CLOSING = "both FINs are out, ours is not acknowledged"
+    CLOSING = "both FINs are out, ours first or at once, and it is not acknowledged"
+    LAST_ACK = "our FIN answers the peer's, and is not acknowledged"
     LINGERING = "done; repeats of the peer's last packets are still answered"
     CLOSED = "gone"
 
@@ -61,8 +62,9 @@ TRANSITIONS: Mapping[State, Mapping[Input, State]] = {
     State.ESTABLISHED: {Input.FIN_SENT: State.FIN_WAIT_1, Input.PEER_FIN: State.CLOSE_WAIT, **_ENDS},
     State.FIN_WAIT_1: {Input.FIN_ACKED: State.FIN_WAIT_2, Input.PEER_FIN: State.CLOSING, **_ENDS},
     State.FIN_WAIT_2: {Input.PEER_FIN: State.LINGERING, Input.EXPIRED: State.CLOSED, **_ENDS},
-    State.CLOSE_WAIT: {Input.FIN_SENT: State.CLOSING, **_ENDS},
+    State.CLOSE_WAIT: {Input.FIN_SENT: State.LAST_ACK, **_ENDS},
     State.CLOSING: {Input.FIN_ACKED: State.LINGERING, **_ENDS},
+    State.LAST_ACK: {Input.FIN_ACKED: State.LINGERING, **_ENDS},
     State.LINGERING: {Input.EXPIRED: State.CLOSED, **_ENDS},
     State.CLOSED: {},
 }
@@ -75,6 +77,7 @@ GUARDS: Mapping[State, frozenset[Timer]] = {
     State.FIN_WAIT_2: frozenset((Timer.KEEPALIVE, Timer.LINGER)),
     State.CLOSE_WAIT: frozenset((Timer.KEEPALIVE,)),
     State.CLOSING: frozenset((Timer.RETRANSMISSION,)),
+    State.LAST_ACK: frozenset((Timer.RETRANSMISSION,)),
     State.LINGERING: frozenset((Timer.LINGER,)),
     State.CLOSED: frozenset(),
 }
