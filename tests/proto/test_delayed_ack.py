@@ -81,6 +81,15 @@ def test_at_once(streaming: Receiver, packet: dict[str, int]) -> None:
     assert streaming.take(**packet)  # type: ignore[arg-type]
 
 
+def test_what_is_about_no_packet(streaming: Receiver) -> None:
+    """A window that opens is told at once, and the stream goes on: the next packet waits again."""
+    assert not streaming.take()
+    streaming.ack.at_once()
+    assert not streaming.ack.may_wait
+    streaming.ack.on_acknowledged()
+    assert not streaming.take()
+
+
 def test_a_gap(streaming: Receiver) -> None:
     """What fills it, and what follows, is acknowledged packet by packet: a lossy path has all its samples."""
     assert streaming.take(has_gap=True)

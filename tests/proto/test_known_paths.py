@@ -8,6 +8,7 @@ from twisted_utp import UTPConfig
 from twisted_utp.proto.constants import (
     BASE_MTU_IPV4,
     BASE_MTU_IPV6,
+    INITIAL_RTO,
     MAX_KNOWN_PATHS,
     MAX_MTU_IPV4,
     MAX_MTU_PROBES,
@@ -183,6 +184,15 @@ def test_the_shortest_round_trip_is_the_path_s() -> None:
     assert first.path.shortest_round_trip(40_000) == first.path.shortest_round_trip(0) == 300
     assert paths.discovery(("192.0.2.2", 1), None, NOW).path.shortest_round_trip(40_000) == 40_000
     assert paths.discovery(HOST, 1_000, NOW).path.shortest_round_trip(40_000) == 40_000
+
+
+def test_nobody_waits_for_others_without_end() -> None:
+    """Who hears that others wait for a minute waits no longer than who knows nothing of the path."""
+    path = KnownPaths().discovery(HOST, None, NOW).path
+    path.on_round_trip(200_000, NOW)
+    assert path.late_by(50_000, NOW - 1) == 400_000
+    path.on_round_trip(60_000_000, NOW)
+    assert path.late_by(50_000, NOW - 1) == INITIAL_RTO
 
 
 def test_connections_that_are_opened_in_a_busy_moment_are_not_paced_for_it() -> None:

@@ -405,6 +405,14 @@ def test_a_stream_that_had_nothing_more_for_a_moment(together: bool) -> None:
     assert line.hold > 0
 
 
+def test_a_path_that_has_become_narrower() -> None:
+    """Shorter packets are as full as the longer ones before them were: their stream is one as well."""
+    line = Line()
+    line.flow(600, 1)
+    line.flow(600, 1, lambda: line.packet(payload=bytes(1200)))
+    assert line.hold > 0
+
+
 def test_silence_begins_anew(steady: tuple[Line, Callable[[], bytes]]) -> None:
     """What follows a pause may be slow start again."""
     line, make = steady

@@ -278,6 +278,14 @@ def test_a_receiver_knows_who_is_near(delay: int, is_near: bool) -> None:
     assert ends.server.connection.receiver.is_near is is_near
 
 
+def test_who_moves_may_be_far_away() -> None:
+    """A peer whose address changes has to show once more that it is near."""
+    (connection,) = established(1)
+    connection.receiver.is_near = True
+    connection.move_to(("198.51.100.9", 9))
+    assert not connection.receiver.is_near
+
+
 def test_a_crowd_that_is_far_away() -> None:
     """
     A small socket, a program that is busy now and then, peers 10 to 160 ms away on lines of their own.  Turns would

@@ -255,10 +255,10 @@ def test_false_alarms_make_deaf_and_time_makes_keen() -> None:
     """Up to eight times, and for some minutes."""
     one = levels()
     for _ in range(20):
-        one.suspect_less()
+        one.on_false_alarm()
     one.update(600, 0, 0)
     assert one.jump == SCAVENGER_JUMP * SCAVENGER_MAX_SUSPICION
-    one.suspect_more()
+    one.on_true_alarm()
     assert one.suspicion == pytest.approx(SCAVENGER_MAX_SUSPICION / 1.5)
     for _ in range(180):
         one.pass_time(1_000_000)

@@ -308,7 +308,7 @@ class Connection:
         # Who has not shown himself is told in the first packet that he is sent.
         is_there = self.state is not State.CLOSED and self.sender.is_confirmed
         if is_there and self.receiver.is_window_update_due(self.sender.mss):
-            delayed_ack.note(self)
+            delayed_ack.at_once(self)
         self.port_queues.ready[self] = None
 
     def set_no_delay(self, enabled: bool, *, now: int) -> None:
@@ -1021,6 +1021,7 @@ class Connection:
 
     def move_to(self, address: Address) -> None:
         """
-        The peer's NAT has given it another port: send there from now on.
+        The peer's NAT has given it another port: send there from now on.  Maybe it is somewhere else.
         """
         self.address = self.writer.address = address
+        self.receiver.is_near = False

@@ -66,6 +66,13 @@ class DelayedAck:
         self._unacknowledged += count if count and not is_near_gap else ACK_PACKETS
         self.may_wait = self._packets > ACK_STREAM_PACKETS and self._unacknowledged < ACK_PACKETS
 
+    def at_once(self) -> None:
+        """
+        Something is to be said that is about no packet: the acknowledgement leaves with it.
+        """
+        self._unacknowledged = ACK_PACKETS
+        self.may_wait = False
+
     def on_acknowledged(self) -> None:
         """
         All that arrived is acknowledged.
@@ -74,11 +81,11 @@ class DelayedAck:
         self.may_wait = False
 
 
-def note(connection: Connection, count: int = 0, nbytes: int = 0, now: int = 0) -> None:
+def note(connection: Connection, count: int, nbytes: int, now: int) -> None:
     """
     Ask for an acknowledgement of what has arrived: with this batch, or with the next packet.
 
-    @param count: packets that arrived in order; 0 for anything else, which is acknowledged at once.
+    @param count: packets that arrived in order; 0 for others, which are acknowledged at once.
     @param nbytes: payload of the last of them, which is the shortest; a FIN has none.
     """
     connection.ack_pending = True
@@ -90,6 +97,15 @@ def note(connection: Connection, count: int = 0, nbytes: int = 0, now: int = 0) 
     if receiver.limit is not None:
         count = 0  # each acknowledgement opens the rate limit's window
     delayed.on_packets(count, nbytes, now, has_gap=receiver.has_gap)
+
+
+def at_once(connection: Connection) -> None:
+    """
+    Ask for an acknowledgement although nothing has arrived: a window has opened, or there is still a gap.
+    """
+    connection.ack_pending = True
+    if connection.delayed is not None:
+        connection.delayed.at_once()
 
 
 def waits(connection: Connection, now: int) -> bool:

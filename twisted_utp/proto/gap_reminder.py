@@ -33,4 +33,4 @@ def on_timer(connection: Connection) -> None:
     """
     if connection.receiver.has_gap:
         connection.gap_reminders += 1
-        delayed_ack.note(connection)
+        delayed_ack.at_once(connection)

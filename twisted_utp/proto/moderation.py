@@ -63,7 +63,8 @@ class _Stream:
     @ivar packets: how many full ones arrived without a pause.
     @ivar at: when the last one arrived, µs.
     @ivar seq: the sequence number that the next one must have.
-    @ivar full: the size of the longest of them, bytes.
+    @ivar full: the size of a full one, bytes: the longest since the last shorter one, or that one.  It is right again
+        with the packet after a message's end, and the path's MTU may become smaller.
     """
 
     __slots__ = ("at", "full", "packets", "seq")
@@ -255,7 +256,7 @@ class Moderator:
         else:
             if stream.packets < HOLD_STREAM_PACKETS:
                 self.on_talk(now)
-            stream.packets = 0  # its writer had nothing more for a moment
+            stream.packets, stream.full = 0, last  # its writer had nothing more for a moment
         if stream.packets < HOLD_STREAM_PACKETS:
             self._quiet_until = max(self._quiet_until, now + HOLD_YOUNG_QUIET)
         return count

@@ -10,6 +10,7 @@ data, and a probe that gets lost stays too large for ever.)
 from __future__ import annotations
 
 from twisted_utp.proto.constants import (
+    INITIAL_RTO,
     MAX_MTU_PROBES,
     MTU_RAISE_INTERVAL,
     MTU_SEARCH_STOP,
@@ -59,9 +60,12 @@ class PathMtu:
         remembers?  The host has more to do since.
 
         @param smoothed: the round trip that it expects, µs.
-        @return: how long it had better wait, µs: two of their round trips; 0 when they are as it expects.
+        @return: how long it had better wait, µs: two of their round trips, but no longer than who knows nothing of the
+            path would; 0 when they are as it expects.
         """
-        return 2 * self.latest_rtt if self.measured_at > heard_at and self.latest_rtt > 2 * smoothed else 0
+        if self.measured_at <= heard_at or self.latest_rtt <= 2 * smoothed:
+            return 0
+        return min(2 * self.latest_rtt, INITIAL_RTO)
 
     def forget(self) -> None:
         """

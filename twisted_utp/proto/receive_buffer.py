@@ -105,12 +105,10 @@ class ReceiveBuffer:
         Bytes that the peer may have under way beyond ack_nr.  What waits ahead of a gap lies within them, as in
         TCP, and is not taken off again.
         """
-        room = max(min(self.capacity - self.unread_bytes, self._share()), 0)
-        return room if self.limit is None else min(room, self.limit.window(self.in_order_bytes))
-
-    def _share(self) -> int:
         budget = self._budget
-        return min(self.turn, budget.share) if budget.takes_turns else budget.share
+        share = min(self.turn, budget.share) if budget.takes_turns else budget.share
+        room = max(min(self.capacity - self.unread_bytes, share), 0)
+        return room if self.limit is None else min(room, self.limit.window(self.in_order_bytes))
 
     @property
     def in_order_bytes(self) -> int:
@@ -123,15 +121,13 @@ class ReceiveBuffer:
         """
         The window, as the peer is being told.
         """
-        budget, window = self._budget, self.capacity - self.unread_bytes
-        share = self._share() if budget.takes_turns else budget.share
-        if window > share:
-            window = share
-        self._advertised = window if window > 0 else 0
-        if self.limit is not None:
-            self._advertised, in_order = self.window(), self.in_order_bytes
-            self.limit.on_told(in_order + self._advertised, in_order)
-        return self._advertised
+        budget, limit, window = self._budget, self.limit, self.capacity - self.unread_bytes
+        if budget.is_on or limit is not None or window < 0:
+            window = self.window()
+            if limit is not None:
+                limit.on_told(self.in_order_bytes + window, self.in_order_bytes)
+        self._advertised = window
+        return window
 
     def is_window_update_due(self, mss: int) -> bool:
         """

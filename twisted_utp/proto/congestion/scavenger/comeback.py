@@ -98,7 +98,7 @@ class Comeback(Phase):
             flow.on_longer_route(self._base)
         if self._is_trying:
             flow.probe_interval = SCAVENGER_PROBE_INTERVAL
-            flow.levels.suspect_less()
+            flow.levels.on_false_alarm()
         flow.pacing_rate = 0.0
         flow.cwnd = max(flow.known_rate * flow.path + 2 * flow.mss, flow.least_window)
         flow.steady(now, drain_at=now + 40 * flow.path)

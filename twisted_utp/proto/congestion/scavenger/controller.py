@@ -308,9 +308,9 @@ class Scavenger(CongestionController):
                 self.flat_queue = None
                 self.probe_interval = SCAVENGER_PROBE_INTERVAL
                 if phase.is_confirmed:
-                    levels.suspect_more()
+                    levels.on_true_alarm()
                 elif phase.why != "loss":
-                    levels.suspect_less()
+                    levels.on_false_alarm()
                     self.quiet = SCAVENGER_QUIET
         self.returned_at = now
         gear = SCAVENGER_GUEST_GEAR if self.is_guest else SCAVENGER_FIRST_GEAR

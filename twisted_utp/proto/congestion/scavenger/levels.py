@@ -79,13 +79,13 @@ class Levels:
         self.suspicion = max(1.0, self.suspicion * (1 - min(duration / SCAVENGER_SUSPICION_MEMORY, 0.5)))
         self._depth = min(self._depth * (1 + min(duration / TARGET_RECOVERY_TIME, 1.0)), 1.0)
 
-    def suspect_less(self, factor: float = 1.5) -> None:
+    def on_false_alarm(self, factor: float = 1.5) -> None:
         """
         An alarm was false: suspect others less, and trust alarms less.
         """
         self.suspicion = min(self.suspicion * factor, SCAVENGER_MAX_SUSPICION)
 
-    def suspect_more(self) -> None:
+    def on_true_alarm(self) -> None:
         """
         An alarm was right: suspect others more.
         """

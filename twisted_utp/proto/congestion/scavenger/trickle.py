@@ -150,7 +150,7 @@ class Trickle(Phase):
             self.since = now  # load would only make a deep queue deeper
             self._samples = self._deep = 0
             return
-        flow.levels.suspect_less()
+        flow.levels.on_false_alarm()
         flow.probe_interval = SCAVENGER_PROBE_INTERVAL // 2
         flow.come_back(now, trying=True)
 
@@ -171,7 +171,7 @@ class Trickle(Phase):
             flow.returned_at = now
             flow.cwnd = max(flow.least_window, flow.known_window * SCAVENGER_SHARED_WINDOW)
             if not self.is_confirmed:
-                flow.levels.suspect_less(1.25)
+                flow.levels.on_false_alarm(1.25)
             flow.steady(now, drain_at=now + 40 * flow.path)
 
     def on_loss(self, now: int) -> None:
