@@ -123,6 +123,18 @@ def test_what_a_connection_hears_stays_in_order() -> None:
     assert told([one_buffer(odd, 30)]) == ["A1x2@5", "B7x2@5", "a3", "A4x2@5"]
 
 
+@pytest.mark.parametrize("odd", [5, 20, 0])
+def test_single_packets_of_one_stream(odd: int) -> None:
+    """They are recognised at once if all but the last are as long, and read like any others if not."""
+    stream = [data(seq) for seq in range(3, 9)]
+    assert told(stream) == ["A3x6@1008"]
+    assert told([*stream[:5], data(8, 4)]) == ["A3x6@1008"], "the last one may be shorter"
+    for at in range(5):
+        packets = [*stream[:at], data(3 + at, odd), *stream[at + 1 :]]
+        payloads = [part.payloads if type(part) is Run else [part.data[20:]] for part in runs_of(packets)[0]]
+        assert b"".join(b"".join(each) for each in payloads) == b"".join(packet.data[20:] for packet in packets)
+
+
 def test_other_packets_pass_untouched() -> None:
     """STATEs, packets with extensions and foreign bytes stay the objects they are; nothing comes of nothing."""
     sacked = Datagram(encode_packet(Packet(PacketType.DATA, 9, sack=1, sack_length=4, payload=b"x" * 10)), ONE)

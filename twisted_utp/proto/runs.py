@@ -165,8 +165,8 @@ def _one_stream(datagrams: Sequence[Datagram]) -> Sequence[Run | Datagram] | Non
     prefix, size = first.data[:4], len(first.data)
     if size <= HEADER_SIZE or prefix[:2] != _PLAIN_DATA or first.segment_size:
         return None
-    sizes = [len(datagram.data) for datagram in datagrams]
-    if sizes.count(size) < len(sizes) - 1 or not HEADER_SIZE < sizes[-1] <= size:
+    *sizes, last = [len(datagram.data) for datagram in datagrams]
+    if sizes.count(size) < len(sizes) or not HEADER_SIZE < last <= size:
         return None
     address = first.address
     for datagram in datagrams:
