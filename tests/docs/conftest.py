@@ -66,6 +66,9 @@ COMMANDS = re.compile(
     r"|git|ssh|rsync|restic|openssl|curl|npm|apt-get|cat|printf|cmp|sh|bash|source|export|[A-Z_]+=\S+)\s"
 )
 
+# Where a block begins that can be run.
+RUNNABLE = re.compile(r"\.\. code-block:: (sh|bash|console|shell|python)")
+
 # Which commands stay in the background by themselves, and what they print when they are ready.
 SERVERS = {
     re.compile(r"(^|[/ ])twistd? "): "Starting factory|listening on|Starting protocol",
@@ -190,8 +193,7 @@ for _role in ("doc", "ref"):
 @functools.cache
 def parse(page: str) -> nodes.document:
     """
-    The page; anything that docutils would warn about is an error.  Parsed once: that is most of what collecting these
-    tests costs, and every worker of pytest-xdist does it.
+    The page; anything that docutils would warn about is an error.
     """
     settings = {"report_level": 2, "halt_level": 2, "file_insertion_enabled": False, "input_encoding": "utf-8"}
     text = (CHECKOUT / page).read_text("utf-8")
@@ -563,9 +565,12 @@ def run_page(session: Session) -> Callable[[str], None]:
 
 def has_something_to_run(page: str) -> bool:
     """
-    Has it commands or snippets?
+    Has it commands or snippets?  Every worker that collects tests asks this of every page, so it looks at lines:
+    docutils takes a fifth of a second for a page.  C{test_every_block_is_run_or_says_why_not} checks the answer.
     """
-    return any(block.kind in ("sh", "python") and not block.marked("not run") for block in blocks_of(page))
+    lines = [line.strip() for line in (CHECKOUT / page).read_text("utf-8").splitlines() if line.strip()]
+    pairs = zip(["", *lines], lines, strict=False)
+    return any(RUNNABLE.fullmatch(line) and not above.startswith(".. not run:") for above, line in pairs)
 
 
 @pytest.fixture(scope="session")
@@ -584,6 +589,14 @@ def tree(page: str) -> nodes.document:
     A page, parsed.
     """
     return parse(page)
+
+
+@pytest.fixture
+def is_run(page: str) -> bool:
+    """
+    Is the page taken for one that has something to run?
+    """
+    return has_something_to_run(page)
 
 
 @pytest.fixture

@@ -17,10 +17,12 @@ REASONS = {
 }
 
 
-def test_every_block_is_run_or_says_why_not(blocks: list[Any]) -> None:
+def test_every_block_is_run_or_says_why_not(blocks: list[Any], is_run: bool) -> None:
     """
     A command or a snippet is run, unless one of few reasons prevents it; what is neither has nothing to be run.
     """
+    runnable = [block for block in blocks if block.kind in ("sh", "python") and not block.marked("not run")]
+    assert is_run == bool(runnable), "a block without a language, or one that is not where has_something_to_run looks"
     for block in blocks:
         for reason in block.marked("not run"):
             assert reason in REASONS, f"{block.where}: {reason}: none of {REASONS}"
