@@ -23,6 +23,8 @@ from twisted_utp.udp import IHoldingPort, PlainTrainPort
 
 SOURCE, SINK = "10.0.0.1", "10.0.0.2"
 RATE = 20_000_000
+UNTIL_HELD = 2.0
+"""Seconds by which the sink's port is held for sure.  Filling a link takes time, so no more than that."""
 
 
 @implementer(IHoldingPort)
@@ -281,7 +283,7 @@ def test_a_question_now_and_then_beside_a_stream(unmoderated: Callable[..., Ends
 def test_a_question_makes_the_asker_s_port_read_at_once() -> None:
     """A port that reads a stream in batches stops doing so when it asks something, until long after the answer."""
     ends = Ends()
-    ends.fill()
+    ends.fill(UNTIL_HELD)
     assert ends.ports[1].is_held
     protocol = ends.served[0]
     protocol.transport.write(b"?")
@@ -296,7 +298,7 @@ def _quantile(values: list[float], share: float) -> float:
 def test_a_held_port_is_polled_until_the_stream_ends() -> None:
     """When nothing comes any more the reactor watches the socket again, and nothing is woken up in vain."""
     ends = Ends()
-    filling = ends.fill()
+    filling = ends.fill(UNTIL_HELD)
     assert ends.ports[1].is_held
     filling.transport.abortConnection()
     ends.advance(2)
@@ -309,7 +311,7 @@ def test_a_held_port_is_polled_until_the_stream_ends() -> None:
 def test_receive_times_are_forgotten() -> None:
     """Two seconds after the last hold, at the next packet, the kernel need not write them any more."""
     ends = Ends()
-    filling = ends.fill()
+    filling = ends.fill(UNTIL_HELD)
     assert ends.ports[1].times is not None
     filling.transport.abortConnection()
     ends.advance(3)
@@ -320,7 +322,7 @@ def test_receive_times_are_forgotten() -> None:
 def test_the_port_closes_while_it_is_held() -> None:
     """Nobody polls it afterwards."""
     ends = Ends()
-    ends.fill()
+    ends.fill(UNTIL_HELD)
     assert ends.ports[1].is_held
     ends.protocols[1].stopProtocol()
     vain = ends.ports[1].vain
@@ -364,7 +366,7 @@ def test_losses_by_chance_do_not_wake_for_each_packet() -> None:
 def test_what_a_poll_raises(monkeypatch: pytest.MonkeyPatch, logged: Any) -> None:
     """It is logged, and the port is read again a moment later."""
     ends = Ends()
-    ends.fill()
+    ends.fill(UNTIL_HELD)
     port = ends.ports[1]
     assert port.is_held
     with monkeypatch.context() as patch:
