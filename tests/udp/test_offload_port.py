@@ -166,6 +166,17 @@ def test_a_train_is_one_call_each_way(ports: Ports) -> None:
 
 
 @needs_kernel
+def test_small_datagrams_are_one_call_each_way(ports: Ports) -> None:
+    """Acknowledgements of many connections, and the FIN after a byte, are joined; they arrive as they were."""
+    a, b = ports
+    address = ("127.0.0.1", b.getHost().port)
+    sent = [bytes([at]) * 20 for at in range(70)] + [b"y" * 21, b"z" * 20]
+    assert a.send([Transmit(address, datagram, len(datagram)) for datagram in sent], refuse) == []
+    assert a.writes == 3  # at most 64 in a train, and lengths differ
+    assert singles(received(b)) == sent
+
+
+@needs_kernel
 def test_the_longest_train(ports: Ports) -> None:
     """Sixty-four segments are taken, and arrive."""
     sender, receiver = ports

@@ -21,6 +21,7 @@ from twisted_utp.udp.error_port import ErrorReportingPort
 from twisted_utp.udp.error_queue import MAX_PENDING, PENDING
 from twisted_utp.udp.fragmentation import no_fragments
 from twisted_utp.udp.interfaces import DatagramTooBig, IHoldingPort, SendFailed
+from twisted_utp.udp.joining import joined
 from twisted_utp.udp.local import Destinations
 from twisted_utp.udp.offload import CONTROL_SPACE, CUT_OFF, DONT_WAIT, offload, segment_message, segment_size
 from twisted_utp.udp.options import SOL_UDP, UDP_GRO
@@ -241,6 +242,8 @@ class OffloadUDPPort(ErrorReportingPort):
         """
         See L{ITrainPort.send}.  The protocol's C{port_writable} is called when there is room again.
         """
+        if len(transmits) > 1 and self.cuts_trains:
+            transmits = joined(transmits, self.max_segments)
         for index, transmit in enumerate(transmits):
             if transmit.count == 1 and not transmit.dont_fragment:
                 try:
