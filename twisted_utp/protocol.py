@@ -46,6 +46,7 @@ from twisted_utp._settings_mixin import SettingsMixin
 from twisted_utp._steady import SteadyTimer, monotonic_us, unwatch, watch
 from twisted_utp._stopping import abort_connections, note_closed, note_closing, note_gone, note_open
 from twisted_utp._tracing import PortTracing
+from twisted_utp._turns import NextTurn
 from twisted_utp.errors import port_end
 from twisted_utp.port import UTPPort
 from twisted_utp.proto.config import UTPConfig
@@ -163,10 +164,10 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         self._unsent: list[Transmit] = []
         self._resumed: list[UTPTransport] = []
         self._watchers: dict[UTPTransport, None] = {}
+        self._turns = NextTurn(reactor, self._turn_began)
         self._in_flush = False  # what is asked of the core during a flush is served before that ends
         self._flush_call: IDelayedCall | None = None
-        # One delayed call for the deadlines of all connections.
-        self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)
+        self._timer = SteadyTimer(reactor, clock, self._wake, is_exact=False)  # for the deadlines of all connections
         self._moderation = Moderation(clock)
         self._errors = Throttle(_ERROR_INTERVAL, clock)
         self._refusals = Refusals()
@@ -555,6 +556,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         self._transports[transport] = None
         if connection.incoming:
             self._punches.came_in(transport, self.clock())
+        self._turns.new.append(transport)
         return transport._start()
 
     def _detach(self, transport: UTPTransport) -> None:
@@ -648,7 +650,8 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             self._receive(now)
             if self._dispatch():
                 now = self.clock()
-            busy = self._exchange(now)
+            # What is to be said in the next turn is answered in that, and one packet acknowledges it.
+            busy = not (self._turns.new and self._turns.settle()) and self._exchange(now)
         except BaseException:
             self._in_flush = False
             self._turn_failed()
@@ -656,11 +659,20 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         self._in_flush = False
         if self._port is None:
             return  # an application closed it
+        if self._turns.new:
+            self._turns.settle()
         if busy:
             self._request_flush()
         self._arm_timer()
         if self.closes_when_idle and not self._transports:
             self._close_if_idle()
+
+    def _turn_began(self, transports: list[UTPTransport]) -> None:
+        self._in_flush = True
+        for transport in transports:
+            self._tell(transport, transport._turn_began)
+        self._in_flush = False
+        self._flush()
 
     def _answer(self, connection: Connection, data: bytes) -> None:
         """
@@ -873,6 +885,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
 
     def _cancel_calls(self) -> None:
         self._drop_flush_call()
+        self._turns.clear()
         self._timer.clear()
 
     # --- The end -----------------------------------------------------------------------------------------------

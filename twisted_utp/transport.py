@@ -31,7 +31,7 @@ from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
-from twisted_utp.proto.events import ConnectionLost, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import ConnectionStats
@@ -49,6 +49,9 @@ _LOG_CONTEXT = log.ILogContext
 
 # A pull producer is asked for so many pieces before others have their turn.
 _PULLS_IN_A_ROW = 16
+
+# Stands before what C{connectionMade} is to be one turn ahead of.
+_CONNECTED = Connected(incoming=False)
 
 # Our FIN has not left yet.
 _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT))
@@ -88,6 +91,9 @@ class UTPTransport(SettingsMixin):
     _buffer_size: int | None = None
     # What one batch brought and reading is paused for: a handful, mostly none.
     _held: list[Event] | None = None
+    # What the next turns of the reactor are to bring, one each: see L{NextTurn <twisted_utp._turns.NextTurn>}.
+    _next: list[Callable[[], object]] | None = None
+    _is_lost = False  # connectionLost is among it
 
     def __init__(
         self,
@@ -133,7 +139,31 @@ class UTPTransport(SettingsMixin):
         @return: what its C{connectionMade} raised.
         """
         self._connection.user_data = self
-        return self._call(self._make_connection)
+        failure = self._call(self._make_connection)
+        self._held = [_CONNECTED]
+        return failure
+
+    def _settle_start(self) -> bool:
+        """
+        The batch that opened the connection has been dispatched.
+
+        @return: it has brought more.
+        """
+        held = self._held
+        if held is None or len(held) < 2:
+            self._held = None
+            return False
+        self._next = [self._begin_reading, *(self._next or ())]
+        self._owner._turns.add(self)
+        return True
+
+    def _begin_reading(self) -> None:
+        """
+        C{connectionMade} was a turn ago.
+        """
+        if self._held and self._held[0] is _CONNECTED:
+            self._held.pop(0)
+            self._deliver_held()
 
     def _make_connection(self) -> None:
         assert self.protocol is not None
@@ -188,8 +218,23 @@ class UTPTransport(SettingsMixin):
         Reading has been resumed: deliver what was on its way when it was paused.
         """
         held = self._held
-        while held and not self._reading_paused:
+        while held and not self._reading_paused and held[0] is not _CONNECTED:
             self._deliver(held.pop(0))
+
+    def _in_next_turn(self, what: Callable[[], object]) -> None:
+        if self._next is None:
+            self._next = []
+        self._next.append(what)
+        self._owner._turns.add(self)
+
+    def _turn_began(self) -> None:
+        """
+        Call what was to wait for this turn of the reactor.
+        """
+        if self._next:
+            self._next.pop(0)()
+            if self._next:
+                self._owner._turns.add(self)
 
     def _sending_progressed(self) -> bool:
         """
@@ -232,6 +277,9 @@ class UTPTransport(SettingsMixin):
         """
         The UDP port is no more.  Who has closed, and whose FIN has left, has no more to do with it, as with TCP.
         """
+        self._begin_reading()  # there may be no next turn
+        while self._next and self.connected:
+            self._next.pop(0)()
         if self.disconnecting and self._connection.sender.fin_seq is not None:
             self._lose_cleanly()
         else:
@@ -247,7 +295,7 @@ class UTPTransport(SettingsMixin):
 
     def _deliver(self, event: Event) -> None:
         if isinstance(event, ConnectionLost):
-            self._connection_lost(Failure(loss_exception(event)))
+            self._lose_in_next_turn(Failure(loss_exception(event)))
         elif self.disconnected or self._aborting:
             return
         elif isinstance(event, EndOfStream):
@@ -263,10 +311,14 @@ class UTPTransport(SettingsMixin):
             return
         half_closeable = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is not None:
-            self._call(half_closeable.readConnectionLost)
+            self._in_next_turn(lambda: self._read_connection_lost(half_closeable))
             return
         # As with TCP the application is done at once.  What it wrote, and our FIN, the core delivers on its own.
-        self._lose_cleanly()
+        self._close_cleanly()
+
+    def _read_connection_lost(self, protocol: IHalfCloseableProtocol) -> None:
+        if not self.disconnecting:
+            self._call(protocol.readConnectionLost)
 
     def _core_lost(self, event: Event) -> None:
         assert isinstance(event, ConnectionLost)
@@ -279,9 +331,10 @@ class UTPTransport(SettingsMixin):
                 return
             if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
                 return  # both directions are closed, and the application has yet to say that it knows
-        self._drop_held()
+        if not (self._held and self._held[0] is _CONNECTED):  # that is not paused for, and comes first
+            self._drop_held()
         loss = self._owner._refusals.explain(self._connection, loss_exception(event))
-        self._connection_lost(Failure(loss))
+        self._lose_in_next_turn(Failure(loss))
 
     # --- Our FIN -----------------------------------------------------------------------------------------------
 
@@ -323,8 +376,8 @@ class UTPTransport(SettingsMixin):
         has arrived: to look at each round would let peers that take nothing cost time at each.
         """
         if self.disconnecting:
-            if self._connection.has_all_arrived():
-                self._lose_cleanly()
+            if self._connection.has_all_arrived() and not self._is_lost:
+                self._close_cleanly()
         elif self._awaits_fin() and self._has_fin_left():
             self._write_closed = True
             half_closeable = IHalfCloseableProtocol(self.protocol, None)
@@ -335,10 +388,22 @@ class UTPTransport(SettingsMixin):
         """
         For the application it is over.  What it wrote, and our FIN, the core delivers on its own, as a kernel does.
         """
+        self._connection_lost(self._clean_end())
+
+    def _close_cleanly(self) -> None:
+        """
+        The same, but the application is told in the next turn.
+        """
+        self._lose_in_next_turn(self._clean_end())
+
+    def _clean_end(self) -> Failure:
         self._connection.close(now=self._owner.clock())
         self._owner._request_flush()
-        end = ConnectionLost(LossReason.DONE, self._connection.peer_close_code)
-        self._connection_lost(Failure(loss_exception(end)))
+        return Failure(loss_exception(ConnectionLost(LossReason.DONE, self._connection.peer_close_code)))
+
+    def _lose_in_next_turn(self, reason: Failure) -> None:
+        self._is_lost = True
+        self._in_next_turn(lambda: self._connection_lost(reason))
 
     def _call(self, what: Callable[..., object], *args: Any) -> Failure | None:
         """
@@ -457,6 +522,7 @@ class UTPTransport(SettingsMixin):
             return
         self._aborting = True
         self._reading_paused = False
+        self._next, self._is_lost = None, False
         if self._connection.is_done:
             self._held = [ConnectionLost(LossReason.ABORTED)]
             self._owner._reading_resumed(self)
@@ -682,10 +748,13 @@ class UTPTransport(SettingsMixin):
         """
         if not self.connected or self.disconnecting or self._aborting:
             return
-        if self._connection.has_all_arrived():
+        if self._connection.has_all_arrived() and not self._next:
             self._lose_cleanly()  # from within, as TCP does after a half close
             return
         self.disconnecting = True
+        if self._connection.has_all_arrived() and not self._is_lost:
+            self._close_cleanly()
+            return
         self._awaits_write = False
         # Whatever still comes is thrown away, but that the peer has gone must be noticed.
         if self._reading_paused:

@@ -55,7 +55,8 @@ def functions(run: Callable[[], object]) -> int:
 
 def test_a_connection_of_one_byte(machines: Any) -> None:
     """
-    Dial, one byte, close, to the last timer: 877 functions at both ends, where there were 1,263.
+    Dial, one byte, close, to the last timer: 944 functions at both ends, where there were 1,263.  67 of them see to it
+    that C{connectionMade}, the byte and the end come in three turns of the reactor, as with TCP.
     """
     port = machines.listen()
     left = [0]
@@ -82,7 +83,7 @@ def test_a_connection_of_one_byte(machines: Any) -> None:
         return functions(lambda: machines.advance(30))
 
     lives(5)  # modules that are imported late, and the like
-    assert lives(CONNECTIONS) / CONNECTIONS < 900
+    assert lives(CONNECTIONS) / CONNECTIONS < 970
     assert len(port.factory.built) == 5 + CONNECTIONS
 
 
