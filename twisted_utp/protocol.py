@@ -664,7 +664,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         if busy:
             self._request_flush()
         self._arm_timer()
-        if self.closes_when_idle and not self._transports:
+        if self.closes_when_idle and not (self._transports or self._ports):
             self._close_if_idle()
 
     def _turn_began(self, transports: list[UTPTransport]) -> None:
@@ -767,11 +767,13 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         @return: there was something to tell.
         """
         multiplexer, has_told = self.multiplexer, False
-        while multiplexer.has_events or self._resumed:
+        while True:
+            events, resumed = multiplexer.poll_events(), self._resumed
+            if not (events or resumed or multiplexer.faults):
+                return has_told
             has_told = True
             if multiplexer.faults:
                 self._log_faults()
-            events, resumed = multiplexer.poll_events(), self._resumed
             if resumed:
                 self._resumed = []
                 for transport in resumed:
@@ -788,7 +790,6 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
                         receiver._event_received(event)
                 except BaseException:
                     self._connection_failed(connection)
-        return has_told
 
     @staticmethod
     def _tell(transport: UTPTransport, what: Callable[[], _Told]) -> _Told | None:

@@ -55,7 +55,7 @@ def functions(run: Callable[[], object]) -> int:
 
 def test_a_connection_of_one_byte(machines: Any) -> None:
     """
-    Dial, one byte, close, to the last timer: 944 functions at both ends, where there were 1,263.  67 of them see to it
+    Dial, one byte, close, to the last timer: 859 functions at both ends, where there were 1,263.  67 of them see to it
     that C{connectionMade}, the byte and the end come in three turns of the reactor, as with TCP.
     """
     port = machines.listen()
@@ -83,12 +83,12 @@ def test_a_connection_of_one_byte(machines: Any) -> None:
         return functions(lambda: machines.advance(30))
 
     lives(5)  # modules that are imported late, and the like
-    assert lives(CONNECTIONS) / CONNECTIONS < 970
+    assert lives(CONNECTIONS) / CONNECTIONS < 880
     assert len(port.factory.built) == 5 + CONNECTIONS
 
 
 def test_a_question_and_its_answer(machines: Any) -> None:
-    """One byte to and fro, on the slow path: 493 functions at both ends, where there were 621."""
+    """One byte to and fro, on the slow path: 474 functions at both ends, where there were 621."""
     machines.listen(Echo)
     client = machines.connect()
 
@@ -98,4 +98,4 @@ def test_a_question_and_its_answer(machines: Any) -> None:
             machines.advance(0.05)
 
     ask()
-    assert functions(ask) / ROUND_TRIPS < 510
+    assert functions(ask) / ROUND_TRIPS < 485

@@ -265,7 +265,7 @@ def test_the_third_duplicate_ack() -> None:
 )
 def test_probe_timeout(rtt: int, expected: int) -> None:
     """RFC 8985 (7.2): PTO = 2 * SRTT, with a floor for the reactor's own latency."""
-    assert LossDetector.probe_timeout(Bench(rtt=rtt).rtt) == expected
+    assert Bench(rtt=rtt).rtt.probe_timeout == expected
 
 
 def test_probe_timeout_heeds_variation() -> None:
@@ -274,7 +274,7 @@ def test_probe_timeout_heeds_variation() -> None:
     for sample in [1_000, 50_000] * 20:
         bench.rtt.on_sample(sample)
     assert bench.rtt.variation > bench.rtt.smoothed // 2
-    assert LossDetector.probe_timeout(bench.rtt) == 4 * bench.rtt.variation
+    assert bench.rtt.probe_timeout == 4 * bench.rtt.variation
 
 
 def test_probe_timeout_is_never_later_than_the_timeout() -> None:
@@ -283,4 +283,4 @@ def test_probe_timeout_is_never_later_than_the_timeout() -> None:
     for _ in range(100):
         bench.rtt.on_sample(2_000_000)
     assert bench.rtt.rto < 4_000_000
-    assert LossDetector.probe_timeout(bench.rtt) == bench.rtt.rto
+    assert bench.rtt.probe_timeout == bench.rtt.rto

@@ -336,13 +336,6 @@ class Multiplexer:
 
     # --- Outputs -----------------------------------------------------------------------------------------------
 
-    @property
-    def has_events(self) -> bool:
-        """
-        Is it worth to ask L{poll_events}, or to look at C{faults}?
-        """
-        return bool(self.port_queues.events or self.faults)
-
     def poll_events(self) -> list[tuple[Connection, Event]]:
         """
         What has happened since the last call, in order.
@@ -481,8 +474,12 @@ class Multiplexer:
             foreign.append(datagram)
             return
         connection = self._connections.get((address, data[2] << 8 | data[3]))
-        if connection is not None and len(data) <= KEEPALIVE_SIZE and self._take_keepalive(connection, datagram, now):
-            return
+        if connection is not None and len(data) <= KEEPALIVE_SIZE:
+            answer = keepalive.take(connection, data, datagram.received_at or now, now)
+            if answer:
+                self.port_queues.outbox.answer(address, answer)
+            if answer is not None:
+                return
         try:
             packet = decode_utp(data)
         except PacketDecodeError as error:
@@ -521,15 +518,6 @@ class Multiplexer:
             return
         if connection is not None:
             touched[connection] = None
-
-    def _take_keepalive(self, connection: Connection, datagram: Datagram, now: int) -> bool:
-        """
-        @return: False when it is none, or not quite like one, and must take the slow path.
-        """
-        answer = keepalive.take(connection, datagram.data, datagram.received_at or now, now)
-        if answer:
-            self.port_queues.outbox.answer(datagram.address, answer)
-        return answer is not None
 
     def _belongs_to_sibling(self, recv_id: int, datagram: Datagram) -> bool:
         return self.siblings is not None and self.siblings.takes(datagram.address, recv_id, datagram)

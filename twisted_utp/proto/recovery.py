@@ -11,7 +11,6 @@ from __future__ import annotations
 from twisted_utp.proto.constants import (
     DUPLICATE_ACK_THRESHOLD,
     MAX_REORDER_MULTIPLIER,
-    MIN_TAIL_LOSS_PROBE,
     REORDER_WINDOW_PERSISTS_ROUNDS,
 )
 from twisted_utp.proto.rtt import RttEstimator
@@ -155,14 +154,3 @@ class LossDetector:
             self._persist -= 1
             if not self._persist:
                 self._multiplier = 1
-
-    @staticmethod
-    def probe_timeout(rtt: RttEstimator) -> int:
-        """
-        µs after the last packet sent at which its loss is suspected (RFC 8985 (7.2)): two round trips.
-
-        RFC 8985 adds 200 ms when one packet is in flight, for acks that the peer delays.  Nearly all uTP peers
-        acknowledge at once; the one that waits 40 ms costs a duplicate packet.  Where round trips vary a lot, because a
-        busy peer reads late, it waits for their variation as QUIC does (RFC 9002 (6.2.1)).
-        """
-        return min(max(2 * rtt.smoothed, 4 * rtt.variation, MIN_TAIL_LOSS_PROBE), rtt.rto)

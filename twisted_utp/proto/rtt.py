@@ -4,7 +4,7 @@ The round-trip time, and the retransmission timeout (RFC 6298).
 
 from __future__ import annotations
 
-from twisted_utp.proto.constants import INITIAL_RTO, MAX_RTO, TIMER_GRANULARITY
+from twisted_utp.proto.constants import INITIAL_RTO, MAX_RTO, MIN_TAIL_LOSS_PROBE, TIMER_GRANULARITY
 
 
 class RttEstimator:
@@ -18,9 +18,14 @@ class RttEstimator:
     @ivar minimum: the smallest sample of the connection.
     @ivar latest: the last sample.
     @ivar rto: the retransmission timeout with its backoff, µs (RFC 6298 (2.3), (2.4), (5.5)).
+    @ivar probe_timeout: µs after the last packet sent at which its loss is suspected (RFC 8985 (7.2)): two round trips.
+
+        RFC 8985 adds 200 ms when one packet is in flight, for acks that the peer delays.  Nearly all uTP peers
+        acknowledge at once; the one that waits 40 ms costs a duplicate packet.  Where round trips vary a lot, because a
+        busy peer reads late, it waits for their variation as QUIC does (RFC 9002 (6.2.1)).
     """
 
-    __slots__ = ("_backoff", "_min_rto", "latest", "minimum", "rto", "smoothed", "variation")
+    __slots__ = ("_backoff", "_min_rto", "latest", "minimum", "probe_timeout", "rto", "smoothed", "variation")
 
     def __init__(self, min_rto: int) -> None:
         self._min_rto = min_rto
@@ -30,6 +35,7 @@ class RttEstimator:
         self.minimum = 0
         self.latest = 0
         self.rto = INITIAL_RTO
+        self.probe_timeout = MIN_TAIL_LOSS_PROBE
 
     def on_sample(self, rtt: int) -> None:
         """
@@ -81,9 +87,11 @@ class RttEstimator:
 
     def _set_rto(self) -> None:
         """
-        Kept, not computed when asked for: each packet sent asks for it, and only a round trip changes it.
+        Both timeouts are kept, not computed when asked for: each packet sent asks for them, and only a round trip
+        changes them.
         """
         base = INITIAL_RTO
         if self.smoothed:
             base = max(self.smoothed + max(4 * self.variation, TIMER_GRANULARITY), self._min_rto)
-        self.rto = min(base << min(self._backoff, 16), MAX_RTO)
+        self.rto = rto = min(base << min(self._backoff, 16), MAX_RTO)
+        self.probe_timeout = min(max(2 * self.smoothed, 4 * self.variation, MIN_TAIL_LOSS_PROBE), rto)

@@ -316,7 +316,7 @@ class Sender:
         counters.nbytes += nbytes
         if self.pacer is not None:
             self.pacer.on_sent(nbytes)
-        self._timers[_RETRANSMISSION] = now + self.recovery.probe_timeout(self.rtt)
+        self._timers[_RETRANSMISSION] = now + self.rtt.probe_timeout
         return seq, data
 
     def _on_sent(self, flight: Flight, now: int) -> None:
@@ -884,7 +884,7 @@ class Sender:
         rto = self.rtt.rto if self.peer_window > 0 else min(self.rtt.rto, MAX_ZERO_WINDOW_RTO)
         timeout = max(self._progress_at, self._restarted_at) + rto
         if self._may_probe():
-            timeout = min(timeout, self._last_sent_at + self.recovery.probe_timeout(self.rtt))
+            timeout = min(timeout, self._last_sent_at + self.rtt.probe_timeout)
         if self._timeouts >= MIN_TRANSMISSIONS_BEFORE_GIVING_UP:
             timeout = min(timeout, max(self._progress_at, self._answered_at) + self._user_timeout)
         if timeout <= now:
