@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bottleneck import long_wire
 from benchmarks.bottleneck.uploads import WAYS, main
 from benchmarks.measure import Column, Measure, Row
 from benchmarks.plot import draw, reference
@@ -86,3 +87,13 @@ def test_picture_of_the_measures(tmp_path):
         assert f"<!-- {text} -->" in drawn or text in drawn, text
     assert "nobody else" not in drawn
     assert reference(measure, [("TCP", 1.0), ("ours, one UDP port", 2.0)]) == ("ours, one UDP port", 2.0)
+
+
+def test_the_long_wire_without_a_compiler(monkeypatch):
+    """
+    The lab goes on without the program in C, if none can be made.
+    """
+    monkeypatch.setattr(long_wire.shutil, "which", lambda name: None)
+    assert long_wire.compiled.__wrapped__() is None
+    monkeypatch.setattr(long_wire.shutil, "which", lambda name: "/bin/false")
+    assert long_wire.compiled.__wrapped__() is None

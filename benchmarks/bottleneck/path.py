@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from types import TracebackType
 
+from benchmarks.bottleneck.long_wire import compiled
 from benchmarks.bottleneck.namespaces import Namespace
 from benchmarks.child import Child
 
@@ -82,9 +83,7 @@ class Path:
         """
         The far link as a program.
         """
-        relay = self.router.start(
-            "benchmarks.bottleneck.long_wire", "far", "eth0", self._delay, self._loss, self._jitter
-        )
+        relay = self._relay("far", "eth0", self._delay, self._loss, self._jitter)
         try:
             relay.expect("made")
             for device in ("far", "eth0"):
@@ -94,6 +93,12 @@ class Path:
             relay.__exit__(None, None, None)
             raise
         return relay
+
+    def _relay(self, *arguments: object) -> Child:
+        program = compiled()
+        if program is None:
+            return self.router.start("benchmarks.bottleneck.long_wire", *arguments)
+        return Child([*self.router.enter, program, *map(str, arguments)])
 
     def squeeze(self, rate: float, buffer: float) -> None:
         """
