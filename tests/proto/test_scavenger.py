@@ -184,6 +184,16 @@ def test_an_empty_queue_lets_it_grow_by_a_part_of_itself() -> None:
     assert drive.window > 5 * before
 
 
+def test_a_window_that_is_not_filled_does_not_grow_by_a_part_of_itself() -> None:
+    """It is not the window that bounds the rate, but our processor; the next burst would be a queue."""
+    drive = begun()
+    drive.rate = 0.6 * RATE
+    drive.run(0.5, 500)
+    before = drive.window
+    drive.run(0.5, 500)
+    assert drive.window < before + 20
+
+
 def test_a_radio_s_empty_queue_lets_it_grow_sooner() -> None:
     """Where the queue varies by itself the link may have become faster: half of the patience."""
     windows = []
@@ -239,6 +249,38 @@ def test_a_slowly_growing_queue_is_another_s_in_the_end() -> None:
     else:
         pytest.fail("never")
     assert delay < 21_000
+
+
+def bursts(drive: Drive) -> None:
+    """Some bursts of ten packets, which show what the link carries."""
+    for _ in range(20):
+        sent_at, others = drive.now, 3000
+        for ahead in (0, 9):
+            wait = others + ahead * round(MSS / RATE)
+            drive.ack(wait, every=500, latest_rtt=drive.now + 500 - sent_at, ahead=ahead * MSS)
+
+
+def among_kin() -> Drive:
+    """With a quarter of the link; others of its kind have the rest."""
+    drive = begun()
+    bursts(drive)
+    drive.rate = RATE / 4
+    drive.controller.cwnd = drive.rate * (PATH + 5000)
+    drive.run(0.7, 5000)
+    assert drive.phase == "steady"
+    return drive
+
+
+def test_among_its_kind_a_flow_is_less_easily_alarmed() -> None:
+    """Other scavengers' drains let the queue tremble: alarms at 7 ms had four flows leave now and again."""
+    alone = begun()
+    bursts(alone)
+    alone.run(0.7, 5000)
+    alone.until(Trickle, 12_000, most=0.02)
+    drive = among_kin()
+    drive.run(0.02, 12_000)
+    assert drive.phase == "steady"
+    drive.until(Trickle, 40_000, most=0.02)
 
 
 def test_our_own_growth_is_no_alarm() -> None:
@@ -388,6 +430,15 @@ def test_who_shares_with_its_own_kind_is_no_guest() -> None:
     assert not drive.controller.is_guest
 
 
+def test_a_guest_s_kind_may_drain() -> None:
+    """Then the queue is empty for a round trip or two."""
+    drive = guest()
+    for _ in range(8):
+        drive.run(0.55, 3500)
+        drive.run(0.1, 500)
+    assert not drive.controller.is_guest
+
+
 # --- No queue at all ------------------------------------------------------------------------------------------------
 
 
@@ -409,6 +460,19 @@ def test_a_flat_queue_that_grows_under_load_is_one() -> None:
     drive.run(0.06, 30_000)
     drive.until(Trickle, 45_000)
     assert drive.controller.delay_verifier.longer == 0
+
+
+def test_a_trial_loads_the_link_even_if_the_known_rate_is_small() -> None:
+    """
+    Returns that failed leave a hundredth of the link's rate as the known one.  Load of that size lets no queue grow:
+    kernel BBR's queue of 20 ms passed for a longer route.
+    """
+    drive = away(30_000)
+    drive.controller.known_rate = RATE / 100
+    drive.until(Comeback, 30_000)
+    assert drive.controller.pacing_rate >= RATE / 10
+    drive.until(Steady, 30_000)
+    assert drive.window >= RATE * PATH / MSS
 
 
 def test_a_buffer_that_is_full_is_no_longer_route() -> None:

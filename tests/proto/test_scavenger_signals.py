@@ -22,6 +22,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_IDLE_SAMPLES,
     SCAVENGER_JUMP,
     SCAVENGER_LATE_TRIPS,
+    SCAVENGER_LIE_TRIPS,
     SCAVENGER_MAX_SUSPICION,
     SCAVENGER_MAX_TARGET,
     SCAVENGER_MIN_TARGET,
@@ -43,8 +44,8 @@ def sample(claim: int | None, growth: int | None) -> AckSample:
 
 
 def told(delay_verifier: DelayVerifier, claim: int | None, growth: int | None, tolerance: int = 0) -> int | None:
-    """What two round trips of such samples end with."""
-    for _ in range(2):
+    """What a few round trips of such samples end with."""
+    for _ in range(SCAVENGER_LIE_TRIPS):
         delay_verifier.delay(sample(claim, growth))
         delay_verifier.end_trip(tolerance)
     return delay_verifier.delay(sample(claim, growth))
@@ -68,6 +69,16 @@ def test_what_an_echo_hides_is_added() -> None:
     assert told(DelayVerifier(), 0, SCAVENGER_UNEXPLAINED) == 0
     assert told(DelayVerifier(), 0, 5000, tolerance=5000) == 0
     assert told(DelayVerifier(), 15_000, 30_000) == 30_000, "half of it as well"
+
+
+def test_late_acknowledgements_of_a_round_trip_are_no_lie() -> None:
+    """A peer that reads in batches acknowledges late now and then.  A lie has to last."""
+    delay_verifier = DelayVerifier()
+    for number in range(20):
+        is_late = number % SCAVENGER_LIE_TRIPS > 0
+        delay_verifier.delay(sample(8000, 12_000 if is_late else 8500))
+        delay_verifier.end_trip(2000)
+        assert delay_verifier.hidden == 0
 
 
 def test_a_queue_on_the_way_back_is_what_is_left_when_we_are_away() -> None:
@@ -162,6 +173,7 @@ def test_the_wait_behind_our_own_burst() -> None:
     """Two packets of a burst tell what the link takes for those in between."""
     own = OwnBursts()
     assert own.on_ack(*burst(9, 9000), PACKET) == 0, "nothing is known yet"
+    assert own.link_rate == 0
     own.on_ack(*burst(0, 3000, sent_at=NOW + 6000), PACKET)
     assert own.on_ack(*burst(9, 3000 + 9 * PER_PACKET, sent_at=NOW + 6000), PACKET) == 8 * PER_PACKET
     assert own.on_ack(*burst(1, 3600, sent_at=NOW + 12_000), PACKET) == 0, "the levels allow for pairs"
@@ -177,6 +189,7 @@ def test_a_part_of_a_link_is_no_slower_link() -> None:
         waited = own.on_ack(*burst(9, 3000 + 9 * PER_PACKET + late, sent_at=sent_at), PACKET)
     assert waited == pytest.approx(8 * PER_PACKET, rel=0.1)
     assert 0 < own.usual < waited
+    assert own.link_rate == pytest.approx(PACKET / PER_PACKET, rel=0.1)
 
 
 def test_a_late_acknowledgement_covers_far_more_than_usual() -> None:
@@ -371,6 +384,7 @@ def test_losses_without_a_queue_are_no_router_s() -> None:
     early.note()
     early.note()
     assert not early.are_usual
+    assert early.are_random
 
 
 def test_early_drops_are_known_after_some_and_forgotten_slowly() -> None:
@@ -380,6 +394,7 @@ def test_early_drops_are_known_after_some_and_forgotten_slowly() -> None:
         assert not early.are_usual
         early.note()
     assert early.are_usual
+    assert not early.are_random
     for _ in range(100):
         early.note()
     early.pass_time(SCAVENGER_EARLY_MEMORY * 9 // 10)

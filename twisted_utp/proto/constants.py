@@ -353,6 +353,7 @@ SCAVENGER_MIN_GAIN = 0.25
 # Round trips without a queue after which the window grows by a part of itself; half as many where the queue varies by
 # itself, three times as many in a second after a loss with a queue.
 SCAVENGER_EXPLORING_ROUNDS = 4
+SCAVENGER_FILLED = 0.7  # ... if at least this part of the window comes through in a round trip
 SCAVENGER_LOSS_MEMORY = 1_000_000
 # A loss with a small queue costs so much (CUBIC's 0.7), and half when less than this part of the link's rate comes
 # through.
@@ -388,6 +389,9 @@ SCAVENGER_COMPANION_SLACK = 8_000
 SCAVENGER_COMPANION_GROWTH = 0.35  # ... or by this part of itself
 # Beside one of our kind we begin with this part of what we had.
 SCAVENGER_SHARED_WINDOW = 0.125
+# Whoever has less than this part of what the link carries shares it with other scavengers, and allows them the second.
+SCAVENGER_KIN_SHARE = 0.7
+SCAVENGER_KIN_QUEUE = 5_000
 # A guest that has seen a small queue for so long without a break is beside its own kind.  CUBIC behind CoDel empties
 # the queue with each drop, which at 20 Mb/s and 50 ms is every four seconds.
 SCAVENGER_SHARED_TIME = 4_000_000
@@ -402,6 +406,11 @@ SCAVENGER_GUEST_GROWTH = 0.1
 SCAVENGER_HOST_SHARE = 0.9
 # Round trips less echoes up to this are late timers' and jitter's; a liar hides no more.
 SCAVENGER_UNEXPLAINED = 2_000
+# A lie that is larger by this counts at once, a smaller one when it has lasted for so many round trips.  If every one
+# counts at once, a peer that reads in batches seems to lie for a round trip each second or two, and the queue to jump:
+# two scavengers left each other the link.  If all must last, a peer that makes up its echoes has a longer queue.
+SCAVENGER_LARGE_LIE = 8_000
+SCAVENGER_LIE_TRIPS = 3
 # Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
 # less, fewer a liar in whose absence another's queue stood more.
 SCAVENGER_REVERSE_QUEUE_MEMORY = 2

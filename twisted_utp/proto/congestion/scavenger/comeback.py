@@ -6,7 +6,8 @@ it in each round trip, and leaves again as soon as a queue stands.  A window tha
 long and show less.
 
 The same procedure tells a longer route from a queue.  If a queue does not grow while we send more, there is none,
-provided that all we send comes through: a full buffer does not grow, either.
+provided that all we send comes through: a full buffer does not grow, either.  For that, "more" must be a part of what
+the link carries.  After some returns that failed, the known rate is a hundredth of it, and then no queue grows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Comeback(Phase):
     @ivar gear: the present part of the known rate.
     """
 
-    __slots__ = ("_acked", "_base", "_before", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear")
+    __slots__ = ("_acked", "_base", "_before", "_full", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear")
 
     name = "comeback"
     holds_back = True
@@ -42,6 +43,7 @@ class Comeback(Phase):
         self._base = base
         self._is_trying = trying
         self.gear = gear
+        self._full = max(flow.known_rate, flow.trips.peak) if base else flow.known_rate  # bytes per µs
         self._before = 0.0  # bytes per µs: the rate of the gear before this one
         self._shifted_at = now
         self._acked = 0
@@ -56,7 +58,7 @@ class Comeback(Phase):
         self._acked = 0
         self._is_starved = False
         least = 10 * flow.mss / flow.path
-        rate = self.gear * max(flow.known_rate, least)
+        rate = self.gear * max(self._full, least)
         flow.pacing_rate = rate
         flow.cwnd = max(flow.least_window, 1.25 * rate * (flow.path + self._base + 2000))
         self._shift_at = now + max(flow.path, flow.rtt)
@@ -96,6 +98,7 @@ class Comeback(Phase):
         flow = self.flow
         if self._base:
             flow.on_longer_route(self._base)
+            flow.known_rate = self._full
         if self._is_trying:
             flow.probe_interval = SCAVENGER_PROBE_INTERVAL
             flow.levels.on_false_alarm()

@@ -14,6 +14,8 @@ from __future__ import annotations
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.constants import (
     MAX_REVERSE_QUEUE,
+    SCAVENGER_LARGE_LIE,
+    SCAVENGER_LIE_TRIPS,
     SCAVENGER_REVERSE_QUEUE_MEMORY,
     SCAVENGER_UNEXPLAINED,
 )
@@ -27,12 +29,13 @@ class DelayVerifier:
     @ivar longer: by how much the path is longer than the least delay of the last minutes, µs.
     """
 
-    __slots__ = ("_claimed", "_difference", "_grown", "_reverse_queues", "hidden", "longer")
+    __slots__ = ("_claimed", "_difference", "_excesses", "_grown", "_reverse_queues", "hidden", "longer")
 
     def __init__(self) -> None:
         self._claimed = self._grown = FAR  # the least of this round trip
         self._difference = FAR  # the least of (round trip - echo) in this absence; FAR without a sample
         self._reverse_queues: list[int] = []  # the same for each of the last absences
+        self._excesses: list[int] = []  # what the echoes hid in each of the last round trips
         self.hidden = 0
         self.longer = 0
 
@@ -80,8 +83,14 @@ class DelayVerifier:
         """
         if self._claimed < FAR and self._grown < FAR:
             unexplained = self._grown - self._claimed - min(self._reverse_queues, default=0)
-            # A small difference is chance.  A larger one is a lie, and then all of it counts.
-            self.hidden = unexplained if unexplained > max(tolerance, SCAVENGER_UNEXPLAINED) else 0
+            # A small difference is chance.  A larger one is a lie, and then all of it counts: at once if it is large,
+            # else if it lasts, as a peer that reads in batches acknowledges late now and then.
+            excess = unexplained if unexplained > max(tolerance, SCAVENGER_UNEXPLAINED) else 0
+            del self._excesses[: max(len(self._excesses) - SCAVENGER_LIE_TRIPS + 1, 0)]
+            self._excesses.append(excess)
+            has_lasted = len(self._excesses) == SCAVENGER_LIE_TRIPS
+            is_large = excess > tolerance + SCAVENGER_LARGE_LIE
+            self.hidden = excess if is_large else min(self._excesses) if has_lasted else 0
         self._claimed = self._grown = FAR
 
     def on_loss(self) -> None:

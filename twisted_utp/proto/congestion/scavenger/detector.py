@@ -13,6 +13,8 @@ from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_SUSPICION,
     SCAVENGER_BLIND_VARIATION,
     SCAVENGER_CERTAIN,
+    SCAVENGER_KIN_QUEUE,
+    SCAVENGER_KIN_SHARE,
 )
 
 if TYPE_CHECKING:
@@ -32,11 +34,21 @@ def find_alarm(flow: Scavenger, now: int) -> str:
     own = 0.0
     if windows and trips.capacity:
         own = (max(flow.cwnd, max(windows)) - min(windows) + flow.late_acks.let_out(now)) / trips.capacity
+    if has_only_a_share(flow):
+        own += SCAVENGER_KIN_QUEUE
     if length > max(usual, levels.empty) + levels.jump + own:
         return "jump"
     if length > levels.level + own:
         return "level"
     return ""
+
+
+def has_only_a_share(flow: Scavenger) -> bool:
+    """
+    Do others use the link as well?  Our bursts show what it carries, and we have less.  Unless we are a guest, the
+    others are scavengers: we step aside for anybody else.
+    """
+    return not flow.is_guest and flow.trips.capacity < SCAVENGER_KIN_SHARE * flow.own_bursts.link_rate
 
 
 def varies_by_itself(flow: Scavenger) -> bool:

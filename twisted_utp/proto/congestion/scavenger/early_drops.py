@@ -47,3 +47,10 @@ class EarlyDrops:
         Are there too many drops to be chance?
         """
         return self.count >= SCAVENGER_EARLY_DROPS
+
+    @property
+    def are_random(self) -> bool:
+        """
+        Have packets been lost without a queue, and none early?
+        """
+        return self.count < 0

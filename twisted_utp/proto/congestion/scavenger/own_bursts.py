@@ -57,3 +57,10 @@ class OwnBursts:
         if waited or self.usual:
             self.usual += (waited - self.usual) / WAIT_SAMPLES
         return round(waited)
+
+    @property
+    def link_rate(self) -> float:
+        """
+        Bytes per µs that the link carries, ours and others'; 0 while that is unknown.  It may be too large by a third.
+        """
+        return 1 / self._per_byte if self._per_byte else 0.0

@@ -21,6 +21,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_DEEP,
     SCAVENGER_EARLY_LEAST,
     SCAVENGER_EXPLORING_ROUNDS,
+    SCAVENGER_FILLED,
     SCAVENGER_GAIN_WINDOW,
     SCAVENGER_GUEST_GROWTH,
     SCAVENGER_HOST_SHARE,
@@ -31,6 +32,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_QUIET_TRIPS,
     SCAVENGER_SHARED_TIME,
     SCAVENGER_UNDIVIDED,
+    SLOWDOWN_ROUNDS,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class Steady(Phase):
         flow = self.flow
         if not flow.is_guest:
             return
-        if flow.trips.empty or (flow.trips.least or 0) > flow.levels.level:
+        # Scavengers that drain empty the queue for two round trips, which are parts of three of ours.
+        if flow.trips.empty > SLOWDOWN_ROUNDS + 1 or (flow.trips.least or 0) > flow.levels.level:
             self._never_empty_since = now
         has_all = flow.trips.rate >= SCAVENGER_HOST_SHARE * flow.trips.peak
         self._trips_with_all = self._trips_with_all + 1 if has_all else 0
@@ -142,7 +145,7 @@ class Steady(Phase):
         if sample.app_limited or (sample.in_recovery and length > levels.empty):
             return
         is_exploring = length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample)
-        if is_exploring and not self._drops_overshoot:
+        if is_exploring and not self._drops_overshoot and self._is_filled:
             gain = max(gain, flow.cwnd / 4 * min(flow.trips.empty / 8, 1.0))
         flow.cwnd += gain * share
 
@@ -154,6 +157,15 @@ class Steady(Phase):
             return SCAVENGER_EXPLORING_ROUNDS // 2
         recently = self._lost_at and self.flow.trips.since - self._lost_at < SCAVENGER_LOSS_MEMORY
         return SCAVENGER_EXPLORING_ROUNDS * (3 if recently else 1)
+
+    @property
+    def _is_filled(self) -> bool:
+        """
+        Is the window what bounds the rate?  If our own processor does, a larger one only allows longer bursts.  Random
+        losses leave a window unfilled as well, but then only a larger one helps.
+        """
+        flow = self.flow
+        return flow.early_drops.are_random or flow.trips.capacity * flow.rtt >= SCAVENGER_FILLED * flow.cwnd
 
     @property
     def _drops_overshoot(self) -> bool:
