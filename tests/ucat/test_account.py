@@ -40,7 +40,21 @@ def test_only_what_was_measured(measured: dict[str, Any], path: str) -> None:
     account = Account(lambda: 1.0, "server")
     account.connected(Transport(**measured), "192.0.2.7:9000")
     assert account.path() == path
-    assert account.summary() == f"sent 0 B, received 0 B in 0.0 s; {path}"
+    assert account.summary() == f"sent 0 B, received 0 B in 0.000 s; {path}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0276, "0.028 s (7.25 MB/s)"), (0.5, "0.500 s (400 kB/s)"), (4.94, "4.9 s (40.5 kB/s)")]
+)
+def test_time(seconds: float, text: str) -> None:
+    """That of a short transfer is not rounded to nothing."""
+    times = iter([0.0, 0.0, seconds])
+    account = Account(lambda: next(times), "client")
+    account.connected(None, "192.0.2.7:9000")
+    account.take(bytes(100_000))
+    account.receive(bytes(100_000))
+    account.ended()
+    assert account.summary() == f"sent 100 kB, received 100 kB in {text}"
 
 
 def test_checksums() -> None:

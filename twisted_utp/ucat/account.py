@@ -147,7 +147,8 @@ class Account:
         amount, seconds = self.sent + self.received, self.seconds
         rate = f" ({size(amount / seconds)}/s)" if seconds > 0 and amount else ""
         path = self.path()
-        text = f"sent {size(self.sent)}, received {size(self.received)} in {seconds:.1f} s{rate}"
+        digits = 1 if seconds >= 1 else 3  # a short transfer did not take 0.0 s
+        text = f"sent {size(self.sent)}, received {size(self.received)} in {seconds:.{digits}f} s{rate}"
         return f"{text}; {path}" if path else text
 
     def as_json(self) -> str:
