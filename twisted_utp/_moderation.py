@@ -76,7 +76,8 @@ class Moderation:
             self._moderator.on_talk(now)
             wait = 0
         else:
-            there, offset = len(multiplexer.table), connection.writer.clock_offset
+            # Those that only linger ask nothing any more.
+            there, offset = multiplexer.gate.connection_counts.connections, connection.writer.clock_offset
             wait = self._moderator.on_batch(parts, offset, now, superseded=superseded, connections=there)
         if wait:
             self._hold(port, now + wait)

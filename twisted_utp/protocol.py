@@ -740,9 +740,11 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             foreign = multiplexer.receive_datagrams(batch, now=now, runs=runs)
             if foreign and self.other is not None:
                 _sharing.pass_on(foreign, self.other)
-        due = multiplexer.poll_timeout()
-        if due is not None and due <= now:
-            multiplexer.handle_timeout(now=now)
+        pending = self._timer.due  # never later than the earliest deadline
+        if pending is None or pending <= now:
+            due = multiplexer.poll_timeout()
+            if due is not None and due <= now:
+                multiplexer.handle_timeout(now=now)
 
     def _exchange(self, now: int) -> bool:
         """
