@@ -363,6 +363,46 @@ def test_several_missing_in_a_row_are_no_chance(kind: str) -> None:
     assert line.flow(300, HOLD_GAP_ROUNDS * line.rtt / 1e6 - 0.01, make) > 1000
 
 
+@pytest.mark.parametrize("kind", ["data", "states"])
+def test_chance_may_take_three_in_a_row(kind: str) -> None:
+    """Where single packets are always missing, the few that once were in a row do not count for ever."""
+    line = Line()
+
+    def flow(rounds: int) -> None:
+        for _ in range(rounds):
+            if kind == "data":
+                line.packet()  # is lost
+            else:
+                line.now += 300
+                line.read(line.packet(PacketType.STATE, sack=1))
+            line.flow(300, line.rtt / 1e6, line.packet if kind == "data" else line.state)
+
+    flow(12)
+    assert line.hold > 0
+    if kind == "data":
+        for _ in range(CHANCE_IN_A_ROW):
+            line.packet()  # are lost, with the next one
+    else:
+        line.read(line.packet(PacketType.STATE, sack=0b100))
+    flow(1)
+    assert line.hold == 0
+    flow(2 * HOLD_GAP_ROUNDS)
+    assert line.hold > 0
+
+
+def test_a_number_far_ahead_that_somebody_else_sends() -> None:
+    """The stream's next packet is none that is repeated: the stream goes on at its own number."""
+    line = Line()
+    line.flow(300, 1)
+    seq, line._seq[1] = line._seq[1], line._seq[1] + 30_000 & 0xFFFF
+    line.read(line.packet())
+    line._seq[1] = seq
+    line.flow(300, 2 * HOLD_GAP_ROUNDS * line.rtt / 1e6)
+    assert line.hold > 0
+    grow_queue(line, line.packet)
+    assert line.hold > 0
+
+
 def test_a_packet_that_is_repeated_is_no_gap() -> None:
     """It comes in the middle of others, which go on where they were."""
     line = Line()

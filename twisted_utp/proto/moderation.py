@@ -45,6 +45,7 @@ from twisted_utp.proto.constants import (
     HOLD_WORTH,
     HOLD_WORTH_STATES,
     HOLD_YOUNG_QUIET,
+    MAX_REORDER,
     NO_DELAY_SAMPLE,
     SEQ_MASK,
     TIMESTAMP_MASK,
@@ -84,6 +85,7 @@ class Moderator:
         "_grows",
         "_has_data",
         "_in_a_row",
+        "_in_a_row_until",
         "_interval",
         "_last",
         "_lossy_until",
@@ -99,7 +101,7 @@ class Moderator:
 
     def __init__(self) -> None:
         self._streams: dict[bytes, _Stream] = {}  # by connection id
-        self._last = self._quiet_until = self._lossy_until = self._rtt = self._in_a_row = 0
+        self._last = self._quiet_until = self._lossy_until = self._rtt = self._in_a_row = self._in_a_row_until = 0
         self._empty = 0  # the shortest round trip of a long time, µs: the path without a queue
         self._interval = self._round_rate = 0.0  # µs between packets, smoothed; packets per µs in the round before
         self._round_began = self._round_packets = 0
@@ -241,7 +243,8 @@ class Moderator:
                 self._streams.clear()
             stream = self._streams[key] = _Stream(seq)
         missing = seq - stream.seq & SEQ_MASK
-        is_repeated = missing > SEQ_MASK >> 1
+        # No packet farther behind is repeated: somebody else's number was taken for the stream's.
+        is_repeated = missing > SEQ_MASK - MAX_REORDER
         if missing:
             self._miss(1 if is_repeated else missing, now)
         if len(self._streaming) < HOLD_STREAMS:
@@ -265,10 +268,13 @@ class Moderator:
         """
         Packets are missing.
 
-        @param in_a_row: how many with consecutive numbers; of several gaps within some round trips the longest counts.
+        @param in_a_row: how many with consecutive numbers.  Of several gaps within some round trips the longest counts,
+            and no longer than these: where single packets are always missing, it would count for ever.
         """
-        self._in_a_row = max(in_a_row, self._in_a_row if now < self._lossy_until else 0)
-        self._lossy_until = now + HOLD_GAP_ROUNDS * self._rtt
+        until = now + HOLD_GAP_ROUNDS * self._rtt
+        if in_a_row >= self._in_a_row or now >= self._in_a_row_until:
+            self._in_a_row, self._in_a_row_until = in_a_row, until
+        self._lossy_until = until
 
     def _follow_round(self, packets: int, rtt: int, now: int) -> None:
         """
