@@ -632,12 +632,13 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         due = self.multiplexer.poll_timeout()
         return not (self._batch or self._unsent) and (due is None or due > self.clock())
 
-    def _flush(self, now: int | None = None) -> None:
+    def _flush(self, now: int | None = None, *, may_wait: bool = True) -> None:
         """
         A whole turn.  The time is read once more whenever an application has been called: what that took is no part of
         the path's delay.
 
         @param now: when it began, µs.
+        @param may_wait: send in the next turn if that has something to say.
         """
         if self._flush_call is not None:
             self._drop_flush_call()
@@ -651,7 +652,8 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             if self._dispatch():
                 now = self.clock()
             # What is to be said in the next turn is answered in that, and one packet acknowledges it.
-            busy = not (self._turns.new and self._turns.settle()) and self._exchange(now)
+            waits = may_wait and self._turns.new and self._turns.settle()
+            busy = not waits and self._exchange(now)
         except BaseException:
             self._in_flush = False
             self._turn_failed()
@@ -672,7 +674,7 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         for transport in transports:
             self._tell(transport, transport._turn_began)
         self._in_flush = False
-        self._flush()
+        self._flush(may_wait=False)  # each turn may bring another connection
 
     def _answer(self, connection: Connection, data: bytes) -> None:
         """

@@ -114,6 +114,46 @@ def test_all_at_once(ends: Ends) -> None:
     assert protocol.data == b"x" and protocol.reason.check(ConnectionDone)
 
 
+def test_a_connection_in_each_turn(machines: Any) -> None:
+    """What is to be sent leaves also if each turn brings another connection, with data."""
+    port = machines.listen(Marking)
+    factory = machines.Building(Marking)
+    build = factory.buildProtocol
+
+    def build_writing(addr: Any) -> Any:
+        protocol = build(addr)
+        protocol.on["made"] = lambda self: self.transport.write(b"x")
+        return protocol
+
+    factory.buildProtocol = build_writing
+    for _ in range(6):
+        UTPClientEndpoint(machines.client, machines.SERVER, 9000).connect(factory)
+    machines.advance(0.007)
+    socket = port.protocol._port._transport._port
+    batches: dict[bytes, list[Packet]] = {}  # by connection id
+    receive = socket.receive
+    socket.receive = lambda came: [batches.setdefault(packet.data[2:4], []).append(packet) for packet in came]
+    machines.advance(0.05)
+    waiting, sent = list(batches.values()), []
+    build_there = port.factory.buildProtocol
+
+    def answer(protocol: Marking) -> None:
+        protocol.transport.write(b"y")
+        if waiting:
+            receive(waiting.pop())
+
+    def build_reading(addr: Any) -> Any:
+        protocol = build_there(addr)
+        protocol.on["made"] = lambda _: sent.append(port.protocol.stats().datagrams_sent)
+        protocol.on["data"] = answer
+        return protocol
+
+    port.factory.buildProtocol = build_reading
+    receive(waiting.pop())
+    machines.advance(0)
+    assert len(sent) == 6 and sent[-1] > sent[0]
+
+
 def test_a_reset(ends: Ends) -> None:
     """The same with a reset at the end: what came before it is not lost."""
     ends.client.on_made = lambda: ends.client.transport.write(b"x")  # type: ignore[attr-defined]
