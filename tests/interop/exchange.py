@@ -1,12 +1,13 @@
 """
 What do we do when we exchange bytes with another uTP?
 
-C{exchange.py (listen|connect) ENDPOINT --send BYTES --seed TEXT --close (first|second)}
+C{exchange.py (listen|connect) ENDPOINT --send BYTES --seed TEXT --close (first|second) [--stay]}
 
 One connection.  Sends BYTES pseudo-random bytes, SHAKE-256 of the seed, reads to the end of the stream, and prints
 JSON lines: "listening" with its port, "connected", "end" when the other side's FIN arrived, "done" with the count and
 the SHA-256 of what it received.  "first" ends its own side as soon as everything is written, "second" only when the
-other side has ended.  C{libutp_peer/exchange.js} does the same with libutp.
+other side has ended.  With C{--stay} the program goes on after that until its standard input ends, so that whoever
+missed its last acknowledgement gets it again.  C{libutp_peer/exchange.js} does the same with libutp.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +23,7 @@ from twisted.internet import endpoints, task
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -141,6 +144,8 @@ async def main(reactor: Any, options: argparse.Namespace) -> None:
     else:
         await endpoints.clientFromString(reactor, options.endpoint).connect(factory)
     code = await done
+    if options.stay:
+        await deferToThread(sys.stdin.read)
     if code:
         raise SystemExit(code)
 
@@ -155,6 +160,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--send", type=int, default=0)
     parser.add_argument("--seed", default="")
     parser.add_argument("--close", choices=["first", "second"], default="first")
+    parser.add_argument("--stay", action="store_true")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -52,15 +53,24 @@ def options(seed: str, close: str, length: int = LENGTH) -> list[str]:
     return ["--send", str(length), "--seed", seed, "--close", close]
 
 
+def staying(close: str) -> list[str]:
+    """What ours does when L{expect_whole} waits for it."""
+    return [*options("ours", close), "--stay"]
+
+
 def expect_whole(ours: Any, theirs: Any) -> None:
-    """Both got what the other sent, and ours ended well."""
+    """
+    Both got what the other sent, and ours ended well.
+
+    A busy Dante loses packets, now and then also our last acknowledgement.  Ours stays until theirs has ended, so that
+    it repeats it; otherwise theirs, which has everything, waits for half a minute.
+    """
     for program, seed in ((ours, "theirs"), (theirs, "ours")):
         done = program.wait_for_event("done", timeout=TIMEOUT)
         assert (done["received"], done["sha256"]) == (LENGTH, digest(seed))
-    ours.wait_for_exit(timeout=TIMEOUT)
-    # A busy Dante loses packets, now and then also our last acknowledgement; when we have gone, nobody repeats it, and
-    # the other side, which has everything, gives up waiting for it.
     theirs.wait_for_exit(timeout=TIMEOUT, code=None)
+    ours.hang_up()
+    ours.wait_for_exit(timeout=TIMEOUT)
 
 
 @pytest.mark.parametrize("offload", ["1", "0"], ids=["offload", "plain"])
@@ -72,7 +82,7 @@ def test_our_own_server(start_python: Any, proxy: Dante, by: str, offload: str) 
     theirs = start_python(OURS, "listen", f"utp:0:interface={interface}", *options("theirs", "second"), env=environment)
     port = theirs.wait_for_event("listening")["port"]
     string = f"utp:{LOOPBACK[by]}:{port}:{proxy.keys}"
-    expect_whole(start_python(OURS, "connect", string, *options("ours", "first"), env=environment), theirs)
+    expect_whole(start_python(OURS, "connect", string, *staying("first"), stdin=PIPE, env=environment), theirs)
 
 
 def test_a_proxy_on_ipv6(start_python: Any, tmp_path: Path) -> None:
@@ -81,7 +91,7 @@ def test_a_proxy_on_ipv6(start_python: Any, tmp_path: Path) -> None:
     port = theirs.wait_for_event("listening")["port"]
     with dante(tmp_path, host="::1") as proxy:
         string = f"utp:127.0.0.1:{port}:{proxy.keys}"
-        expect_whole(start_python(OURS, "connect", string, *options("ours", "first")), theirs)
+        expect_whole(start_python(OURS, "connect", string, *staying("first"), stdin=PIPE), theirs)
 
 
 @pytest.mark.parametrize("first", ["we", "they"])
@@ -90,7 +100,7 @@ def test_libutp(start: Any, start_python: Any, node: str, proxy: Dante, first: s
     theirs = start(node, str(THEIRS), "listen", *options("theirs", "first" if first == "they" else "second"))
     port = theirs.wait_for_event("listening")["port"]
     string = f"utp:127.0.0.1:{port}:{proxy.keys}"
-    ours = start_python(OURS, "connect", string, *options("ours", "first" if first == "we" else "second"))
+    ours = start_python(OURS, "connect", string, *staying("first" if first == "we" else "second"), stdin=PIPE)
     expect_whole(ours, theirs)
 
 
@@ -110,7 +120,7 @@ def test_logins(start_python: Any, tmp_path: Path) -> None:
         port = theirs.wait_for_event("listening")["port"]
         login = f"socksUser=somebody:socksPasswordFile={tmp_path / 'right'}"
         string = f"utp:127.0.0.1:{port}:{proxy.keys}:{login}"
-        expect_whole(start_python(OURS, "connect", string, *options("ours", "first")), theirs)
+        expect_whole(start_python(OURS, "connect", string, *staying("first"), stdin=PIPE), theirs)
 
 
 def test_a_proxy_that_relays_no_udp(start_python: Any, tmp_path: Path) -> None:
@@ -186,7 +196,7 @@ def test_nothing_leaks(start: Any, tmp_path: Path, host: str) -> None:
         hosts = f"{SERVER} far.example\n"
         with capture, dante(tmp_path, host=PROXY, externals=["outside"], hosts=hosts, enter=middle.enter) as proxy:
             string = f"utp:{host}:{port}:{proxy.keys}"
-            ours = start(*client.enter, sys.executable, OURS, "connect", string, *options("ours", "first"))
+            ours = start(*client.enter, sys.executable, OURS, "connect", string, *staying("first"), stdin=PIPE)
             expect_whole(ours, theirs)
             sent = sent_by(capture)
     assert {(to, protocol) for to, protocol, _ in sent} == {(PROXY, TCP), (PROXY, UDP)}
