@@ -902,6 +902,44 @@ def test_who_answers_a_fin_lingers_for_other_peers(exchange: type[Exchange]) -> 
     assert types(peer.fin(seq=2000, ack=fin.seq_nr)) == [STATE, STATE]
 
 
+@pytest.mark.parametrize("early_byte", [False, True])
+def test_an_id_that_is_taken_again(exchange: type[Exchange], early_byte: bool) -> None:
+    """Whoever does not linger may take the same id again while we do: that is answered at once."""
+    peer = exchange(UTPConfig(early_byte=early_byte))
+    first = peer.accept(bits=OURS)
+    first.close(now=peer.now)
+    (fin,) = peer.flush()
+    peer.fin(ack=fin.seq_nr)
+    assert state_of(first) is State.LINGERING
+    assert types(peer.syn(bits=OURS)) == [STATE], "its own SYN once more"
+    assert state_of(first) is State.LINGERING
+    second = peer.accept(seq=9000, bits=None if early_byte else OURS)
+    assert second is not first and state_of(second) is State.ESTABLISHED and state_of(first) is State.CLOSED
+    peer.wait(MAX_LINGER)
+    assert peer.only() is second and peer.mux.snapshot().connections_accepted == 2
+
+
+@pytest.mark.parametrize("has_unread", [False, True])
+def test_a_syn_ends_nothing_that_is_not_over(exchange: type[Exchange], has_unread: bool) -> None:
+    """Nor does one that nobody accepts."""
+    peer = exchange()
+    connection = peer.accept(bits=OURS)
+    seq = peer.seq
+    assert peer.syn(seq=9000) == [] and state_of(connection) is State.ESTABLISHED
+    peer.seq = seq
+    if has_unread:
+        connection.pause_reading()
+        peer.data(b"last")
+    else:
+        peer.mux.accepting = False
+    connection.write_eof(now=peer.now)
+    (fin,) = peer.flush()
+    peer.fin(ack=fin.seq_nr)
+    assert state_of(connection) is State.LINGERING
+    peer.syn(seq=9000)
+    assert state_of(connection) is State.LINGERING
+
+
 def test_who_answers_a_fin_waits_for_a_paused_reader(exchange: type[Exchange]) -> None:
     """What has arrived is delivered first, then the end."""
     peer = exchange()

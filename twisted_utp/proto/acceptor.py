@@ -62,7 +62,7 @@ class Acceptor:
         port.stats.syns_received += 1
         recv_id = syn.connection_id + 1 & SEQ_MASK
         known = port.table.get(address, recv_id)
-        if known is not None:
+        if known is not None and not self._makes_way(known, syn, now):
             if known.trace is not None:
                 known.trace.packet_received(now, syn)
             known.on_repeated_syn(syn, received_at, now)
@@ -80,6 +80,16 @@ class Acceptor:
             self._refuse(syn, address, now)
             return None
         return self._admit(syn, address, received_at, now)
+
+    def _makes_way(self, known: Connection, syn: Packet, now: int) -> bool:
+        """
+        Is a connection over for both sides, and does it only linger?  Whoever takes its id for another one misses no
+        acknowledgement of ours any more (RFC 9293 (3.10.7.4), TIME-WAIT).  If not he would wait for seconds.
+        """
+        if not (self._port.accepting and known.ends_for(syn, now)):
+            return False
+        self._port.table.drop(known)
+        return True
 
     def expects(self, syn: Packet, address: Address) -> bool:
         """

@@ -397,6 +397,15 @@ class Connection:
         else:
             self.count_invalid(now, "SYN of another connection")
 
+    def ends_for(self, syn: Packet, now: int) -> bool:
+        """
+        End, if both directions are done and the peer opens another connection with the same id.
+        """
+        if self.state is not State.LINGERING or not self.is_done or self.handshake.is_repeated(syn):
+            return False
+        self._end(Input.EXPIRED, LossReason.DONE, now)
+        return True
+
     def _send_syn_ack(self, syn: Packet, received_at: int, now: int) -> None:
         """
         The SYN's wnd_size is 0 from libtorrent and librqbit, and its timestamp is in ms from librqbit: neither

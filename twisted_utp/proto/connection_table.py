@@ -88,7 +88,9 @@ class ConnectionTable:
         if self.dialling:
             self.end_dialling(connection)
         self.lingering.discard(connection)
-        self.by_key.pop((connection.address, connection.recv_id), None)
+        key = (connection.address, connection.recv_id)
+        if self.by_key.get(key) is connection:  # else it is dropped already, and another one has its id
+            del self.by_key[key]
         if self._other_ids:
             self._drop_other_ids(connection)
 
