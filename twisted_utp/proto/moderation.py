@@ -27,7 +27,10 @@ from twisted_utp.proto.constants import (
     HOLD_FULL_PACKET,
     HOLD_GAP_ROUNDS,
     HOLD_GROWTH,
+    HOLD_LONG,
+    HOLD_LONG_PACKETS,
     HOLD_LOSSY_SHARE,
+    HOLD_LOSSY_WORTH,
     HOLD_MAX,
     HOLD_MEMORY,
     HOLD_MIN,
@@ -154,15 +157,16 @@ class Moderator:
         if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
             return 0
         queue, share = rtt - self._empty, HOLD_RTT_SHARE
+        worth: float = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
         if now < self._lossy_until:
             if not is_by_chance(queue, self._in_a_row):
                 return 0
-            share = HOLD_LOSSY_SHARE
+            share, worth = HOLD_LOSSY_SHARE, HOLD_LOSSY_WORTH
         bearable = max(min(rtt // share, HOLD_MAX), min(queue // HOLD_QUEUE_SHARE, HOLD_QUEUE_MAX))
         if connections > max(len(self._streaming), self._were_streaming):
             bearable = min(bearable, HOLD_BESIDE)
-        hold = min(max(HOLD_STEADY, int(interval * HOLD_PACKETS)), bearable)
-        worth = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
+        steady = max(HOLD_STEADY, min(interval * HOLD_LONG_PACKETS, HOLD_LONG))
+        hold = min(int(max(steady, interval * HOLD_PACKETS)), bearable)
         return hold if hold >= max(HOLD_MIN, interval * worth) else 0
 
     def _begin_anew(self, now: int) -> None:
