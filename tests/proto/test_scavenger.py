@@ -741,3 +741,13 @@ def test_a_liar_s_queue_counts() -> None:
     while drive.now < end and drive.phase == "steady":
         drive.ack(40_000, raw_delay=0, queuing_delay=0)
     assert drive.phase == "trickle"
+
+
+def test_losses_leave_the_least_window() -> None:
+    """Losses with a small queue cut the window by a part, but two packets stay."""
+    flow = Scavenger(mss=1400, target_delay=60_000)
+    flow.steady(1_000_000, 2_000_000)
+    flow.trips.on_ack(1_000_000, 1400, 50_000, 50_000, 20_000, is_starved=False)
+    for round_trip in range(10):
+        flow.on_loss(now=1_000_000 + 100_000 * round_trip, bytes_in_flight=2800, bytes_lost=1400)
+    assert flow.cwnd == flow.least_window

@@ -206,7 +206,7 @@ class Steady(Phase):
             if flow.queue.length >= SCAVENGER_EARLY_LEAST and highest < max(SCAVENGER_DEEP, 2 * levels.target):
                 flow.early_drops.note()
             floor = min(flow.cwnd, 0.95 * flow.trips.capacity * flow.path)
-            flow.cwnd = max(SCAVENGER_LOSS_CUT * flow.cwnd, floor)
+            flow.cwnd = max(SCAVENGER_LOSS_CUT * flow.cwnd, floor, flow.least_window)
         elif flow.early_drops.are_usual:
             flow.step_aside(now, "loss")
         else:
