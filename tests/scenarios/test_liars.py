@@ -12,19 +12,23 @@ from twisted_utp.testing.scenarios.sharing import _dumbbell, _shares
 from twisted_utp.testing.topology import Dumbbell, Flow
 from twisted_utp.testing.wire import STATE
 
+# Lies that make LEDBAT++'s queue two targets long, until its flows have found each other.
+SLOW = {"half-other-way"}
+
 
 @pytest.mark.parametrize("controller", ["ledbat", "ledbat++", "scavenger"])
 @pytest.mark.parametrize("lie", [name for name in liars.LIES if name != "truth"])
 def test_lies_do_not_pay(lie: str, controller: str) -> None:
     """Ten points more than an honest receiver gets at the most, and a queue of twice the target."""
-    outcome = liars.liar(controller, lie, settle=10, seconds=15, rate=3)
+    settle, seconds = (10, 15) if lie in SLOW else (6, 9)
+    outcome = liars.liar(controller, lie, settle=settle, seconds=seconds, rate=3)
     assert outcome.met, outcome.text
 
 
 @pytest.mark.parametrize("lie", ["zero", "other-way", "step"])
 def test_two_liars(lie: str) -> None:
     """Who both lie queue no more than twice the target, either."""
-    _, queue = liars.share("ledbat++", lie, 10, 15, 3, both=True)
+    _, queue = liars.share("ledbat++", lie, 6, 9, 3, both=True)
     assert queue <= 2 * liars.TARGETS["ledbat++"]
 
 
