@@ -439,6 +439,19 @@ def test_a_guest_s_kind_may_drain() -> None:
     assert not drive.controller.is_guest
 
 
+def test_a_guest_returns_as_a_host_after_a_flow_that_filled_the_buffer() -> None:
+    """Such a flow does not leave the link empty, so it has gone; one that was there for a moment may not have."""
+    for seconds, is_guest in ((1, True), (6, False)):
+        drive = guest()
+        drive.until(Trickle, 40_000)
+        drive.controller.known_rate = RATE / 50
+        linger(drive, seconds, 80_000)
+        drive.until(Comeback, waits=600)
+        assert drive.controller.is_guest == is_guest
+        assert drive.until(Steady) < 1
+        assert (drive.window > 0.8 * RATE * PATH / MSS) != is_guest
+
+
 # --- No queue at all ------------------------------------------------------------------------------------------------
 
 

@@ -374,6 +374,10 @@ SCAVENGER_SOON = 2_000_000
 SCAVENGER_PROBE_INTERVAL = 2_000_000
 SCAVENGER_MAX_PROBE_INTERVAL = 16_000_000
 SCAVENGER_DEEP = 20_000
+# Who keeps a queue that reaches the first for so long fills the buffer.  When it has gone, we are no guest: that is for
+# flows that leave the link empty now and then.  After CUBIC, a guest takes a second or two longer to fill the link.
+SCAVENGER_FILLER_QUEUE = 60_000
+SCAVENGER_FILLER_TIME = 4_000_000
 # A queue that changes by no more than this in so many µs is a longer route rather than anybody's.
 SCAVENGER_FLAT = 1_500
 SCAVENGER_FLAT_TIME = 600_000

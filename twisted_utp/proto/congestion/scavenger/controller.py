@@ -299,6 +299,8 @@ class Scavenger(CongestionController):
         @param is_idle: nobody can be there.
         """
         phase, levels = self.phase, self.levels
+        if isinstance(phase, Trickle) and not trying and not from_queue:
+            is_idle |= phase.filler_has_left and not self.early_drops.are_usual
         if is_idle and not varies_by_itself(self):
             self.is_guest = False
             self.known_rate = max(self.known_rate, self.trips.peak)

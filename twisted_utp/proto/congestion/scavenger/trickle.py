@@ -16,6 +16,8 @@ from twisted_utp.proto.constants import (
     SCAVENGER_COMPANION_QUEUE,
     SCAVENGER_DEEP,
     SCAVENGER_EARLY_QUIET_TRIPS,
+    SCAVENGER_FILLER_QUEUE,
+    SCAVENGER_FILLER_TIME,
     SCAVENGER_FLAT,
     SCAVENGER_FLAT_TIME,
     SCAVENGER_LONGEST_QUIET,
@@ -35,13 +37,15 @@ class Trickle(Phase):
     """
     Sends a few packets, until the link seems free.
 
+    @ivar filler_has_left: somebody kept a deep queue for seconds, and it has gone.
     @ivar is_confirmed: somebody else's queue was seen after ours had drained.
     @ivar why: the reason for which we stepped aside.
     """
 
     __slots__ = (
-        "_backlog", "_before", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest", "_idleness",
-        "_low_since", "_quiet_since", "_rate", "_samples", "_smallest", "is_confirmed", "why",
+        "_backlog", "_before", "_busy_since", "_deep", "_flat_highest", "_flat_least", "_flat_since", "_highest",
+        "_idleness", "_low_since", "_quiet_since", "_rate", "_samples", "_smallest", "filler_has_left", "is_confirmed",
+        "why",
     )  # fmt: skip
 
     name = "trickle"
@@ -56,6 +60,8 @@ class Trickle(Phase):
         self._flat_least = self._flat_highest = 0
         self._before = 1 << 40
         self._samples = self._deep = self._highest = 0
+        self._busy_since = 0
+        self.filler_has_left = False
         self._idleness = Idleness()
         self._smallest = flow.queue.length  # the least length of the queue that drove us away
         carried = flow.trips.peak if flow.early_drops.are_usual else flow.known_rate
@@ -94,10 +100,13 @@ class Trickle(Phase):
             flow.delay_verifier.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
             self._quiet_since = 0
+            self._busy_since = self._busy_since or now
             self._smallest = min(self._smallest, delay)
             self.is_confirmed |= has_drained
         elif not self._quiet_since:
             self._quiet_since = now
+            lasted = now - self._busy_since if self._busy_since else 0
+            self.filler_has_left |= lasted > SCAVENGER_FILLER_TIME and self._highest > SCAVENGER_FILLER_QUEUE
         if self._is_quiet(now):
             flow.come_back(now, is_idle=self._idleness.is_proven)
         elif has_drained and self._is_flat(now, delay):
