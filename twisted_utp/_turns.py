@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 class NextTurn:
     """
     The connections of one port to which something is to be said in the reactor's next turn, after the delayed calls
-    that have been made by now.  One delayed call serves them all.
+    that have been made by now.  One delayed call serves all of a flush.  It is made at the end of that: what any of
+    them asked for in it comes before.
 
     @ivar new: those whose C{connectionMade} has been called in this turn.
+    @ivar waiting: those for which there is no delayed call yet.
     """
 
     def __init__(self, reactor: Any, begun: Callable[[list[UTPTransport]], object]) -> None:
@@ -32,17 +34,17 @@ class NextTurn:
         """
         self._reactor = reactor
         self._begun = begun
-        self._waiting: dict[UTPTransport, None] = {}
-        self._call: IDelayedCall | None = None
+        self._calls: list[IDelayedCall] = []
+        self.waiting: list[UTPTransport] = []
         self.new: list[UTPTransport] = []
 
-    def add(self, transport: UTPTransport) -> None:
+    def schedule(self) -> None:
         """
-        There is something to be said to it.
+        Have those that wait told.
         """
-        self._waiting[transport] = None
-        if self._call is None:
-            self._call = self._reactor.callLater(0, self._begin)
+        if self.waiting:
+            transports, self.waiting = self.waiting, []
+            self._calls.append(self._reactor.callLater(0, self._begin, transports))
 
     def settle(self) -> bool:
         """
@@ -57,12 +59,12 @@ class NextTurn:
         """
         The port closes.
         """
-        self._waiting, self.new = {}, []
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
+        self.waiting, self.new = [], []
+        calls, self._calls = self._calls, []
+        for call in calls:
+            if call.active():
+                call.cancel()
 
-    def _begin(self) -> None:
-        self._call = None
-        waiting, self._waiting = self._waiting, {}
-        self._begun(list(waiting))
+    def _begin(self, transports: list[UTPTransport]) -> None:
+        self._calls = [call for call in self._calls if call.active()]
+        self._begun(transports)

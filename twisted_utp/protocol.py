@@ -654,20 +654,31 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
             # What is to be said in the next turn is answered in that, and one packet acknowledges it.
             waits = may_wait and self._turns.new and self._turns.settle()
             busy = not waits and self._exchange(now)
+            if self._turns.new:
+                self._turns.settle()
         except BaseException:
             self._in_flush = False
+            self._turns.schedule()
             self._turn_failed()
             return
         self._in_flush = False
         if self._port is None:
             return  # an application closed it
-        if self._turns.new:
-            self._turns.settle()
+        if self._turns.waiting:
+            self._turns.schedule()
         if busy:
             self._request_flush()
         self._arm_timer()
         if self.closes_when_idle and not (self._transports or self._ports):
             self._close_if_idle()
+
+    def _tell_in_next_turn(self, transport: UTPTransport) -> None:
+        """
+        Call its C{_turn_began} then.
+        """
+        self._turns.waiting.append(transport)
+        if not self._in_flush:
+            self._turns.schedule()
 
     def _turn_began(self, transports: list[UTPTransport]) -> None:
         self._in_flush = True
@@ -698,6 +709,8 @@ class UTPProtocol(SettingsMixin, DatagramProtocol):
         except BaseException:
             self._connection_failed(connection)
         self._in_flush = False
+        if self._turns.waiting:
+            self._turns.schedule()
         if transmit is None or self._unsent or self._watchers or not self._transports:
             self._flush()
             return

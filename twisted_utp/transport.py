@@ -153,8 +153,10 @@ class UTPTransport(SettingsMixin):
         if held is None or len(held) < 2:
             self._held = None
             return False
+        is_waiting = bool(self._next)
         self._next = [self._begin_reading, *(self._next or ())]
-        self._owner._turns.add(self)
+        if not is_waiting:
+            self._owner._tell_in_next_turn(self)
         return True
 
     def _begin_reading(self) -> None:
@@ -222,10 +224,11 @@ class UTPTransport(SettingsMixin):
             self._deliver(held.pop(0))
 
     def _in_next_turn(self, what: Callable[[], object]) -> None:
-        if self._next is None:
-            self._next = []
-        self._next.append(what)
-        self._owner._turns.add(self)
+        if self._next:
+            self._next.append(what)
+            return
+        self._next = [what]
+        self._owner._tell_in_next_turn(self)
 
     def _turn_began(self) -> None:
         """
@@ -234,7 +237,7 @@ class UTPTransport(SettingsMixin):
         if self._next:
             self._next.pop(0)()
             if self._next:
-                self._owner._turns.add(self)
+                self._owner._tell_in_next_turn(self)
 
     def _sending_progressed(self) -> bool:
         """

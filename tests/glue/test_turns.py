@@ -114,6 +114,24 @@ def test_all_at_once(ends: Ends) -> None:
     assert protocol.data == b"x" and protocol.reason.check(ConnectionDone)
 
 
+def test_beside_others(machines: Any) -> None:
+    """What one connection asks for comes before its own next event, also if another's was to be told before that."""
+    port = machines.listen(Marking)
+    socket = port.protocol._port._transport._port
+    clients = [machines.connect(port=9000) for _ in range(2)]
+    machines.advance(0.1)
+    waiting: list[Packet] = []
+    receive, socket.receive = socket.receive, waiting.extend
+    for client in clients:
+        client.transport.write(b"x")
+        client.transport.loseConnection()
+    machines.advance(0.05)
+    socket.receive = receive
+    receive(waiting)
+    machines.advance(0.05)
+    assert [protocol.calls for protocol in port.factory.built] == [ONE_BY_ONE, ONE_BY_ONE]
+
+
 def test_a_connection_in_each_turn(machines: Any) -> None:
     """What is to be sent leaves also if each turn brings another connection, with data."""
     port = machines.listen(Marking)
