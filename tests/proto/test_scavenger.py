@@ -13,6 +13,7 @@ from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
 from twisted_utp.proto.congestion.scavenger.controller import Scavenger
 from twisted_utp.proto.congestion.scavenger.drain import Drain
+from twisted_utp.proto.congestion.scavenger.lasting_queue import LastingQueue
 from twisted_utp.proto.congestion.scavenger.startup import Startup
 from twisted_utp.proto.congestion.scavenger.steady import Steady
 from twisted_utp.proto.congestion.scavenger.trickle import Trickle
@@ -220,6 +221,7 @@ def test_drains_beside_others() -> None:
     """Two packets for two round trips, each tenth of the time, when the last one has seen another's queue."""
     drive = begun()
     drive.controller.is_alone = False
+    drive.controller.phase.drain_at = drive.now + 1_000_000  # type: ignore[attr-defined]
     drive.until(Drain, 5000)
     assert drive.window == 2
     assert 0.09 < drive.until(Steady, 8000) < 0.13
@@ -558,6 +560,60 @@ def test_a_companion_that_has_gone() -> None:
     drive.lose()
     assert drive.phase == "trickle"
     assert drive.controller.flat_queue is None
+
+
+def lasting(delay: int = 9_000) -> Drive:
+    """Beside a small queue that never goes away, whatever we do; the next drain finds it."""
+    drive = begun()
+    while drive.phase != "comeback":
+        drive.ack(delay)
+        assert drive.now < 1_040_000_000
+    return drive
+
+
+def test_a_small_queue_that_never_goes_away_is_a_longer_route() -> None:
+    """Load does not make it longer, so there is none; a route that was 9 ms longer cost two thirds of the link."""
+    drive = lasting()
+    drive.until(Steady, 9_000, 1.0)
+    assert drive.controller.delay_verifier.longer == 9_000
+    assert drive.controller.cwnd >= 0.9 * RATE * PATH
+    drive.run(1.0, 9_000)
+    assert drive.controller.queue.length == 0
+
+
+def test_a_small_queue_that_never_goes_away_and_grows_under_load() -> None:
+    """A flow was there before us, and keeps it; we share the link with it, after the second test."""
+    drive = lasting()
+    drive.until(Steady, 30_000, 1.0)
+    assert drive.controller.delay_verifier.longer == 0
+    assert drive.controller.cwnd < RATE * PATH / 2  # as before
+    begin = drive.now
+    while not isinstance(drive.controller.phase, Companion):
+        drive.ack(30_000 if drive.phase == "comeback" else 9_000)
+        assert drive.now - begin < 20_000_000
+    assert drive.now - begin > SCAVENGER_COMPANION_TIME
+    assert drive.controller.alarms == 0
+
+
+def test_a_peer_that_only_claims_a_small_queue_is_not_tested() -> None:
+    """Our own round trips show that the path is empty."""
+    drive = begun()
+    begin = drive.now
+    while drive.now < begin + 20_000_000:
+        drive.ack(9_000, latest_rtt=PATH, growth=0)
+        assert drive.phase != "comeback"
+
+
+def test_a_least_round_trip_that_falls_is_no_empty_queue() -> None:
+    """Part of another's queue was in it; another part may still be."""
+    queue = LastingQueue()
+    queue.begin(1_000_000)
+    for now in range(1_000_000, 2_000_000, 10_000):
+        queue.on_sample(now, 9_000, 9_000, 140_000, 2_000)
+    queue.on_sample(2_000_000, 0, 0, 130_000, 2_000)
+    assert queue.since == 1_000_000
+    queue.on_sample(6_000_000, 0, 0, 130_000, 2_000)
+    assert queue.since == 6_000_000
 
 
 def test_where_delay_varies_by_itself_a_drain_tells() -> None:

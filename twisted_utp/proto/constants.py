@@ -382,15 +382,20 @@ SCAVENGER_FILLER_TIME = 4_000_000
 SCAVENGER_FLAT = 1_500
 SCAVENGER_FLAT_TIME = 600_000
 # Who keeps the same queue, up to the first, for the second, is LEDBAT or libutp: take up to the third, of the link's
-# rate, in so many round trips, as long as the queue grows by no more than the last two.  More starves it, or wakes
-# others up; less starves us.
+# rate, in so many round trips, as long as the queue grows by no more than the last (a third of BEP-29's target).  More
+# starves it, or wakes others up; less starves us.
 SCAVENGER_COMPANION_QUEUE = 130_000
 SCAVENGER_COMPANION_TIME = 5_000_000
 SCAVENGER_COMPANION_SETTLES = 2_000_000
 SCAVENGER_COMPANION_SHARE = 0.3
 SCAVENGER_COMPANION_TRIPS = 50
-SCAVENGER_COMPANION_SLACK = 8_000
-SCAVENGER_COMPANION_GROWTH = 0.35  # ... or by this part of itself
+SCAVENGER_COMPANION_FALL = 24_000  # who lets the queue fall by so much does not keep it
+SCAVENGER_COMPANION_GROWTH = 35_000
+# A small queue that nobody has seen go away for so long is a longer route or the queue of a flow that never steps back:
+# load tells.  Less loads links that several of our kind share, more leaves links unused.
+SCAVENGER_LASTING_TIME = 3_000_000
+# The link's rate, as our own bursts show it, is believed up to so many times what came through.
+SCAVENGER_BELIEVED_RATE = 8
 # Beside one of our kind we begin with this part of what we had.
 SCAVENGER_SHARED_WINDOW = 0.125
 # Whoever has less than this part of what the link carries shares it with other scavengers, and allows them the second.

@@ -29,21 +29,28 @@ class Comeback(Phase):
     @ivar gear: the present part of the known rate.
     """
 
-    __slots__ = ("_acked", "_base", "_before", "_full", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear")
+    __slots__ = (
+        "_acked", "_back", "_base", "_before", "_full", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear",
+    )  # fmt: skip
 
     name = "comeback"
     holds_back = True
 
-    def __init__(self, flow: Scavenger, now: int, gear: float, base: int, *, trying: bool) -> None:
+    def __init__(
+        self, flow: Scavenger, now: int, gear: float, base: int, *, trying: bool = False, back: float = 0.0
+    ) -> None:
         """
         @param base: the queue that stands before we return, µs.
         @param trying: we return although the link did not look free.
+        @param back: we were not away, but test a queue that never goes away; the window to return to, bytes.
         """
         super().__init__(flow, now)
+        self._back = back
         self._base = base
         self._is_trying = trying
         self.gear = gear
-        self._full = max(flow.known_rate, flow.trips.peak) if base else flow.known_rate  # bytes per µs
+        carried = flow.link_rate if back else flow.trips.peak
+        self._full = max(flow.known_rate, carried) if base else flow.known_rate  # bytes per µs
         self._before = 0.0  # bytes per µs: the rate of the gear before this one
         self._shifted_at = now
         self._acked = 0
@@ -71,7 +78,7 @@ class Comeback(Phase):
         queue = flow.queue
         allowed = flow.trips.noise if flow.early_drops.are_usual else flow.levels.jump
         if queue.is_known and queue.length > self._base + flow.levels.empty + allowed:
-            flow.on_failed_return(now, self.gear, self._base)
+            self._fail(now)
             return
         self._acked += sample.bytes_acked
         self._is_starved |= sample.app_limited and not sample.has_more
@@ -83,7 +90,7 @@ class Comeback(Phase):
         elif self._base and self._before < flow.pacing_rate:
             self._set(now)  # once more: what is acknowledged so far was sent in the gear before
         elif self._base and not self._is_starved and not self._comes_through(now):
-            flow.on_failed_return(now, self.gear, self._base)
+            self._fail(now)
         else:
             self._arrive(now)
 
@@ -111,4 +118,10 @@ class Comeback(Phase):
         Do nothing: congestion would show in the queue.  But a constant queue that loses packets is a full buffer.
         """
         if self._base:
+            self._fail(now)
+
+    def _fail(self, now: int) -> None:
+        if self._back:
+            self.flow.on_failed_test(now, self._base, self._back)
+        else:
             self.flow.on_failed_return(now, self.gear, self._base)

@@ -6,7 +6,7 @@ we take a part of the link, slowly.
 
 The other flow makes room only while the queue exceeds its target, and slowly, too: by 3000 bytes a round trip at the
 most.  At 20 Mb/s, a queue that is longer by a tenth moves a twentieth of the link in half a minute.  So we let the
-queue grow by a part of itself, and no further.
+queue grow by a third of that target, and no further.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
+    SCAVENGER_COMPANION_FALL,
     SCAVENGER_COMPANION_GROWTH,
     SCAVENGER_COMPANION_SETTLES,
     SCAVENGER_COMPANION_SHARE,
-    SCAVENGER_COMPANION_SLACK,
     SCAVENGER_COMPANION_TRIPS,
 )
 
@@ -34,7 +34,7 @@ class Companion(Phase):
     @ivar base: the queue that the other flow keeps, µs.
     """
 
-    __slots__ = ("base",)
+    __slots__ = ("_goal", "base")
 
     name = "companion"
     holds_back = True
@@ -42,7 +42,8 @@ class Companion(Phase):
     def __init__(self, flow: Scavenger, now: int, base: int) -> None:
         super().__init__(flow, now)
         self.base = base
-        self._set(flow.pacing_rate)
+        self._goal = SCAVENGER_COMPANION_SHARE * flow.link_rate
+        self._set(min(flow.pacing_rate or flow.trips.rate, self._goal))
 
     def _set(self, rate: float) -> None:
         flow = self.flow
@@ -57,7 +58,7 @@ class Companion(Phase):
 
     @property
     def _slack(self) -> float:
-        return max(SCAVENGER_COMPANION_SLACK, 2 * self.flow.packet_time, SCAVENGER_COMPANION_GROWTH * self.base)
+        return max(SCAVENGER_COMPANION_GROWTH, 2 * self.flow.packet_time)
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
@@ -66,7 +67,7 @@ class Companion(Phase):
         flow = self.flow
         if not flow.queue.is_known or not self._has_settled(now):
             return
-        if flow.queue.length < self.base / 2:
+        if flow.queue.length < max(self.base / 2, flow.least_empty):
             flow.come_back(now)
         elif flow.queue.length > self.base + 2.5 * self._slack:
             self._give_up(now)
@@ -78,11 +79,11 @@ class Companion(Phase):
         flow = self.flow
         if not self._has_settled(now):
             return
-        goal = SCAVENGER_COMPANION_SHARE * flow.trips.peak
+        goal = self._goal
         over = flow.queue.length - self.base
         if over < -self.base / 2:
             return  # it has gone: see on_ack
-        if over < -max(3 * SCAVENGER_COMPANION_SLACK, self.base / 4):
+        if over < -max(SCAVENGER_COMPANION_FALL, self.base / 4):
             self._give_up(now)  # it is not constant
         elif over <= self._slack:
             self._set(min(flow.pacing_rate + goal / SCAVENGER_COMPANION_TRIPS, goal))

@@ -14,6 +14,7 @@ from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier,
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.early_drops import EarlyDrops
+from twisted_utp.proto.congestion.scavenger.lasting_queue import LastingQueue
 from twisted_utp.proto.congestion.scavenger.late_acks import LateAcks
 from twisted_utp.proto.congestion.scavenger.levels import Levels
 from twisted_utp.proto.congestion.scavenger.own_bursts import OwnBursts
@@ -27,8 +28,10 @@ from twisted_utp.proto.constants import (
     CUT_WITHOUT_QUEUE,
     INITIAL_WINDOW_PACKETS,
     MIN_WINDOW_PACKETS,
+    SCAVENGER_BELIEVED_RATE,
     SCAVENGER_COMPANION_QUEUE,
     SCAVENGER_COMPANION_TIME,
+    SCAVENGER_EMPTY,
     SCAVENGER_FIRST_GEAR,
     SCAVENGER_GUEST_GEAR,
     SCAVENGER_LONGEST_QUIET,
@@ -71,6 +74,7 @@ class Scavenger(CongestionController):
         "is_guest",
         "known_rate",
         "known_window",
+        "lasting_queue",
         "late_acks",
         "levels",
         "own_bursts",
@@ -89,6 +93,7 @@ class Scavenger(CongestionController):
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.levels = Levels(target_delay)
         self.early_drops = EarlyDrops()
+        self.lasting_queue = LastingQueue()
         self.late_acks = LateAcks()
         self.own_bursts = OwnBursts()
         self.queue = StandingQueue()
@@ -121,6 +126,10 @@ class Scavenger(CongestionController):
         trips = self.trips
         if delay is not None:
             part = 3 if trips.noise > SCAVENGER_NOISY else 8
+            if self.delay_verifier.hidden:
+                self.lasting_queue.begin(at)  # a peer whose echoes hide a queue is not tested for one
+            else:
+                self.lasting_queue.on_sample(at, delay, growth, sample.min_rtt, self.least_empty)
             self.queue.on_sample(at, delay, max(self.path // part, SCAVENGER_LOOK_BACK), SCAVENGER_SAMPLES)
         starved = sample.app_limited and not sample.has_more
         duration = trips.on_ack(at, sample.bytes_acked, delay, growth, self.rtt, is_starved=starved)
@@ -224,6 +233,24 @@ class Scavenger(CongestionController):
         """
         return self.mss / self.trips.peak if self.trips.peak else 1000.0
 
+    @property
+    def link_rate(self) -> float:
+        """
+        The rate of the whole link, bytes per µs.  A flow that never had it to itself knows it from its own bursts.  A
+        peer may falsify that, so only a multiple of what came through is believed.
+        """
+        peak = self.trips.peak
+        return max(peak, min(self.own_bursts.mean_rate, SCAVENGER_BELIEVED_RATE * peak))
+
+    @property
+    def least_empty(self) -> float:
+        """
+        A queue up to this is certainly none, µs.  C{levels.empty} is larger for a flow that takes its share of the link
+        for the whole.
+        """
+        packet = self.mss / self.link_rate if self.trips.peak else 1000.0
+        return max(SCAVENGER_EMPTY, 1.5 * packet) + self.trips.noise
+
     def forget_queue(self) -> None:
         """
         Forget the measured queue: it was measured while we sent in another way.
@@ -240,10 +267,12 @@ class Scavenger(CongestionController):
         carried = self.trips.capacity * self.path + 2 * self.mss
         self.cwnd = max(CUT_WITHOUT_QUEUE * self.cwnd, min(self.cwnd, carried), self.least_window)
 
-    def steady(self, now: int, drain_at: int) -> None:
+    def steady(self, now: int, drain_at: int, *, is_test: bool = False) -> None:
         """
         Fill the link.
         """
+        if not isinstance(self.phase, Drain) and not is_test:
+            self.lasting_queue.begin(now)
         self.phase = Steady(self, now, drain_at)
 
     def drain(self, now: int, *, first: bool = False, gently: bool = False, back: float = 0.0) -> None:
@@ -320,6 +349,25 @@ class Scavenger(CongestionController):
             gear = SCAVENGER_FIRST_GEAR / 2
         self.phase = Comeback(self, now, gear, from_queue, trying=trying)
 
+    def test_lasting_queue(self, now: int, base: int, back: float) -> None:
+        """
+        Find out by load whether a small queue that never goes away is a longer route or another flow's.
+
+        @param base: its length, µs.
+        @param back: the window to return to if it is another flow's, bytes.
+        """
+        self.phase = Comeback(self, now, SCAVENGER_FIRST_GEAR / 2, max(base, 1), back=back)
+
+    def on_failed_test(self, now: int, base: int, back: float) -> None:
+        """
+        A small queue that never goes away has grown under load, so another flow keeps it.
+        """
+        self.pacing_rate = 0.0
+        self.cwnd = back
+        self.is_alone = False
+        self.steady(now, drain_at=now + 40 * self.path, is_test=True)
+        self._note_flat_queue(now, base, self.levels.level)
+
     def on_failed_return(self, now: int, gear: float, base: int) -> None:
         """
         Leave again, as a queue stood as soon as we sent.  Only half of the rate that made it seems to be free.
@@ -334,13 +382,13 @@ class Scavenger(CongestionController):
         self.known_rate *= max(gear / 2, SCAVENGER_GUEST_GEAR)
         self.step_aside(now, "return")
 
-    def _note_flat_queue(self, now: int, base: int) -> None:
+    def _note_flat_queue(self, now: int, base: int, allowed: float = 0.0) -> None:
         """
         Note a constant queue that grows under load.  If it is the same for seconds, somebody keeps it.  (CUBIC's queue
         is constant for a second or two at its plateau.)
         """
         seen = self.flat_queue
-        if base > SCAVENGER_COMPANION_QUEUE or seen is None or abs(base - seen[1]) > seen[1] / 4:
+        if base > SCAVENGER_COMPANION_QUEUE or seen is None or abs(base - seen[1]) > max(seen[1] / 4, allowed):
             self.flat_queue = (now, base)
         elif now - seen[0] >= SCAVENGER_COMPANION_TIME:
             self.phase = Companion(self, now, base)

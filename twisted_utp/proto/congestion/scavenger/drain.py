@@ -83,9 +83,20 @@ class Drain(Phase):
         if least is not None and least > flow.levels.level:
             flow.step_aside(now, "drain")
             return
+        if self._tells_of_others(now):
+            flow.test_lasting_queue(now, least or 0, self.back)
+            return
         flow.cwnd = self.back
         wait = SLOWDOWN_INTERVAL * max(now - self.since, 4 * flow.rtt)
         flow.steady(now, drain_at=now + (SCAVENGER_DRAIN_INTERVAL if flow.is_alone else wait))
+
+    def _tells_of_others(self, now: int) -> bool:
+        """
+        Is there a queue that we did not make and that never goes away?
+        """
+        flow = self.flow
+        is_doubtful = self._is_first or flow.early_drops.are_usual or varies_by_itself(flow)
+        return not is_doubtful and flow.lasting_queue.is_there(now)
 
     def on_loss(self, now: int) -> None:
         """

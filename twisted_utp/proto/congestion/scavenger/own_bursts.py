@@ -17,6 +17,9 @@ from twisted_utp.proto.congestion.base import AckSample
 WAIT_SAMPLES = 64
 """The usual wait is smoothed over so many samples."""
 
+MEAN_SAMPLES = 16
+"""The same for the mean of pairs."""
+
 FASTER, SLOWER = 4, 64
 """
 What a pair of packets changes is divided by this, if it shows a faster link, and if it shows a slower one.  Jitter
@@ -31,11 +34,12 @@ class OwnBursts:
     @ivar usual: that wait, µs, smoothed.
     """
 
-    __slots__ = ("_ahead", "_per_byte", "_raw", "_sent_at", "usual")
+    __slots__ = ("_ahead", "_mean_per_byte", "_per_byte", "_raw", "_sent_at", "usual")
 
     def __init__(self) -> None:
         self.usual = 0.0
         self._per_byte = 0.0  # µs that the link takes for a byte; 0 while that is unknown
+        self._mean_per_byte = 0.0  # the same, but jitter makes neither a faster nor a slower link of it
         self._sent_at = self._ahead = self._raw = 0  # of the last sample
 
     def on_ack(self, at: int, sample: AckSample, mss: int) -> int:
@@ -48,10 +52,12 @@ class OwnBursts:
         if raw is None or not sample.latest_rtt:
             return 0
         sent_at = at - sample.latest_rtt
-        if sent_at == self._sent_at and sample.ahead > self._ahead and raw > self._raw:
+        if sent_at == self._sent_at and sample.ahead > self._ahead and raw >= self._raw:
             per_byte = (raw - self._raw) / (sample.ahead - self._ahead)
-            before = self._per_byte or per_byte
-            self._per_byte = before + (per_byte - before) / (FASTER if per_byte < before else SLOWER)
+            self._mean_per_byte += (per_byte - self._mean_per_byte) / (MEAN_SAMPLES if self._mean_per_byte else 1)
+            if per_byte:
+                before = self._per_byte or per_byte
+                self._per_byte = before + (per_byte - before) / (FASTER if per_byte < before else SLOWER)
         self._sent_at, self._ahead, self._raw = sent_at, sample.ahead, raw
         waited = max(sample.ahead - mss, 0) * self._per_byte
         if waited or self.usual:
@@ -64,3 +70,10 @@ class OwnBursts:
         Bytes per µs that the link carries, ours and others'; 0 while that is unknown.  It may be too large by a third.
         """
         return 1 / self._per_byte if self._per_byte else 0.0
+
+    @property
+    def mean_rate(self) -> float:
+        """
+        The link's rate, bytes per µs, 0 while it is unknown.  Jitter makes it too small rather than too large.
+        """
+        return 1 / self._mean_per_byte if self._mean_per_byte else 0.0

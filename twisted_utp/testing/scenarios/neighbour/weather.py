@@ -57,13 +57,20 @@ def cellular(controller: str, kind: str, seed: int = 1, seconds: float = 60) -> 
     }
 
 
-def route(controller: str, longer: bool = True, line: Line = USUAL, at: float = 15, seconds: float = 20) -> Figures:
+def route(
+    controller: str,
+    longer: bool = True,
+    line: Line = USUAL,
+    at: float = 15,
+    seconds: float = 20,
+    detour: int = DETOUR,
+) -> Figures:
     """
-    The way there becomes 30 ms longer, or shorter again: when a second begins in which 90 % of the line are used, and
-    what is used from five seconds after it on.
+    The way there becomes C{detour} µs longer, or shorter again: when a second begins in which 90 % of the line are
+    used, and what is used from five seconds after it on.
     """
     dumbbell = line.open(controller)
-    before, after = (0, DETOUR) if longer else (DETOUR, 0)
+    before, after = (0, detour) if longer else (detour, 0)
     dumbbell.there.set_delay(before)
     dumbbell.there.set_delay_at(dumbbell.now + round(at * SECOND), after)
     flow = dumbbell.add_flow(line.microseconds)
