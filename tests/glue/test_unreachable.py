@@ -116,7 +116,7 @@ class RefusalTestsBuilder(ReactorBuilder):
         # Less than the kernel's smallest socket buffer, so that nothing is lost there; and on a busy machine nothing is
         # late.
         config = UTPConfig(receive_buffer=65_536, min_rto=10)
-        server, client = UTPProtocol(reactor, config), UTPProtocol(reactor)
+        server, client = UTPProtocol(reactor, config), UTPProtocol(reactor, config)
         dead = closed_port("127.0.0.1")
         finished: Deferred[None] = Deferred()
         outcome: list[Any] = []
