@@ -159,6 +159,7 @@ def test_forgotten() -> None:
 
 PACKET = 1000
 PER_PACKET = 600  # µs
+CARRIED = PACKET / 1000  # bytes per µs: less than the link's rate, as others have a part of it
 
 
 def burst(ahead: int, raw: int, *, sent_at: int = NOW) -> tuple[int, AckSample]:
@@ -172,11 +173,11 @@ def burst(ahead: int, raw: int, *, sent_at: int = NOW) -> tuple[int, AckSample]:
 def test_the_wait_behind_our_own_burst() -> None:
     """Two packets of a burst tell what the link takes for those in between."""
     own = OwnBursts()
-    assert own.on_ack(*burst(9, 9000), PACKET) == 0, "nothing is known yet"
+    assert own.on_ack(*burst(9, 9000), PACKET, CARRIED) == 0, "nothing is known yet"
     assert own.link_rate == 0
-    own.on_ack(*burst(0, 3000, sent_at=NOW + 6000), PACKET)
-    assert own.on_ack(*burst(9, 3000 + 9 * PER_PACKET, sent_at=NOW + 6000), PACKET) == 8 * PER_PACKET
-    assert own.on_ack(*burst(1, 3600, sent_at=NOW + 12_000), PACKET) == 0, "the levels allow for pairs"
+    own.on_ack(*burst(0, 3000, sent_at=NOW + 6000), PACKET, CARRIED)
+    assert own.on_ack(*burst(9, 3000 + 9 * PER_PACKET, sent_at=NOW + 6000), PACKET, CARRIED) == 8 * PER_PACKET
+    assert own.on_ack(*burst(1, 3600, sent_at=NOW + 12_000), PACKET, CARRIED) == 0, "the levels allow for pairs"
 
 
 def test_a_part_of_a_link_is_no_slower_link() -> None:
@@ -185,11 +186,21 @@ def test_a_part_of_a_link_is_no_slower_link() -> None:
     for number in range(20):
         sent_at = NOW + 10_000 * number
         late = 2000 * (number % 4 == 0)
-        own.on_ack(*burst(0, 3000, sent_at=sent_at), PACKET)
-        waited = own.on_ack(*burst(9, 3000 + 9 * PER_PACKET + late, sent_at=sent_at), PACKET)
+        own.on_ack(*burst(0, 3000, sent_at=sent_at), PACKET, CARRIED)
+        waited = own.on_ack(*burst(9, 3000 + 9 * PER_PACKET + late, sent_at=sent_at), PACKET, CARRIED)
     assert waited == pytest.approx(8 * PER_PACKET, rel=0.1)
     assert 0 < own.usual < waited
     assert own.link_rate == pytest.approx(PACKET / PER_PACKET, rel=0.1)
+
+
+def test_a_peer_cannot_make_the_link_slower_than_what_came_through() -> None:
+    """It tells of 30 ms between packets that the link carries in 1 ms; while nothing is known, it gains nothing."""
+    own = OwnBursts()
+    for number in range(20):
+        for carried, most in ((CARRIED, 1000), (0.0, 0)):
+            own.on_ack(*burst(0, 0, sent_at=NOW + 10_000 * number), PACKET, carried)
+            waited = own.on_ack(*burst(3, 90_000, sent_at=NOW + 10_000 * number), PACKET, carried)
+            assert waited <= 2 * most
 
 
 def test_a_late_acknowledgement_covers_far_more_than_usual() -> None:
@@ -410,7 +421,7 @@ def seen(*delays: int, every: int = RTT // 2) -> Idleness:
     """Delays of packets that take 1000 µs, one in so many µs."""
     idleness = Idleness()
     for number, delay in enumerate(delays):
-        idleness.on_sample(NOW + number * every, delay, 1000.0, RTT)
+        idleness.on_sample(NOW + number * every, delay, delay, 1000.0, RTT)
     return idleness
 
 
@@ -429,3 +440,15 @@ def test_one_packet_that_waited_says_that_somebody_is_there() -> None:
 def test_others_may_come_together_once_a_round_trip() -> None:
     """So many packets within a moment prove little."""
     assert not seen(*[700] * SCAVENGER_IDLE_SAMPLES * 2, every=RTT // 50).is_proven
+
+
+@pytest.mark.parametrize(
+    ("growths", "is_proven"),
+    [([9000, 9300, 10_900, 9000], True), ([9000, 9300, 12_000, 9000], False), ([None] * 4, False)],
+)
+def test_constant_echoes_alone_prove_nothing(growths: list[int | None], is_proven: bool) -> None:
+    """A peer may make them up, but not the round trips."""
+    idleness = Idleness()
+    for number in range(2 * SCAVENGER_IDLE_SAMPLES):
+        idleness.on_sample(NOW + number * RTT, 700, growths[number % 4], 1000.0, RTT)
+    assert idleness.is_proven is is_proven

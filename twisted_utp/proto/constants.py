@@ -355,6 +355,9 @@ SCAVENGER_MIN_GAIN = 0.25
 SCAVENGER_EXPLORING_ROUNDS = 4
 SCAVENGER_FILLED = 0.7  # ... if at least this part of the window comes through in a round trip
 SCAVENGER_LOSS_MEMORY = 1_000_000
+# µs of the link's rate by which it grows in a round trip at most, near the rate that we know; or the target.  More
+# makes a longer queue where round trips are long, less finds a faster link later.
+SCAVENGER_EXPLORED = 10_000
 # A loss with a small queue costs so much (CUBIC's 0.7), and half when less than this part of the link's rate comes
 # through.
 SCAVENGER_LOSS_CUT = 0.7
@@ -362,6 +365,9 @@ SCAVENGER_UNDIVIDED = 0.85
 # Drains of a flow that is alone; others' come as often as LEDBAT++'s slowdowns.
 SCAVENGER_DRAIN_INTERVAL = 10_000_000
 SCAVENGER_FIRST_DRAIN_ROUNDS = 3
+# µs of the link's rate by which the window is reduced at most, or two targets.  More empties the link for longer where
+# round trips are long (half a window of 350 ms costs 2 % of the link), less leaves a part of the queue.
+SCAVENGER_DRAIN_DEPTH = 30_000
 # Out of the way: part of the known rate, and at least a packet in so many µs.  More is felt by others, less sees less.
 SCAVENGER_TRICKLE_SHARE = 0.02
 SCAVENGER_TRICKLE_INTERVAL = 200_000

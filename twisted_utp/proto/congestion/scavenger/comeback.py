@@ -15,8 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.phase import Phase
-from twisted_utp.proto.constants import SCAVENGER_FULL_GEAR, SCAVENGER_PROBE_INTERVAL, SCAVENGER_UNDIVIDED
+from twisted_utp.proto.constants import (
+    SCAVENGER_FULL_GEAR,
+    SCAVENGER_HOST_SHARE,
+    SCAVENGER_PROBE_INTERVAL,
+    SCAVENGER_UNDIVIDED,
+)
 
 if TYPE_CHECKING:
     from twisted_utp.proto.congestion.scavenger.controller import Scavenger
@@ -87,12 +93,26 @@ class Comeback(Phase):
         if self.gear < SCAVENGER_FULL_GEAR:
             self.gear = min(self.gear * 2, SCAVENGER_FULL_GEAR)
             self._set(now)
+        elif self._carried_more_once:
+            flow.known_rate = min(2 * flow.known_rate, flow.trips.peak)
+            self._set(now)
         elif self._base and self._before < flow.pacing_rate:
             self._set(now)  # once more: what is acknowledged so far was sent in the gear before
         elif self._base and not self._is_starved and not self._comes_through(now):
             self._fail(now)
         else:
             self._arrive(now)
+
+    @property
+    def _carried_more_once(self) -> bool:
+        """
+        Did the link carry more in the last minute than when we left it?  Others had a part of it then, which may be
+        free now: no queue stands although we send as much as we did.
+        """
+        flow = self.flow
+        if self._base or self._is_trying or self._is_starved or flow.is_guest or varies_by_itself(flow):
+            return False
+        return flow.known_rate < SCAVENGER_HOST_SHARE * flow.trips.peak
 
     def _comes_through(self, now: int) -> bool:
         """

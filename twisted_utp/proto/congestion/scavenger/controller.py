@@ -121,7 +121,7 @@ class Scavenger(CongestionController):
         self.rtt = min(sample.rtt, sample.latest_rtt or sample.rtt) or 1
         delay = growth = None
         if not self.late_acks.on_ack(at, sample.bytes_acked, self.mss, self.rtt):
-            waited = self.own_bursts.on_ack(at, sample, self.mss)
+            waited = self.own_bursts.on_ack(at, sample, self.mss, self.trips.capacity)
             delay, growth = self.delay_verifier.delay(sample, waited), less(sample.growth, waited)
         trips = self.trips
         if delay is not None:
@@ -164,6 +164,7 @@ class Scavenger(CongestionController):
         Begin again with two packets.  If we know a rate that the path carried, return to it; else start up.
         """
         if not self.phase.holds_back:
+            self._before_loss = (self.phase, self.cwnd)
             self.known_rate, self.known_window = self.trips.capacity, self.cwnd
         self.pacing_rate = 0.0
         self.cwnd = self.least_window
@@ -175,12 +176,19 @@ class Scavenger(CongestionController):
 
     def on_spurious_loss(self, *, now: int) -> None:
         """
-        Undo the cut (RFC 4015), if nothing else has happened since.
+        Undo the cut (RFC 4015), if nothing else has happened since.  A radio link that pauses for longer than the
+        retransmission timeout has lost nothing.
         """
         if self._before_loss is not None:
             phase, cwnd = self._before_loss
-            if isinstance(phase, Startup) and isinstance(self.phase, Steady):
+            if isinstance(phase, Startup) and isinstance(self.phase, (Steady, Comeback)):
+                self.pacing_rate = 0.0
                 self.phase = Startup(self, now)
+            elif isinstance(phase, Steady) and isinstance(self.phase, Comeback):
+                # A new phase, so that what has waited through the pause raises no alarm.
+                self.pacing_rate = 0.0
+                self.steady(now, drain_at=now + 40 * self.path)
+                phase = self.phase
             if self.phase is phase or isinstance(self.phase, Startup):
                 self.cwnd = max(self.cwnd, cwnd)
             self._before_loss = None
@@ -378,6 +386,11 @@ class Scavenger(CongestionController):
         if base:
             self.step_aside(now, "flat")
             self._note_flat_queue(now, base)
+            return
+        if varies_by_itself(self):
+            # On a radio link, that queue may be the fade's; Steady finds out by a drain.
+            self.pacing_rate = 0.0
+            self.steady(now, drain_at=now + 40 * self.path)
             return
         self.known_rate *= max(gear / 2, SCAVENGER_GUEST_GEAR)
         self.step_aside(now, "return")

@@ -57,4 +57,11 @@ def varies_by_itself(flow: Scavenger) -> bool:
     """
     if flow.queue.length > SCAVENGER_CERTAIN or flow.early_drops.are_usual:
         return False  # where packets are dropped early, the queue varies with each drop
-    return flow.trips.variation > SCAVENGER_BLIND_VARIATION or flow.levels.suspicion > SCAVENGER_BLIND_SUSPICION
+    return is_radio(flow) or flow.levels.suspicion > SCAVENGER_BLIND_SUSPICION
+
+
+def is_radio(flow: Scavenger) -> bool:
+    """
+    Does the rate of the path seem to change, whatever queue stands now?
+    """
+    return flow.trips.variation > SCAVENGER_BLIND_VARIATION and not flow.early_drops.are_usual

@@ -16,6 +16,7 @@ from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
+    SCAVENGER_DRAIN_DEPTH,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_FIRST_DRAIN_ROUNDS,
     SLOWDOWN_INTERVAL,
@@ -33,7 +34,7 @@ class Drain(Phase):
     @ivar back: the window to return to, bytes.
     """
 
-    __slots__ = ("_is_first", "_least", "_until", "back")
+    __slots__ = ("_acked", "_is_first", "_is_measured", "_least", "_until", "back")
 
     name = "drain"
     holds_back = True
@@ -42,8 +43,13 @@ class Drain(Phase):
         super().__init__(flow, now)
         self.back = back
         self._is_first = first
+        self._is_measured = not first
+        self._acked = 0
         self._least: int | None = None
-        half = max(flow.least_window, min(flow.trips.capacity * flow.path, flow.cwnd) / 2)
+        carried = min(flow.trips.capacity * flow.path, flow.cwnd)
+        # Half of a long round trip would leave the link empty for longer than the queue needs to drain.
+        depth = flow.trips.capacity * max(SCAVENGER_DRAIN_DEPTH, 2 * flow.levels.target)
+        half = max(flow.least_window, carried / 2, 0 if first else carried - depth)
         if first or gently:
             flow.cwnd = half
             self._until = now + max(flow.path, flow.rtt) + (0 if first else round(flow.levels.target))
@@ -56,6 +62,8 @@ class Drain(Phase):
         Note what is left of the queue, and end the drain when its time is over.
         """
         flow = self.flow
+        if not self._is_measured:
+            self._measure(now, sample)
         if delay is not None and now > self.since + flow.rtt // 2:
             self._least = delay if self._least is None else min(self._least, delay)
             flow.delay_verifier.note_absence(sample)
@@ -75,6 +83,16 @@ class Drain(Phase):
             if delay is not None:
                 self._least = delay
         self._end(now)
+
+    def _measure(self, now: int, sample: AckSample) -> None:
+        """
+        After the startup, the link is busy with the overshoot for a round trip.  What comes through in it is the link's
+        rate.  In the round trip before, the window still doubled, so the link was not always busy.
+        """
+        self._acked += sample.bytes_acked
+        if now - self.since >= self.flow.rtt:
+            self._is_measured = True
+            self.flow.trips.note_rate(self._acked / (now - self.since))
 
     def _end(self, now: int) -> None:
         flow, least = self.flow, self._least

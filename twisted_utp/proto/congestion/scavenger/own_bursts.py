@@ -8,6 +8,9 @@ What that packet has waited for those before it would look like a queue that com
 A burst stands in the queue in one piece.  So two of its packets show how long the link takes for what lies between
 them, whoever else uses it.  The rate that comes through is no measure of that: a flow with only a part of the link
 would take the link for slower than it is, and so subtract too much.
+
+Both delays of a pair are the peer's word.  But the link is no slower than what came through in our own round trips, so
+no more than that is subtracted.
 """
 
 from __future__ import annotations
@@ -42,9 +45,11 @@ class OwnBursts:
         self._mean_per_byte = 0.0  # the same, but jitter makes neither a faster nor a slower link of it
         self._sent_at = self._ahead = self._raw = 0  # of the last sample
 
-    def on_ack(self, at: int, sample: AckSample, mss: int) -> int:
+    def on_ack(self, at: int, sample: AckSample, mss: int, carried: float) -> int:
         """
         @param at: when the acknowledgement arrived, µs.
+        @param carried: bytes per µs that the link carries at least; 0 while that is unknown, and then nothing is
+            subtracted.
         @return: how long its packet has waited, µs.  One packet ahead of it does not count: pairs are usual, and the
             levels allow for them.
         """
@@ -59,7 +64,8 @@ class OwnBursts:
                 before = self._per_byte or per_byte
                 self._per_byte = before + (per_byte - before) / (FASTER if per_byte < before else SLOWER)
         self._sent_at, self._ahead, self._raw = sent_at, sample.ahead, raw
-        waited = max(sample.ahead - mss, 0) * self._per_byte
+        per_byte = min(self._per_byte, 1 / carried) if carried else 0.0
+        waited = max(sample.ahead - mss, 0) * per_byte
         if waited or self.usual:
             self.usual += (waited - self.usual) / WAIT_SAMPLES
         return round(waited)

@@ -12,7 +12,7 @@ from math import pow, sqrt
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
-from twisted_utp.proto.congestion.scavenger.detector import find_alarm, varies_by_itself
+from twisted_utp.proto.congestion.scavenger.detector import find_alarm, is_radio, varies_by_itself
 from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.congestion.scavenger.trips import MEMORY
@@ -20,6 +20,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_VARIATION,
     SCAVENGER_DEEP,
     SCAVENGER_EARLY_LEAST,
+    SCAVENGER_EXPLORED,
     SCAVENGER_EXPLORING_ROUNDS,
     SCAVENGER_FILLED,
     SCAVENGER_GAIN_WINDOW,
@@ -108,7 +109,7 @@ class Steady(Phase):
         flow = self.flow
         if flow.trips.rate < flow.trips.peak / 2 and not sample.in_recovery:
             # With less than half of the link, our own packets do not wait for each other.
-            self._idleness.on_sample(now, delay, flow.packet_time, flow.path)
+            self._idleness.on_sample(now, delay, sample.growth, flow.packet_time, flow.path)
             if self._idleness.is_proven:
                 flow.come_back(now, is_idle=True)
                 return
@@ -146,7 +147,7 @@ class Steady(Phase):
             return
         is_exploring = length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample)
         if is_exploring and not self._drops_overshoot and self._is_filled:
-            gain = max(gain, flow.cwnd / 4 * min(flow.trips.empty / 8, 1.0))
+            gain = max(gain, self._most_exploring * (1.0 if is_radio(flow) else min(flow.trips.empty / MEMORY, 1.0)))
         flow.cwnd += gain * share
 
     def _rounds_before_exploring(self, sample: AckSample) -> int:
@@ -166,6 +167,17 @@ class Steady(Phase):
         """
         flow = self.flow
         return flow.early_drops.are_random or flow.trips.capacity * flow.rtt >= SCAVENGER_FILLED * flow.cwnd
+
+    @property
+    def _most_exploring(self) -> float:
+        """
+        By how much the window grows in a round trip at most when no queue is seen, bytes.  A part of itself; but at the
+        rate that we know this would make a long queue where round trips are long.
+        """
+        flow = self.flow
+        if flow.cwnd < SCAVENGER_HOST_SHARE * flow.trips.peak * flow.path:
+            return flow.cwnd / 4
+        return min(flow.cwnd / 4, flow.trips.peak * max(SCAVENGER_EXPLORED, flow.levels.target))
 
     @property
     def _drops_overshoot(self) -> bool:

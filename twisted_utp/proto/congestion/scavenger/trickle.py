@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
+from twisted_utp.proto.congestion.scavenger.detector import is_radio
 from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
@@ -75,7 +76,7 @@ class Trickle(Phase):
         """
         flow = self.flow
         is_asking = flow.early_drops.are_usual
-        flow.pacing_rate = self._rate * (1 + self._idleness.without_wait / 4 if is_asking else 1)
+        flow.pacing_rate = self._rate * (1 + self._idleness.without_wait if is_asking else 1)
         # The window must not hold packets back: they would then leave at the same moments of each round trip.
         flow.cwnd = max(flow.least_window, (2 if is_asking else 1) * flow.pacing_rate * flow.path)
 
@@ -95,7 +96,7 @@ class Trickle(Phase):
         delay, self._before = (min(delay, self._before) if scatters else delay), delay
         has_drained = now - self.since > flow.rtt + self._backlog
         if has_drained:
-            self._idleness.on_sample(now, alone, flow.packet_time, flow.path)
+            self._idleness.on_sample(now, alone, sample.growth, flow.packet_time, flow.path)
             self._pace()
             flow.delay_verifier.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
@@ -122,7 +123,8 @@ class Trickle(Phase):
         if flow.early_drops.are_usual:
             trips = 3 if self._idleness.is_proven else SCAVENGER_EARLY_QUIET_TRIPS
             return trips * max(flow.path, 10_000.0)
-        if self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION:
+        is_trusted = self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION
+        if is_trusted and not is_radio(flow):
             # A flow that fills a deep buffer leaves gaps after an overflow.
             return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
         return max(1.5 * flow.path, 50_000.0)

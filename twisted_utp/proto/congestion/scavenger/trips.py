@@ -104,7 +104,7 @@ class Trips:
         duration = now - self.since
         _remember(self.windows, cwnd, WINDOWS)
         if not holds_back:
-            self._note_rate(self._acked / duration)
+            self.note_rate(self._acked / duration)
         self.peak *= 1 - min(duration / SCAVENGER_PEAK_MEMORY, 0.5)
         self.peak = max(self.peak, self.capacity)
         self._highest_before = self._highest
@@ -135,7 +135,10 @@ class Trips:
             _remember(self._rates, self.rate, MEMORY)
             self.capacity = max(self._rates)
 
-    def _note_rate(self, rate: float) -> None:
+    def note_rate(self, rate: float) -> None:
+        """
+        So many bytes per µs came through in a round trip.
+        """
         if self._is_starved and rate < self.capacity:
             return
         self.rate = rate
