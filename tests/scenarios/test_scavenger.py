@@ -12,7 +12,7 @@ from twisted_utp.testing.scenarios.neighbour.alone import alone
 from twisted_utp.testing.scenarios.neighbour.beside import completion, page
 from twisted_utp.testing.scenarios.neighbour.line import Line, config_of
 from twisted_utp.testing.scenarios.neighbour.shares import fairness
-from twisted_utp.testing.scenarios.neighbour.weather import route
+from twisted_utp.testing.scenarios.neighbour.weather import cellular, route
 from twisted_utp.testing.simulator import MILLISECOND
 from twisted_utp.testing.topology import Dumbbell, Flow
 
@@ -90,6 +90,20 @@ def test_a_receiver_that_is_kept_from_reading() -> None:
     assert congestion.alarms == 0  # type: ignore[attr-defined]
     assert used >= 0.95
     assert p95 <= 15
+
+
+def test_long_round_trips() -> None:
+    """Startup is over after six seconds, and what it has measured is the line; a drain leaves little of it unused."""
+    seen = alone(NAME, Line(rate=4, rtt=350), seconds=14, since=6)
+    assert seen["used"] >= 0.98
+    assert seen["p95"] <= 24
+
+
+def test_a_phone_s_line() -> None:
+    """As much of it is used as by LEDBAT++, with a shorter queue: 81 % before fades were told from others."""
+    today, seen = cellular("ledbat++", "3g", seconds=30), cellular(NAME, "3g", seconds=30)
+    assert seen["used"] >= today["used"] - 0.01
+    assert seen["p95"] <= today["p95"]
 
 
 def test_a_page_hardly_notices() -> None:
