@@ -368,6 +368,9 @@ SCAVENGER_FIRST_DRAIN_ROUNDS = 3
 # µs of the link's rate by which the window is reduced at most, or two targets.  More empties the link for longer where
 # round trips are long (half a window of 350 ms costs 2 % of the link), less leaves a part of the queue.
 SCAVENGER_DRAIN_DEPTH = 30_000
+# From this round trip on the first drain measures the link.  A latecomer's overshoot has more than its share, so with
+# less, two flows on 4 Mb/s and 50 ms shared less equally.
+SCAVENGER_LONG_PATH = 100_000
 # Out of the way: part of the known rate, and at least a packet in so many µs.  More is felt by others, less sees less.
 SCAVENGER_TRICKLE_SHARE = 0.02
 SCAVENGER_TRICKLE_INTERVAL = 200_000

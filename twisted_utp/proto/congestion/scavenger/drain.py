@@ -19,6 +19,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_DRAIN_DEPTH,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_FIRST_DRAIN_ROUNDS,
+    SCAVENGER_LONG_PATH,
     SLOWDOWN_INTERVAL,
     SLOWDOWN_ROUNDS,
 )
@@ -43,7 +44,7 @@ class Drain(Phase):
         super().__init__(flow, now)
         self.back = back
         self._is_first = first
-        self._is_measured = not first
+        self._is_measured = not first or flow.path < SCAVENGER_LONG_PATH
         self._acked = 0
         self._least: int | None = None
         carried = min(flow.trips.capacity * flow.path, flow.cwnd)
@@ -87,7 +88,8 @@ class Drain(Phase):
     def _measure(self, now: int, sample: AckSample) -> None:
         """
         After the startup, the link is busy with the overshoot for a round trip.  What comes through in it is the link's
-        rate.  In the round trip before, the window still doubled, so the link was not always busy.
+        rate.  In the round trip before, the window still doubled, so the link was not always busy.  This is for long
+        round trips, where growth to the link's rate takes seconds: of a shared link it measures too much.
         """
         self._acked += sample.bytes_acked
         if now - self.since >= self.flow.rtt:

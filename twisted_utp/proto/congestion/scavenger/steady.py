@@ -147,7 +147,8 @@ class Steady(Phase):
             return
         is_exploring = length <= levels.empty and flow.trips.empty >= self._rounds_before_exploring(sample)
         if is_exploring and not self._drops_overshoot and self._is_filled:
-            gain = max(gain, self._most_exploring * (1.0 if is_radio(flow) else min(flow.trips.empty / MEMORY, 1.0)))
+            ramp = MEMORY // 2 if is_radio(flow) else MEMORY
+            gain = max(gain, self._most_exploring * min(flow.trips.empty / ramp, 1.0))
         flow.cwnd += gain * share
 
     def _rounds_before_exploring(self, sample: AckSample) -> int:
