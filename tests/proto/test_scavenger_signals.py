@@ -21,6 +21,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_EMPTY,
     SCAVENGER_IDLE_SAMPLES,
     SCAVENGER_JUMP,
+    SCAVENGER_LARGE_LIE,
     SCAVENGER_LATE_TRIPS,
     SCAVENGER_LIE_TRIPS,
     SCAVENGER_MAX_SUSPICION,
@@ -79,6 +80,15 @@ def test_late_acknowledgements_of_a_round_trip_are_no_lie() -> None:
         delay_verifier.delay(sample(8000, 12_000 if is_late else 8500))
         delay_verifier.end_trip(2000)
         assert delay_verifier.hidden == 0
+
+
+def test_a_large_lie_counts_at_once() -> None:
+    """Late acknowledgements do not explain it, so it need not last."""
+    for excess, hidden in ((2000 + SCAVENGER_LARGE_LIE, 0), (2001 + SCAVENGER_LARGE_LIE, 2001 + SCAVENGER_LARGE_LIE)):
+        delay_verifier = DelayVerifier()
+        delay_verifier.delay(sample(8000, 8000 + excess))
+        delay_verifier.end_trip(2000)
+        assert delay_verifier.hidden == hidden
 
 
 def test_a_queue_on_the_way_back_is_what_is_left_when_we_are_away() -> None:
