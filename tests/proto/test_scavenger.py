@@ -197,6 +197,17 @@ def test_a_window_that_is_not_filled_does_not_grow_by_a_part_of_itself() -> None
     assert drive.window < before + 20
 
 
+def test_a_window_that_random_losses_leave_unfilled_grows_by_a_part_of_itself() -> None:
+    """Only a larger window helps against them."""
+    drive = begun()
+    drive.rate = 0.5 * RATE
+    drive.run(0.5, 500)
+    drive.lose()
+    before = drive.window
+    drive.run(0.5, 500)
+    assert drive.window > before + 50
+
+
 def test_a_radio_s_empty_queue_lets_it_grow_sooner() -> None:
     """Where the queue varies by itself the link may have become faster: half of the patience."""
     windows = []
@@ -293,27 +304,35 @@ def bursts(drive: Drive) -> None:
             drive.ack(wait, every=500, latest_rtt=drive.now + 500 - sent_at, ahead=ahead * MSS)
 
 
-def among_kin() -> Drive:
-    """With a quarter of the link; others of its kind have the rest."""
+def with_a_quarter(*, knows_the_link: bool, is_guest: bool = False) -> Drive:
+    """Others have the rest of the link, and a queue of 16 ms stands for a moment."""
     drive = begun()
-    bursts(drive)
+    if knows_the_link:
+        bursts(drive)
     drive.rate = RATE / 4
     drive.controller.cwnd = drive.rate * (PATH + 5000)
     drive.run(0.7, 5000)
     assert drive.phase == "steady"
+    drive.controller.is_guest = is_guest
+    drive.run(0.02, 16_000)
     return drive
 
 
 def test_among_its_kind_a_flow_is_less_easily_alarmed() -> None:
-    """Other scavengers' drains let the queue tremble: alarms at 7 ms had four flows leave now and again."""
-    alone = begun()
-    bursts(alone)
-    alone.run(0.7, 5000)
-    alone.until(Trickle, 12_000, most=0.02)
-    drive = among_kin()
-    drive.run(0.02, 12_000)
+    """Other scavengers' drains let the queue tremble: such alarms had four flows leave now and again."""
+    drive = with_a_quarter(knows_the_link=True)
     assert drive.phase == "steady"
     drive.until(Trickle, 40_000, most=0.02)
+
+
+def test_a_slow_link_of_its_own_is_not_shared() -> None:
+    """Without bursts nothing shows that the link carries more than we have."""
+    assert with_a_quarter(knows_the_link=False).phase == "trickle"
+
+
+def test_a_guest_is_not_among_its_kind() -> None:
+    """The others are not scavengers, so nothing is allowed them."""
+    assert with_a_quarter(knows_the_link=True, is_guest=True).phase == "trickle"
 
 
 def test_our_own_growth_is_no_alarm() -> None:
