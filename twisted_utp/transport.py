@@ -85,7 +85,8 @@ class UTPTransport(SettingsMixin):
     _aborting = False
     _reading_paused = False
     _write_closing = False  # loseWriteConnection was called
-    _write_closed = False  # ... and our FIN has left
+    _fin_seen = False  # ... and our FIN has left
+    _write_closed = False  # ... and writeConnectionLost has returned
     _wants_pull = False
     _awaits_write = False  # the producer was told to go on and has not written since
     _buffer_size: int | None = None
@@ -368,7 +369,7 @@ class UTPTransport(SettingsMixin):
         """
         Is C{writeConnectionLost} to be called when our FIN leaves?
         """
-        return self._write_closing and not self._write_closed and not self.disconnecting
+        return self._write_closing and not self._fin_seen and not self.disconnecting
 
     def _look_for_fin(self) -> None:
         """
@@ -382,10 +383,17 @@ class UTPTransport(SettingsMixin):
             if self._connection.has_all_arrived() and not self._is_lost:
                 self._close_cleanly()
         elif self._awaits_fin() and self._has_fin_left():
-            self._write_closed = True
+            self._fin_seen = True
             half_closeable = IHalfCloseableProtocol(self.protocol, None)
-            if half_closeable is not None:
-                self._call(half_closeable.writeConnectionLost)
+            if half_closeable is None:
+                self._write_closed = True
+            else:
+                self._in_next_turn(lambda: self._write_connection_lost(half_closeable))
+
+    def _write_connection_lost(self, protocol: IHalfCloseableProtocol) -> None:
+        if not self.disconnecting:
+            self._call(protocol.writeConnectionLost)
+        self._write_closed = True
 
     def _lose_cleanly(self) -> None:
         """
@@ -751,7 +759,7 @@ class UTPTransport(SettingsMixin):
         """
         if not self.connected or self.disconnecting or self._aborting:
             return
-        if self._connection.has_all_arrived() and not self._next:
+        if self._write_closed and self._connection.has_all_arrived() and not self._next:
             self._lose_cleanly()  # from within, as TCP does after a half close
             return
         self.disconnecting = True

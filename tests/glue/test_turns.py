@@ -258,6 +258,20 @@ def test_our_own_end(machines: Any, close: str) -> None:
     assert client.reason is not None
 
 
+@pytest.mark.parametrize("closes", ["in writeConnectionLost", "before it is told"])
+def test_half_closed_by_us(machines: Any, closes: str) -> None:
+    """Who half closes in dataReceived is told of it in another turn, unless the rest is closed before that."""
+    client, server, _ = machines.pair(server=HalfMarking)
+    server.on["data"] = lambda protocol: protocol.transport.loseWriteConnection()
+    event = "write lost" if closes == "in writeConnectionLost" else "after data"
+    server.on[event] = lambda protocol: protocol.transport.loseConnection()
+    client.transport.write(b"x")
+    machines.advance(1)
+    told = ["write lost", "after write lost"] if closes == "in writeConnectionLost" else []
+    assert server.calls[2:] == ["data", "after data", *told, "lost", "after lost"]
+    assert server.reason.check(ConnectionDone)
+
+
 @pytest.mark.parametrize("closes", ["in readConnectionLost", "before it is told", "later"])
 def test_both_half_closed(machines: Any, closes: str) -> None:
     """Who has closed half, and whose peer then closes, is told of the end once it has closed the rest, whenever."""
