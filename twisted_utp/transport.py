@@ -31,7 +31,7 @@ from twisted_utp._tls import start_tls
 from twisted_utp.errors import loss_exception
 from twisted_utp.interfaces import IUTPTransport
 from twisted_utp.proto.constants import DEFAULT_KEEPALIVE
-from twisted_utp.proto.events import Connected, ConnectionLost, EndOfStream, Event, LossReason, Writable
+from twisted_utp.proto.events import ConnectionLost, EndOfStream, Event, LossReason, Writable
 from twisted_utp.proto.reconfiguration import reconfigure
 from twisted_utp.proto.states import State
 from twisted_utp.proto.stats import ConnectionStats
@@ -49,9 +49,6 @@ _LOG_CONTEXT = log.ILogContext
 
 # A pull producer is asked for so many pieces before others have their turn.
 _PULLS_IN_A_ROW = 16
-
-# Stands before what C{connectionMade} is to be one turn ahead of.
-_CONNECTED = Connected(incoming=False)
 
 # Our FIN has not left yet.
 _WRITE_SIDE_OPEN = frozenset((State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT))
@@ -90,11 +87,20 @@ class UTPTransport(SettingsMixin):
     _wants_pull = False
     _awaits_write = False  # the producer was told to go on and has not written since
     _buffer_size: int | None = None
-    # What one batch brought and reading is paused for: a handful, mostly none.
+
+    # When is the application told?
+    #
+    # Bytes, the end of the stream, a clean end of the connection: at once while C{_held} is None.  It is a list while
+    # they have to wait, in their order: until the turn after connectionMade, and until reading is resumed.
+    #
+    # What TCP would tell in a later turn: from C{_next}, one in each turn of the reactor, in order.  What was held for
+    # connectionMade is the first there, and connectionLost the last.
+    #
+    # An abort empties both; only connectionLost follows.  A reset does not wait for reading to be resumed.
     _held: list[Event] | None = None
-    # What the next turns of the reactor are to bring, one each: see L{NextTurn <twisted_utp._turns.NextTurn>}.
     _next: list[Callable[[], object]] | None = None
-    _is_lost = False  # connectionLost is among it
+    _is_new = False  # the turn after connectionMade has yet to come
+    _is_lost = False  # connectionLost is in C{_next}
 
     def __init__(
         self,
@@ -140,9 +146,8 @@ class UTPTransport(SettingsMixin):
         @return: what its C{connectionMade} raised.
         """
         self._connection.user_data = self
-        failure = self._call(self._make_connection)
-        self._held = [_CONNECTED]
-        return failure
+        self._is_new, self._held = True, []
+        return self._call(self._make_connection)
 
     def _settle_start(self) -> bool:
         """
@@ -150,9 +155,8 @@ class UTPTransport(SettingsMixin):
 
         @return: it has brought more.
         """
-        held = self._held
-        if held is None or len(held) < 2:
-            self._held = None
+        if not self._held:
+            self._is_new, self._held = False, None
             return False
         is_waiting = bool(self._next)
         self._next = [self._begin_reading, *(self._next or ())]
@@ -164,8 +168,8 @@ class UTPTransport(SettingsMixin):
         """
         C{connectionMade} was a turn ago.
         """
-        if self._held and self._held[0] is _CONNECTED:
-            self._held.pop(0)
+        if self._is_new:
+            self._is_new = False
             self._deliver_held()
 
     def _make_connection(self) -> None:
@@ -176,7 +180,7 @@ class UTPTransport(SettingsMixin):
         """
         The next bytes of the stream are there.
         """
-        if self._reading_paused or self._held:
+        if self._reading_paused or self._held is not None:
             self._hold(data)
         elif not (self.disconnected or self._aborting or self.disconnecting):  # TCP does not read on either
             self._tell_data(data)
@@ -202,7 +206,7 @@ class UTPTransport(SettingsMixin):
             self._core_lost(event)
         elif isinstance(event, Writable):
             self._call(self._buffer_drained)
-        elif self._reading_paused or self._held:
+        elif self._reading_paused or self._held is not None:
             self._hold(event)
         else:
             self._deliver(event)
@@ -212,17 +216,16 @@ class UTPTransport(SettingsMixin):
             self._held = []
         self._held.append(event)
 
-    def _drop_held(self) -> None:
-        if self._held is not None:
-            self._held.clear()
-
     def _deliver_held(self) -> None:
         """
-        Reading has been resumed: deliver what was on its way when it was paused.
+        Deliver what has waited, unless it has to wait on.
         """
-        held = self._held
-        while held and not self._reading_paused and held[0] is not _CONNECTED:
-            self._deliver(held.pop(0))
+        if self._is_new:
+            return
+        while self._held and not self._reading_paused:
+            self._deliver(self._held.pop(0))
+        if not self._held:
+            self._held = None
 
     def _in_next_turn(self, what: Callable[[], object]) -> None:
         if self._next:
@@ -330,13 +333,13 @@ class UTPTransport(SettingsMixin):
             self._failed(Failure(event.fault))
             return
         if event.reason is LossReason.DONE and not self._aborting:
-            if self._held:
-                self._hold(event)  # a clean end comes after the data
+            if self._held is not None:
+                self._held.append(event)  # a clean end comes after the data
                 return
             if not self.disconnecting and IHalfCloseableProtocol(self.protocol, None) is not None:
                 return  # both directions are closed, and the application has yet to say that it knows
-        if not (self._held and self._held[0] is _CONNECTED):  # that is not paused for, and comes first
-            self._drop_held()
+        if not self._is_new:
+            self._held = None
         loss = self._owner._refusals.explain(self._connection, loss_exception(event))
         self._lose_in_next_turn(Failure(loss))
 
@@ -448,8 +451,7 @@ class UTPTransport(SettingsMixin):
             return
         self.disconnected = True
         self.connected = False
-        if self._held:
-            self._drop_held()
+        self._is_new, self._held = False, None
         self._connection.user_data = None
         protocol, producer, lost = self.protocol, self.producer, self._lost
         self.protocol = self.producer = self._lost = None
@@ -533,12 +535,12 @@ class UTPTransport(SettingsMixin):
             return
         self._aborting = True
         self._reading_paused = False
+        self._is_new, self._held = False, None
         self._next, self._is_lost = None, False
         if self._connection.is_done:
             self._held = [ConnectionLost(LossReason.ABORTED)]
             self._owner._reading_resumed(self)
             return
-        self._drop_held()
         self._abort()
 
     def _abort(self) -> None:
