@@ -12,15 +12,18 @@ from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
 from twisted_utp.proto.congestion.scavenger.controller import Scavenger
+from twisted_utp.proto.congestion.scavenger.detector import is_radio, varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
 from twisted_utp.proto.congestion.scavenger.lasting_queue import LastingQueue
 from twisted_utp.proto.congestion.scavenger.startup import Startup
 from twisted_utp.proto.congestion.scavenger.steady import Steady
 from twisted_utp.proto.congestion.scavenger.trickle import Trickle
 from twisted_utp.proto.constants import (
+    SCAVENGER_BELIEVED_RATE,
     SCAVENGER_COMPANION_TIME,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_GUEST_GEAR,
+    SCAVENGER_MAX_SUSPICION,
     SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_QUIET,
     SCAVENGER_SOON,
@@ -243,11 +246,34 @@ def test_the_end_of_startup_measures_the_link_though_the_window_still_doubled() 
     assert drive.window == pytest.approx(RATE * 350, rel=0.05)
 
 
+def test_the_end_of_startup_measures_nothing_of_short_round_trips() -> None:
+    """Others may share the link: what came through at once after the startup is more than our part."""
+    drive = Drive()
+    drive.run(0.08)
+    drive.until(Drain, 5000)
+    drive.rate = 2 * RATE
+    drive.run(0.056, 5000)
+    drive.rate = RATE
+    drive.run(0.06, 5000)
+    drive.until(Steady)
+    assert drive.controller.trips.capacity < 1.2 * RATE
+
+
 def test_drains_of_long_round_trips() -> None:
     """Half of a window of 350 ms would leave the link empty for a third of a second; 30 ms of it empty the queue."""
     drive = begun(path=350_000)
     drive.until(Drain, 5000)
     assert drive.window == pytest.approx(RATE * 320, rel=0.02)
+
+
+def test_drains_of_long_round_trips_empty_twice_the_target() -> None:
+    """Where delays scatter, the queue is longer."""
+    flow = begun(path=350_000).controller
+    flow.trips.noise = 25_000
+    flow.update_levels()
+    assert flow.levels.target > 15_000
+    flow.drain(1_010_000_000, gently=True)
+    assert flow.cwnd == pytest.approx(RATE * (350_000 - 2 * flow.levels.target), rel=0.02)
 
 
 def test_near_the_known_rate_an_empty_queue_lets_it_grow_by_little() -> None:
@@ -383,6 +409,31 @@ def test_a_return_goes_on_to_what_the_link_carried_before() -> None:
     drive.until(Comeback)
     assert drive.until(Steady) < 0.35
     assert drive.window == pytest.approx(RATE * PATH / MSS + 2, rel=0.05)
+
+
+def test_a_return_goes_on_to_no_more_than_the_link_carried() -> None:
+    """Twice the known rate may be more."""
+    drive = away()
+    drive.controller.known_rate = 0.6 * RATE
+    drive.until(Comeback)
+    drive.until(Steady)
+    assert drive.window == pytest.approx(RATE * PATH / MSS + 2, rel=0.05)
+
+
+@pytest.mark.parametrize("why", ["trial", "starved", "radio"])
+def test_a_return_that_shows_little_ends_at_the_known_rate(why: str) -> None:
+    """A link that did not look free, too little to send, a rate that changes by itself."""
+    drive = away()
+    flow = drive.controller
+    flow.known_rate = RATE / 4
+    before = flow.levels.suspicion
+    flow.come_back(drive.now, trying=why == "trial")
+    if why == "radio":
+        flow.trips.variation = 8000
+    while drive.phase == "comeback":
+        drive.ack(0, app_limited=why == "starved", has_more=False)
+    assert drive.window == pytest.approx(RATE / 4 * PATH / MSS + 2, rel=0.05)
+    assert flow.levels.suspicion > 1.3 * before
 
 
 def test_a_guest_s_return_ends_at_the_known_rate() -> None:
@@ -664,6 +715,85 @@ def test_a_small_queue_that_never_goes_away_and_grows_under_load() -> None:
     assert drive.controller.alarms == 0
 
 
+def after_the_drain(drive: Drive) -> str:
+    """What a flow does once a drain has not emptied the queue."""
+    drive.until(Drain, 9_000)
+    while drive.phase == "drain":
+        drive.ack(9_000)
+    return drive.phase
+
+
+@pytest.mark.parametrize(("what", "then"), [("none", "comeback"), ("radio", "steady"), ("early drops", "steady")])
+def test_a_small_queue_is_tested_only_where_a_drain_shows_others(what: str, then: str) -> None:
+    """A radio's queue changes by itself, and behind CoDel anybody's may be as small: load would do harm for nothing."""
+    drive = begun()
+    drive.controller.phase.drain_at = drive.now + 4_000_000  # type: ignore[attr-defined]
+    drive.run(3.9, 9_000)
+    if what == "radio":
+        drive.controller.trips.variation = 8000
+    elif what == "early drops":
+        drive.controller.early_drops.count = 4
+    assert after_the_drain(drive) == then
+
+
+def test_the_drain_of_the_overshoot_is_followed_by_no_test() -> None:
+    """The path was never seen without a queue then, but no seconds have passed, either."""
+    assert after_the_drain(Drive()) == "steady"
+
+
+def test_a_peer_whose_echoes_hide_a_small_queue_is_not_tested() -> None:
+    """Else what it hides would be subtracted from all delays."""
+    drive = begun()
+    drive.controller.phase.drain_at = drive.now + 4_000_000  # type: ignore[attr-defined]
+    while drive.phase == "steady":
+        drive.ack(9_000, raw_delay=0)
+    assert drive.phase == "drain"
+    while drive.phase == "drain":
+        drive.ack(9_000, raw_delay=0)
+    assert drive.phase == "steady"
+
+
+def with_a_small_peak(part: float) -> Drive:
+    """Bursts show what the link carries; only a part of that ever came through."""
+    drive = begun()
+    bursts(drive)
+    drive.controller.trips.peak = RATE * part
+    return drive
+
+
+def test_bursts_show_the_rate_of_the_link_within_a_bound() -> None:
+    """A peer may make up its echoes."""
+    assert with_a_small_peak(1 / 4).controller.link_rate == pytest.approx(RATE, rel=0.1)
+    flow = with_a_small_peak(1 / 100).controller
+    assert flow.link_rate == pytest.approx(SCAVENGER_BELIEVED_RATE * RATE / 100)
+    before = flow.least_empty
+    flow.trips.noise += 3000
+    assert flow.least_empty == before + 3000
+
+
+def test_a_test_by_load_uses_the_rate_of_the_link() -> None:
+    """Load of an eighth of our own part would let no queue grow.  If one grows, all is as before."""
+    drive = with_a_small_peak(1 / 4)
+    flow = drive.controller
+    flow.known_rate = 0.0
+    since = flow.lasting_queue.since
+    flow.test_lasting_queue(drive.now, 9_000, 20_000.0)
+    assert flow.pacing_rate == pytest.approx(RATE / 8, rel=0.1)
+    flow.is_alone = True
+    flow.on_failed_test(drive.now, 9_000, 20_000.0)
+    assert (drive.phase, flow.cwnd, flow.pacing_rate, flow.is_alone) == ("steady", 20_000, 0, False)
+    assert flow.lasting_queue.since == since
+
+
+def test_a_companion_that_comes_from_a_test_begins_with_its_part() -> None:
+    """Of the whole link, and nothing was paced before."""
+    drive = with_a_small_peak(1 / 4)
+    flow = drive.controller
+    flow.pacing_rate = 0.0
+    flow.phase = Companion(flow, drive.now, 9_000)
+    assert flow.pacing_rate == pytest.approx(0.3 * RATE, rel=0.1)
+
+
 def test_a_peer_that_only_claims_a_small_queue_is_not_tested() -> None:
     """Our own round trips show that the path is empty."""
     drive = begun()
@@ -683,6 +813,16 @@ def test_a_least_round_trip_that_falls_is_no_empty_queue() -> None:
     assert queue.since == 1_000_000
     queue.on_sample(6_000_000, 0, 0, 130_000, 2_000)
     assert queue.since == 6_000_000
+
+
+def test_what_shows_that_a_small_queue_has_gone() -> None:
+    """The echo or our round trips; a least round trip that falls by little says nothing about others."""
+    for delay, growth, is_gone in ((9_000, None, False), (0, None, True), (9_000, 0, True), (0, 9_000, True)):
+        queue = LastingQueue()
+        queue.begin(1_000_000)
+        queue.on_sample(4_000_000, 9_000, 9_000, 140_000, 2_000)
+        queue.on_sample(5_000_000, delay, growth, 139_000, 2_000)
+        assert (queue.since == 5_000_000) is is_gone
 
 
 def test_a_fade_in_the_middle_of_a_return() -> None:
@@ -799,6 +939,17 @@ def test_a_timeout_that_was_none_is_taken_back() -> None:
     assert drive.phase == "steady"
 
 
+def test_a_timeout_of_startup_that_was_none_is_taken_back() -> None:
+    """It goes on as before, whatever rate was known."""
+    drive = Drive()
+    drive.run(0.12)
+    before = drive.window
+    drive.controller.on_timeout(now=drive.now, bytes_in_flight=100_000)
+    assert drive.phase == "comeback"
+    drive.controller.on_spurious_loss(now=drive.now)
+    assert (drive.phase, drive.window, drive.controller.pacing_rate) == ("startup", before, 0)
+
+
 def test_losses_while_we_are_away_change_nothing() -> None:
     """Neither does one in a drain."""
     drive = away()
@@ -821,6 +972,18 @@ def behind_codel() -> Drive:
     assert drive.controller.early_drops.are_usual
     assert drive.phase == "steady"
     return drive
+
+
+def test_where_drops_come_early_a_queue_that_varies_is_no_radio_s() -> None:
+    """It varies with each drop.  Nor do false alarms say that it varies by itself."""
+    flow = behind_codel().controller
+    flow.trips.variation = 8000
+    assert not is_radio(flow)
+    flow.levels.suspicion = SCAVENGER_MAX_SUSPICION
+    assert not varies_by_itself(flow)
+    flow.early_drops.count = 0
+    assert is_radio(flow)
+    assert varies_by_itself(flow)
 
 
 def test_where_drops_come_early_a_quiet_link_is_not_taken_for_a_free_one() -> None:

@@ -203,6 +203,17 @@ def test_a_part_of_a_link_is_no_slower_link() -> None:
     assert own.link_rate == pytest.approx(PACKET / PER_PACKET, rel=0.1)
 
 
+def test_jitter_makes_no_faster_link_of_the_mean() -> None:
+    """Packets that arrive together count as well, or only pairs that jitter has torn apart would."""
+    own = OwnBursts()
+    for number in range(100):
+        sent_at, apart = NOW + 10_000 * number, 2 * PER_PACKET * (number % 2)
+        own.on_ack(*burst(0, 3000, sent_at=sent_at), PACKET, CARRIED)
+        own.on_ack(*burst(1, 3000 + apart, sent_at=sent_at), PACKET, CARRIED)
+    assert own.mean_rate == pytest.approx(PACKET / PER_PACKET, rel=0.2)
+    assert own.link_rate == pytest.approx(PACKET / PER_PACKET / 2, rel=0.2)
+
+
 def test_a_peer_cannot_make_the_link_slower_than_what_came_through() -> None:
     """It tells of 30 ms between packets that the link carries in 1 ms; while nothing is known, it gains nothing."""
     own = OwnBursts()
@@ -450,6 +461,15 @@ def test_one_packet_that_waited_says_that_somebody_is_there() -> None:
 def test_others_may_come_together_once_a_round_trip() -> None:
     """So many packets within a moment prove little."""
     assert not seen(*[700] * SCAVENGER_IDLE_SAMPLES * 2, every=RTT // 50).is_proven
+
+
+@pytest.mark.parametrize("waits", [[12_000] * 10, [9000] * 15 + [12_000]])
+def test_round_trips_that_waited_prove_nothing(waits: list[int]) -> None:
+    """Whether the first ones or the last one waited; fifteen more are one too few."""
+    idleness = Idleness()
+    for number, growth in enumerate([*waits, *[9000] * (SCAVENGER_IDLE_SAMPLES - 1)]):
+        idleness.on_sample(NOW + number * RTT, 700, growth, 1000.0, RTT)
+    assert not idleness.is_proven
 
 
 @pytest.mark.parametrize(
