@@ -406,7 +406,7 @@ def test_a_return_goes_on_to_what_the_link_carried_before() -> None:
     """Beside a competitor that has gone only a fourth was known: it doubles twice more, while no queue stands."""
     drive = away()
     drive.controller.known_rate = RATE / 4
-    drive.until(Comeback)
+    drive.controller.come_back(drive.now)  # while it is not proven that nobody is there
     assert drive.until(Steady) < 0.35
     assert drive.window == pytest.approx(RATE * PATH / MSS + 2, rel=0.05)
 
@@ -415,7 +415,7 @@ def test_a_return_goes_on_to_no_more_than_the_link_carried() -> None:
     """Twice the known rate may be more."""
     drive = away()
     drive.controller.known_rate = 0.6 * RATE
-    drive.until(Comeback)
+    drive.controller.come_back(drive.now)  # while it is not proven that nobody is there
     drive.until(Steady)
     assert drive.window == pytest.approx(RATE * PATH / MSS + 2, rel=0.05)
 
