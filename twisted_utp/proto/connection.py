@@ -687,7 +687,9 @@ class Connection:
         was_last = self.state is State.LAST_ACK
         self._move(Input.FIN_ACKED, now)
         if self.state is State.LINGERING:
-            self._linger(now, may_repeat=not (was_last and self.peer_is_ours))
+            # Each copy of a packet that was sent again is acknowledged; the second time nobody would be there.
+            was_sent_once = not self.sender.counters.retransmitted_packets
+            self._linger(now, may_repeat=not (was_last and was_sent_once and self.peer_is_ours))
         elif self._discards:
             self._finish(LossReason.DONE)
             self.timers[Timer.LINGER] = now + FIN_WAIT_TIMEOUT

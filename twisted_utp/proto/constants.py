@@ -534,7 +534,7 @@ HOLD_GAP_ROUNDS = 4
 HOLD_LOSSY_SHARE = 4
 # Packets that have to be expected meanwhile, then.  With fewer the window is so small that waiting costs rate: with 3,
 # cubic lost a fifth of 1 MB/s.
-HOLD_LOSSY_WORTH = 6
+HOLD_LOSSY_WORTH = 6.0
 # Silence after which everything begins anew.
 HOLD_PAUSE = 100_000
 # More packets in a round trip than in the one before, by this: slow start, whose acknowledgements must not wait.

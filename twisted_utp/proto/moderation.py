@@ -151,13 +151,13 @@ class Moderator:
             return 0
         interval = self._interval
         # Weighted by packets, so that it is the same whether they arrive one by one or together.
-        share = min(packets / 32, 0.5) if interval else 1.0
-        self._interval = interval = interval + (gap / packets - interval) * share
+        weight = min(packets / 32, 0.5) if interval else 1.0
+        self._interval = interval = interval + (gap / packets - interval) * weight
         self._follow_round(packets, rtt, now)
         if self._grows or now < self._quiet_until or interval < HOLD_MIN_INTERVAL:
             return 0
         queue, share = rtt - self._empty, HOLD_RTT_SHARE
-        worth: float = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
+        worth = HOLD_WORTH if self._has_data else HOLD_WORTH_STATES
         if now < self._lossy_until:
             if not is_by_chance(queue, self._in_a_row):
                 return 0
