@@ -345,7 +345,7 @@ def test_gaps_by_chance_wait(kind: str) -> None:
 
     Unless fewer than six packets would come.
     """
-    few = 5000 // HOLD_LOSSY_WORTH + 10
+    few = int(5000 / HOLD_LOSSY_WORTH) + 10
     for rtt, interval, hold in ((20_000, 300, 5000), (100_000, 300, HOLD_MAX), (20_000, few, 0)):
         line = Line(rtt)
         make = line.packet if kind == "data" else line.state
