@@ -7,11 +7,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import npm
 from tests.interop.dante import PROGRAM
 
 HERE = Path(__file__).resolve().parent
@@ -32,18 +32,10 @@ def node() -> str:
     """
     Node.js with libutp, C{utp-native}, and with C{utp}, which is JavaScript: installed here on first use.
     """
-    program, installer = shutil.which("node"), shutil.which("npm")
-    if program is None or installer is None:
-        peer_is_missing("libutp comes through Node.js: node and npm are not installed")
-        raise AssertionError("unreachable")
-    if not all((LIBUTP_PEER / "node_modules" / name).is_dir() for name in ("utp-native", "utp")):
-        command = [installer, "install", "--no-audit", "--no-fund", "--no-package-lock"]
-        ran = subprocess.run(command, cwd=LIBUTP_PEER, capture_output=True, text=True, timeout=300)
-        if ran.returncode:
-            peer_is_missing(f"npm cannot install utp-native and utp: {ran.stderr[-500:]}")
-    loads = subprocess.run([program, "-e", "require('utp-native')"], cwd=LIBUTP_PEER, capture_output=True, text=True)
-    if loads.returncode:
-        peer_is_missing(f"utp-native does not load: {loads.stderr[-500:]}")
+    if (reason := npm.why_missing(LIBUTP_PEER, ["utp-native", "utp"])) is not None:
+        peer_is_missing(f"libutp comes through Node.js: {reason}")
+    program = shutil.which("node")
+    assert program is not None
     return program
 
 
