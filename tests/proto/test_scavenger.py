@@ -369,6 +369,50 @@ def test_our_own_growth_is_no_alarm() -> None:
     assert drive.phase == "steady"
 
 
+def distrusting() -> Drive:
+    """An alarm was false a while ago."""
+    drive = begun()
+    drive.controller.levels.on_false_alarm()
+    return drive
+
+
+def test_a_pause_of_the_path_is_no_alarm() -> None:
+    """The queue has grown, but all that comes through is ours: nobody's packets lie between."""
+    drive = distrusting()
+    drive.run(0.05, 17_000)
+    assert drive.phase == "steady"
+    drive.run(0.3, 5000)
+    drive.run(0.05, 17_000)
+    assert drive.phase == "steady", "the next one is no longer"
+
+
+def test_a_pause_is_over_after_a_round_trip() -> None:
+    """What the pause kept from leaving is missing then; a queue that stays is somebody's."""
+    drive = distrusting()
+    assert 0.05 < drive.until(Trickle, 17_000, most=0.2) < 0.09
+
+
+def test_in_a_pause_s_queue_nobody_else_s_packets_lie() -> None:
+    """With a fifth of the link somebody else's it is an alarm, and at once."""
+    drive = distrusting()
+    drive.rate = 0.8 * RATE
+    assert drive.until(Trickle, 17_000, most=0.2) < 0.02
+
+
+def test_the_first_alarm_is_trusted() -> None:
+    """A burst of somebody who comes looks like a pause once it has passed."""
+    assert begun().until(Trickle, 17_000, most=0.2) < 0.02
+
+
+def test_where_packets_are_dropped_early_a_queue_is_no_pause() -> None:
+    """Others have cut their windows, so all that comes through is ours for a moment."""
+    drive = distrusting()
+    for _ in range(4):
+        drive.controller.early_drops.note()
+    assert drive.controller.early_drops.are_usual
+    assert drive.until(Trickle, 17_000, most=0.2) < 0.02
+
+
 def test_an_alarm_that_was_false() -> None:
     """Our own queue drains, nothing is left: back within some round trips, and harder to alarm."""
     drive = away()

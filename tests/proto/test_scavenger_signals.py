@@ -165,6 +165,19 @@ def test_forgotten() -> None:
     assert queue.length == 3000
 
 
+def test_what_comes_through_while_the_queue_stands() -> None:
+    """From the first of the samples on: what came before it came in an earlier time."""
+    queue = StandingQueue()
+    assert queue.rate == 0
+    queue.on_sample(NOW, 9000, SPAN, 4, 100_000)
+    assert queue.rate == 0, "one sample takes no time"
+    for number in range(1, 5):
+        queue.on_sample(NOW + number * 1000, 9000, SPAN, 4, 2000)
+    assert queue.rate == 2
+    queue.on_sample(NOW + 4000 + SPAN, 9000, SPAN, 1, 2000)
+    assert queue.rate == pytest.approx(2000 / SPAN, rel=0.25)
+
+
 # --- What is our own ------------------------------------------------------------------------------------------------
 
 PACKET = 1000

@@ -12,7 +12,7 @@ from twisted_utp.testing.scenarios.neighbour.alone import alone
 from twisted_utp.testing.scenarios.neighbour.beside import completion, page
 from twisted_utp.testing.scenarios.neighbour.line import Line, config_of
 from twisted_utp.testing.scenarios.neighbour.shares import fairness
-from twisted_utp.testing.scenarios.neighbour.weather import cellular, route
+from twisted_utp.testing.scenarios.neighbour.weather import cellular, pauses, route
 from twisted_utp.testing.simulator import MILLISECOND
 from twisted_utp.testing.topology import Dumbbell, Flow
 
@@ -90,6 +90,13 @@ def test_a_receiver_that_is_kept_from_reading() -> None:
     assert congestion.alarms == 0  # type: ignore[attr-defined]
     assert used >= 0.95
     assert p95 <= 15
+
+
+def test_pauses_of_the_path() -> None:
+    """A machine on the way that stands still for some ms is nobody else's queue: 89 % were used."""
+    seen = pauses(NAME, seconds=12)
+    assert seen["used"] >= 0.93
+    assert seen["p95"] <= 15
 
 
 def test_long_round_trips() -> None:

@@ -130,7 +130,8 @@ class Scavenger(CongestionController):
                 self.lasting_queue.begin(at)  # a peer whose echoes hide a queue is not tested for one
             else:
                 self.lasting_queue.on_sample(at, delay, growth, sample.min_rtt, self.least_empty)
-            self.queue.on_sample(at, delay, max(self.path // part, SCAVENGER_LOOK_BACK), SCAVENGER_SAMPLES)
+            span = max(self.path // part, SCAVENGER_LOOK_BACK)
+            self.queue.on_sample(at, delay, span, SCAVENGER_SAMPLES, sample.bytes_acked)
         starved = sample.app_limited and not sample.has_more
         duration = trips.on_ack(at, sample.bytes_acked, delay, growth, self.rtt, is_starved=starved)
         if duration:

@@ -15,6 +15,8 @@ from twisted_utp.proto.constants import (
     SCAVENGER_CERTAIN,
     SCAVENGER_KIN_QUEUE,
     SCAVENGER_KIN_SHARE,
+    SCAVENGER_PAUSE_SUSPICION,
+    SCAVENGER_WHOLE,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +51,19 @@ def has_only_a_share(flow: Scavenger) -> bool:
     others are scavengers: we step aside for anybody else.
     """
     return not flow.is_guest and flow.trips.capacity < SCAVENGER_KIN_SHARE * flow.own_bursts.link_rate
+
+
+def may_be_pause(flow: Scavenger) -> bool:
+    """
+    May the queue have grown because the path, or a machine on it, stood still for some milliseconds?  Then all that
+    comes through is ours, while others' packets would lie between ours.
+
+    A burst of somebody who comes looks the same once it has passed, and waiting for the next one costs that flow a
+    round trip.  So this counts only if an alarm was false lately.
+    """
+    if flow.levels.suspicion < SCAVENGER_PAUSE_SUSPICION or flow.early_drops.are_usual:
+        return False
+    return flow.queue.rate >= SCAVENGER_WHOLE * flow.trips.capacity
 
 
 def varies_by_itself(flow: Scavenger) -> bool:

@@ -12,7 +12,7 @@ from math import pow, sqrt
 from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
-from twisted_utp.proto.congestion.scavenger.detector import find_alarm, is_radio, varies_by_itself
+from twisted_utp.proto.congestion.scavenger.detector import find_alarm, is_radio, may_be_pause, varies_by_itself
 from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.congestion.scavenger.trips import MEMORY
@@ -47,7 +47,9 @@ class Steady(Phase):
     @ivar drain_at: when the next drain is due, µs.
     """
 
-    __slots__ = ("_cut_at", "_idleness", "_lost_at", "_never_empty_since", "_trips_with_all", "drain_at")
+    __slots__ = (
+        "_cut_at", "_idleness", "_lost_at", "_never_empty_since", "_paused_since", "_trips_with_all", "drain_at",
+    )  # fmt: skip
 
     name = "steady"
 
@@ -59,6 +61,7 @@ class Steady(Phase):
         self._idleness = Idleness()
         self._never_empty_since = now
         self._trips_with_all = 0
+        self._paused_since = 0  # when what may be the queue of a pause was first seen
         flow.trips.empty = 0
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
@@ -71,9 +74,11 @@ class Steady(Phase):
             return
         if now - self.since > flow.rtt:
             alarm = find_alarm(flow, now)
-            if alarm:
+            if alarm and not self._is_pause(now):
                 self._on_alarm(now, alarm)
                 return
+            if not alarm:
+                self._paused_since = 0
         if flow.is_guest:
             self._change_as_guest(now, sample, delay, queue.length)
         elif now >= self.drain_at and not sample.app_limited:
@@ -123,6 +128,16 @@ class Steady(Phase):
         is_long = now - self._cut_at > max(SCAVENGER_LONGEST_QUIET, SCAVENGER_QUIET_TRIPS * flow.path)
         gain = flow.cwnd * SCAVENGER_GUEST_GROWTH if is_long else flow.mss * SCAVENGER_MIN_GAIN
         flow.cwnd += gain * min(sample.bytes_acked / flow.cwnd, 1.0)
+
+    def _is_pause(self, now: int) -> bool:
+        """
+        Is this the queue of a pause?  Such a queue lasts for a round trip: then the packets that the pause has kept
+        from leaving are missing in it.
+        """
+        if not may_be_pause(self.flow):
+            return False
+        self._paused_since = self._paused_since or now
+        return now - self._paused_since < self.flow.rtt
 
     def _on_alarm(self, now: int, alarm: str) -> None:
         """

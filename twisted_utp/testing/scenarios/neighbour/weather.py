@@ -5,6 +5,7 @@ What does a path cost that is not a cable: a radio, a clock that drifts, another
 from __future__ import annotations
 
 from functools import partial
+from random import Random
 
 from twisted_utp.testing.cellular import cellular_trace
 from twisted_utp.testing.meter import Meter, queue_in_ms
@@ -20,6 +21,10 @@ from twisted_utp.testing.topology import Dumbbell
 CELLULAR_RTT = 40 * MILLISECOND
 DEEP = 1_500_000
 """Bytes that a base station keeps for a phone."""
+
+PAUSES_A_SECOND = 3.0
+LEAST_PAUSE, MOST_PAUSE = 4, 12
+"""ms: those of a virtual machine whose host is busy, every few hundred ms."""
 
 DETOUR = 30 * MILLISECOND
 THIN = Line(rate=2)
@@ -85,6 +90,28 @@ def route(
     }
 
 
+def pauses(controller: str, line: Line = USUAL, seconds: float = 15) -> Figures:
+    """
+    A machine on the way, or the bottleneck itself, stands still now and then: share of what it can carry otherwise.
+    """
+    dumbbell = line.open(controller)
+    dice, rate = Random(line.seed), round(line.rate * 1e6)
+    begin, end, lost = dumbbell.now, dumbbell.now + round(seconds * SECOND), 0
+    while True:
+        begin += round(dice.expovariate(PAUSES_A_SECOND) * SECOND)
+        length = round(dice.uniform(LEAST_PAUSE, MOST_PAUSE) * MILLISECOND)
+        if begin + length >= end:
+            break
+        dumbbell.there.set_rate_at(begin, 0)
+        dumbbell.there.set_rate_at(begin + length, rate)
+        begin, lost = begin + length, lost + length
+    flow = dumbbell.add_flow(line.microseconds)
+    meter = Meter(dumbbell.simulator, lambda: flow.received, queue_in_ms(dumbbell.there), interval=5 * MILLISECOND)
+    dumbbell.run_for(seconds)
+    carried = line.bytes_per_second * (1 - lost / (seconds * SECOND))
+    return {"used": meter.rate(1, seconds) / carried, "p95": meter.percentile(0.95, 1, seconds, 1)}
+
+
 def drift(controller: str, ppm: float, seconds: float = 3600, line: Line = THIN) -> Figures:
     """
     The receiver's clock is faster, or slower.
@@ -139,6 +166,18 @@ WIFI = Row(
     "{used:.1%}, p95 {p95:.0f} ms",
     lambda seen, _: seen["used"] >= 0.9,
 )
+
+PAUSES = [
+    Row(
+        f"pauses-{rate}",
+        f"pauses of {LEAST_PAUSE} to {MOST_PAUSE} ms, {PAUSES_A_SECOND:.0f} a second, {rate} Mb/s",
+        ">= 90 %",
+        partial(pauses, line=Line(rate=rate)),
+        "{used:.1%}, p95 {p95:.0f} ms",
+        lambda seen, _: seen["used"] >= 0.9,
+    )
+    for rate in (20, 100)
+]
 
 CELLULAR = [
     Row(
@@ -224,4 +263,4 @@ ROUND_TRIPS = [
     for rtt in (5, 200, 350)
 ]
 
-ROWS = [*JITTER, WIFI, *CELLULAR, *CLOCKS, *ROUTES, *QUEUES, LOSS, *ROUND_TRIPS]
+ROWS = [*JITTER, WIFI, *PAUSES, *CELLULAR, *CLOCKS, *ROUTES, *QUEUES, LOSS, *ROUND_TRIPS]
