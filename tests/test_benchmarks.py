@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bottleneck import long_wire
+from benchmarks.bottleneck.pauses import INTERVAL, PAUSE, Pauses
 from benchmarks.bottleneck.uploads import WAYS, main
 from benchmarks.measure import Column, Measure, Row
 from benchmarks.plot import draw, reference
@@ -97,3 +98,25 @@ def test_the_long_wire_without_a_compiler(monkeypatch):
     assert long_wire.compiled.__wrapped__() is None
     monkeypatch.setattr(long_wire.shutil, "which", lambda name: "/bin/false")
     assert long_wire.compiled.__wrapped__() is None
+
+
+def test_pauses_of_the_machine(capsys):
+    """
+    A wake-up that is late by some milliseconds is one; the lab's rows say how many there were in a second.
+    """
+    now = [100.0]
+    pauses = Pauses(lambda: now[0])
+
+    def look(late):
+        def sleep(seconds):
+            now[0] += seconds + late
+
+        pauses.look(sleep)
+
+    for late in (0.0, PAUSE / 2, PAUSE * 1.01, 0.05):
+        look(late)
+    assert (pauses.count, pauses.longest) == (2, pytest.approx(0.05))
+    now[0] = 104.0
+    pauses.report()
+    assert json.loads(capsys.readouterr().out)["per_second"] == pytest.approx(0.5)
+    assert pauses.longest < 0.05 + INTERVAL

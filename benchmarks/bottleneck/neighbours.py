@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ WORK, KEPT = 8.0, 15.0  # seconds of work for a TCP; seconds over which its rate
 BACK = 3.0
 SETTLE, LAST = 20.0, 20.0  # seconds before flows are watched, and for how long
 STARTS = {"two": (0.0, 0.0), "late": (0.0, 10.0), "four": (0.0, 2.0, 4.0, 6.0)}
+
+MACHINE = "; paused {pauses:.1f} times a second, {longest_pause:.0f} ms at most"
+"""What each row says of the machine: one that pauses is a path that does."""
 
 Figures = dict[str, float]
 
@@ -326,5 +330,13 @@ def run(setting: Setting, names: list[str]) -> Iterator[tuple[Claim, Figures]]:
         with contextlib.ExitStack() as running:
             path = running.enter_context(Path(setting.delay))
             path.squeeze(setting.rate, setting.buffer)
+            pauses = running.enter_context(Child([sys.executable, "-m", "benchmarks.bottleneck.pauses"]))
             seen = part.run(Stage(setting, path, running))
-        yield Claim(part.title, part.goal, part.text.format(**seen), part.met(seen)), seen
+            seen.update(_pauses(pauses))
+        yield Claim(part.title, part.goal, (part.text + MACHINE).format(**seen), part.met(seen)), seen
+
+
+def _pauses(child: Child) -> Figures:
+    child.tell("pauses")
+    seen = child.expect("pauses")
+    return {"pauses": seen["per_second"], "longest_pause": seen["longest"] * 1e3}
