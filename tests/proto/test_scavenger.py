@@ -20,6 +20,7 @@ from twisted_utp.proto.congestion.scavenger.steady import Steady
 from twisted_utp.proto.congestion.scavenger.trickle import Trickle
 from twisted_utp.proto.constants import (
     SCAVENGER_BELIEVED_RATE,
+    SCAVENGER_CERTAIN,
     SCAVENGER_COMPANION_TIME,
     SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_GUEST_GEAR,
@@ -84,11 +85,11 @@ class Drive:
         while self.now < end:
             self.ack(delay, **changes)
 
-    def until(self, kind: type, delay: int = 0, most: float = 20.0, *, waits: int = 0) -> float:
+    def until(self, kind: type, delay: int = 0, most: float = 20.0, *, waits: int = 0, every: int = EVERY) -> float:
         """... until it is in that phase; the seconds that this took.  Every other packet waits for so long."""
         begin = self.now
         while not isinstance(self.controller.phase, kind):
-            self.ack(delay + (self.now // EVERY) % 2 * waits)
+            self.ack(delay + (self.now // EVERY) % 2 * waits, every=every)
             assert self.now < begin + most * 1e6, self.phase
         return (self.now - begin) / 1e6
 
@@ -272,8 +273,31 @@ def test_drains_of_long_round_trips_empty_twice_the_target() -> None:
     flow.trips.noise = 25_000
     flow.update_levels()
     assert flow.levels.target > 15_000
-    flow.drain(1_010_000_000, gently=True)
+    flow.drain(1_010_000_000)
     assert flow.cwnd == pytest.approx(RATE * (350_000 - 2 * flow.levels.target), rel=0.02)
+
+
+def slow(rate: float = 0.1) -> Drive:
+    """A link on which a packet takes 10 ms.  Startup has ended before a round trip was over."""
+    drive = Drive()
+    drive.path, drive.rate = 40_000, rate
+    drive.until(Drain, 20_000, every=10_000)
+    return drive
+
+
+def test_the_drain_of_the_overshoot_keeps_half_of_a_window_of_unknown_worth() -> None:
+    """Two packets would measure themselves, not the link."""
+    drive = slow()
+    assert not drive.controller.trips.capacity
+    assert drive.window == 5
+
+
+def test_on_a_slow_link_one_packet_s_time_is_no_queue() -> None:
+    """It counted as one of 1 ms, so that the drain of the overshoot saw somebody else: a second of quiet."""
+    drive = slow()
+    drive.until(Steady, 12_000, every=10_000)
+    assert drive.controller.alarms == 0
+    assert drive.controller.levels.empty > 12_000
 
 
 def test_near_the_known_rate_an_empty_queue_lets_it_grow_by_little() -> None:
@@ -906,6 +930,66 @@ def test_where_delay_varies_a_queue_that_stays_is_another_s() -> None:
     drive.controller.update_levels()
     drive.until(Drain, 140_000)
     drive.until(Trickle, 140_000)
+
+
+def faded(delay: int = 140_000) -> Drive:
+    """The radio has become four times as slow, and an alarm is checked."""
+    drive = begun()
+    drive.controller.trips.variation = 8000
+    drive.controller.update_levels()
+    drive.rate = RATE / 4
+    drive.run(0.25, 20_000)
+    drive.until(Drain, delay)
+    return drive
+
+
+def test_a_check_goes_down_to_half_of_what_comes_through_now() -> None:
+    """Half of what came through before the fade would keep a queue all the time, and pass for another's."""
+    assert faded().window == pytest.approx(RATE / 4 * PATH / MSS / 2, rel=0.05)
+
+
+def test_a_check_ends_when_a_later_packet_has_met_no_queue() -> None:
+    """Not before: what was queued when it began is still to come."""
+    drive = faded()
+    drive.run(0.12, 140_000)
+    assert drive.phase == "drain"
+    drive.run(0.04, 0, latest_rtt=200_000)
+    assert drive.phase == "drain"
+    drive.until(Steady, 0, most=0.04)
+    assert drive.controller.alarms == 0
+
+
+def test_a_queue_of_any_length_is_checked_where_delay_varies() -> None:
+    """A fade of a slow link makes one of half a second."""
+    drive = faded(SCAVENGER_CERTAIN + 200_000)
+    assert drive.controller.alarms == 0
+
+
+def change_in_a_round_trip(variation: int, window: int, delay: int) -> float:
+    """Packets."""
+    drive = begun()
+    drive.controller.trips.variation = variation
+    drive.controller.update_levels()
+    drive.run(0.006, delay)
+    drive.controller.cwnd = window * MSS
+    drive.run(window * MSS / RATE / 1e6, delay)
+    return drive.window - window
+
+
+def test_on_a_radio_the_window_follows_faster() -> None:
+    """Both ways: its rate is another after a second."""
+    assert 1.4 < change_in_a_round_trip(8000, 20, 100) < 2 * change_in_a_round_trip(0, 20, 100)
+    # 9 ms above the target are 8 % of the round trip.  Half of that, less the growth, would be two packets.
+    assert -5 < change_in_a_round_trip(8000, 100, 64_000) < -4
+
+
+def test_drains_of_a_radio_are_gentle() -> None:
+    """What stood at the end of the last one may have been a fade's."""
+    drive = begun()
+    drive.controller.is_alone = False
+    drive.controller.trips.variation = 8000
+    drive.controller.drain(drive.now)
+    assert drive.window == pytest.approx(50, rel=0.1)
 
 
 # --- Losses ---------------------------------------------------------------------------------------------------------

@@ -396,6 +396,28 @@ def test_noise_and_variation() -> None:
     assert trips.variation == pytest.approx(8000, rel=0.05)
 
 
+def test_the_first_changes_are_averaged_over_as_many_as_there_were() -> None:
+    """A radio is known as one after some round trips, not after seconds; but one change may be chance."""
+    trips = Trips()
+    trip(trips, 1000, 1000)
+    trip(trips, 9000, 9000)
+    assert trips.variation == 2000
+    for _ in range(3):
+        trip(trips, 1000, 1000)
+        trip(trips, 9000, 9000)
+    assert trips.variation > 6000
+
+
+def test_what_comes_through_now() -> None:
+    """Less than in the last round trip counts as soon as half of the present one is over."""
+    trips = Trips()
+    trip(trips, 0, 0, nbytes=100_000)
+    trip(trips, 0, 0, nbytes=100_000)
+    trips.on_ack(trips.since + RTT // 4, 1000, 0, 0, RTT, is_starved=False)
+    assert trips.present(trips.since + RTT // 4, RTT) == trips.rate == 2.0
+    assert trips.present(trips.since + RTT // 2 + 1, RTT) == pytest.approx(1000 / (RTT // 2 + 1))
+
+
 def test_scattering_that_only_the_peer_tells_of() -> None:
     """Echoes of anything would make the target as long as it may be; our own round trips say that there is no such."""
     trips = Trips()

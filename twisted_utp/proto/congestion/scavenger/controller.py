@@ -284,11 +284,15 @@ class Scavenger(CongestionController):
             self.lasting_queue.begin(now)
         self.phase = Steady(self, now, drain_at)
 
-    def drain(self, now: int, *, first: bool = False, gently: bool = False, back: float = 0.0) -> None:
+    def drain(self, now: int, *, first: bool = False, checks: bool = False, back: float = 0.0) -> None:
         """
         Step back for a moment.
+
+        @param checks: to find out whose queue has raised an alarm.
         """
-        self.phase = Drain(self, now, back or self.cwnd, first=first, gently=gently or self.is_alone)
+        # On a radio link what stood at the end of the last drain may have been a fade's, so it tells of nobody.
+        gently = self.is_alone or varies_by_itself(self)
+        self.phase = Drain(self, now, back or self.cwnd, first=first, gently=gently, checks=checks)
         if not first:
             self.queue.forget()
 

@@ -4,8 +4,10 @@ Steps back for a moment, so that all who share a link see the path without a que
 As in LEDBAT++, the flow sends two packets for each of two round trips.  If it was alone in the last drain it only
 halves its window for one round trip: that empties a queue of a few milliseconds as well, and costs nothing.
 
-Where delay varies by itself, the radio link may have caused an alarm.  A drain shows whether it did: our own queue
-disappears when we step back.
+Where delay varies by itself, the radio link may have caused an alarm.  A drain checks that: our own queue disappears
+when we step back.  Half of what came through before a fade would keep a queue throughout the drain, so a check goes
+down to half of what comes through now.  It lasts until a packet that left afterwards is acknowledged, and no longer if
+that has met no queue.
 """
 
 from __future__ import annotations
@@ -35,23 +37,32 @@ class Drain(Phase):
     @ivar back: the window to return to, bytes.
     """
 
-    __slots__ = ("_acked", "_is_first", "_is_measured", "_least", "_until", "back")
+    __slots__ = ("_acked", "_is_check", "_is_first", "_is_measured", "_least", "_until", "back")
 
     name = "drain"
     holds_back = True
 
-    def __init__(self, flow: Scavenger, now: int, back: float, *, first: bool, gently: bool) -> None:
+    def __init__(
+        self, flow: Scavenger, now: int, back: float, *, first: bool, gently: bool, checks: bool = False
+    ) -> None:
+        """
+        @param first: what startup has queued is to drain.
+        @param gently: for one round trip, by half of the window at most.
+        @param checks: an alarm is checked, and gently.
+        """
         super().__init__(flow, now)
         self.back = back
+        self._is_check = checks
         self._is_first = first
         self._is_measured = not first or flow.path < SCAVENGER_LONG_PATH
         self._acked = 0
         self._least: int | None = None
-        carried = min(flow.trips.capacity * flow.path, flow.cwnd)
+        through = flow.trips.present(now, flow.rtt) if checks else flow.trips.capacity
+        carried = min(through * flow.path, flow.cwnd) if through else flow.cwnd
         # Half of a long round trip would leave the link empty for longer than the queue needs to drain.
         depth = flow.trips.capacity * max(SCAVENGER_DRAIN_DEPTH, 2 * flow.levels.target)
         half = max(flow.least_window, carried / 2, 0 if first else carried - depth)
-        if first or gently:
+        if first or gently or checks:
             flow.cwnd = half
             self._until = now + max(flow.path, flow.rtt) + (0 if first else round(flow.levels.target))
         else:
@@ -63,16 +74,19 @@ class Drain(Phase):
         Note what is left of the queue, and end the drain when its time is over.
         """
         flow = self.flow
+        if self._is_first and not flow.trips.peak:
+            self._learn_packet_time(now)
         if not self._is_measured:
             self._measure(now, sample)
         if delay is not None and now > self.since + flow.rtt // 2:
             self._least = delay if self._least is None else min(self._least, delay)
             flow.delay_verifier.note_absence(sample)
         # Late acknowledgements may still be for packets that left before we stepped back, so wait for one that is not.
-        # On a radio link, whose round trips change, that would often take too long.
+        # On a radio link, whose round trips change, that would often take too long, but a check needs it.
         is_answer = bool(sample.latest_rtt) and now - sample.latest_rtt >= self.since
-        patience = 0 if is_answer or varies_by_itself(flow) else flow.rtt
-        if now < self._until + patience:
+        is_refuted = self._is_check and is_answer and delay is not None and delay <= flow.levels.empty
+        patience = 0 if is_answer or (varies_by_itself(flow) and not self._is_check) else flow.rtt
+        if now < self._until + patience and not is_refuted:
             return
         if self._is_first:
             # What came through while the overshoot drained is the rate of the link.
@@ -84,6 +98,16 @@ class Drain(Phase):
             if delay is not None:
                 self._least = delay
         self._end(now)
+
+    def _learn_packet_time(self, now: int) -> None:
+        """
+        On a slow link startup may be over before a round trip is, and until then a packet counts as 1 ms long.  With
+        levels that are less than one packet's time, the queue would never be empty, and the first one an alarm.
+        """
+        flow = self.flow
+        flow.trips.note_present(now, flow.rtt)
+        flow.trips.peak = flow.trips.capacity
+        flow.update_levels()
 
     def _measure(self, now: int, sample: AckSample) -> None:
         """

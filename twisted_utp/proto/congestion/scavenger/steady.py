@@ -3,7 +3,7 @@ Fills a link with a queue of a few milliseconds.
 
 Above the target the window shrinks by half of the excess.  Below the target it grows a little in each round trip, in
 proportion to its square root.  Constant growth would take minutes on a fast link, and growth in proportion to the
-window would not make shares equal.
+window would not make shares equal.  On a radio link both are faster, as its rate is another after a second.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.congestion.scavenger.trips import MEMORY
 from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_VARIATION,
+    SCAVENGER_DECREASE,
     SCAVENGER_DEEP,
     SCAVENGER_EARLY_LEAST,
     SCAVENGER_EXPLORED,
@@ -31,6 +32,8 @@ from twisted_utp.proto.constants import (
     SCAVENGER_LOSS_MEMORY,
     SCAVENGER_MIN_GAIN,
     SCAVENGER_QUIET_TRIPS,
+    SCAVENGER_RADIO_DECREASE,
+    SCAVENGER_RADIO_MIN_GAIN,
     SCAVENGER_SHARED_TIME,
     SCAVENGER_UNDIVIDED,
     SLOWDOWN_ROUNDS,
@@ -144,8 +147,8 @@ class Steady(Phase):
         Step aside; or drain early where delay varies by itself, which shows whose queue it is.
         """
         flow = self.flow
-        if varies_by_itself(flow):
-            flow.drain(now, gently=True)
+        if varies_by_itself(flow) or is_radio(flow):
+            flow.drain(now, checks=True)
         else:
             flow.step_aside(now, alarm)
 
@@ -156,7 +159,8 @@ class Steady(Phase):
         share = min(sample.bytes_acked / flow.cwnd, 1.0)
         if length > levels.target:
             excess = min((length - levels.target) / max(flow.rtt, flow.path + length), 1.0)
-            flow.cwnd += max(gain - flow.cwnd / 2 * excess, -flow.cwnd / 2) * share
+            part = SCAVENGER_RADIO_DECREASE if is_radio(flow) else SCAVENGER_DECREASE
+            flow.cwnd += max(gain - flow.cwnd * part * excess, -flow.cwnd / 2) * share
             return
         if sample.app_limited or (sample.in_recovery and length > levels.empty):
             return
@@ -211,7 +215,8 @@ class Steady(Phase):
         if self._drops_overshoot:
             # Twice as much after every eight round trips without a queue: the link may have become faster.
             return min(flow.mss * SCAVENGER_MIN_GAIN * pow(2.0, flow.trips.empty / MEMORY), flow.cwnd / 4)
-        return flow.mss * max(sqrt(flow.cwnd / flow.mss / SCAVENGER_GAIN_WINDOW), SCAVENGER_MIN_GAIN)
+        least = SCAVENGER_RADIO_MIN_GAIN if is_radio(flow) else SCAVENGER_MIN_GAIN
+        return flow.mss * max(sqrt(flow.cwnd / flow.mss / SCAVENGER_GAIN_WINDOW), least)
 
     def on_loss(self, now: int) -> None:
         """

@@ -19,6 +19,12 @@ MEMORY = 8
 WINDOWS = 4
 """Round trips in which a growth of the window may still show as a growth of the queue."""
 
+CHANGES = 16
+"""Round trips over which the variation is smoothed."""
+
+FIRST_CHANGES = 4
+"""The first ones are averaged over as many as there were, but over so many at least: a single one may be chance."""
+
 NOISE_SAMPLES = 4
 """Samples in a round trip from which its mean says something."""
 
@@ -38,6 +44,7 @@ class Trips:
     @ivar variation: by how much the standing queue changes from one round trip to the next, µs, smoothed.  Noise and
         variation allow for longer queues, so only what our own round trips confirm counts: a peer whose echoes scatter
         gains nothing.
+    @ivar changes: of how many changes it is the average, C{CHANGES} at the most.
     @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
     @ivar empty: round trips in a row in which the queue was empty.
     @ivar since: when the present one began, µs.
@@ -45,8 +52,8 @@ class Trips:
 
     __slots__ = (
         "_acked", "_before", "_count", "_grown", "_grown_before", "_grown_count", "_grown_sum", "_highest",
-        "_highest_before", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity", "empty", "least",
-        "minima", "noise", "peak", "rate", "since", "variation", "windows",
+        "_highest_before", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity", "changes", "empty",
+        "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,7 +62,7 @@ class Trips:
         self._rates: list[float] = []
         self._spreads: list[float] = []
         self.rate = self.capacity = self.peak = self.noise = self.variation = 0.0
-        self._highest_before = self.empty = 0
+        self._highest_before = self.empty = self.changes = 0
         self.least: int | None = None
         self._before: int | None = None  # the least delay of the previous round trip, while steady
         self._grown_before: int | None = None  # ... and the least growth of the round trips
@@ -126,6 +133,15 @@ class Trips:
         """
         return max(self._highest, self._highest_before)
 
+    def present(self, now: int, rtt: int) -> float:
+        """
+        What comes through now, bytes per µs: in the last round trip, or in the present one if that is less and half of
+        it is over.
+        """
+        if now - self.since > rtt / 2:
+            return min(self.rate or self.capacity, self._acked / (now - self.since))
+        return self.rate
+
     def note_present(self, now: int, rtt: int) -> None:
         """
         Count the present round trip's rate as well, if half of it is over.
@@ -166,7 +182,9 @@ class Trips:
         """
         The standing queue changed by so much, µs.
         """
-        self.variation += (min(abs(change), SCAVENGER_MAX_VARIATION) - self.variation) / 16
+        self.changes = min(self.changes + 1, CHANGES)
+        bounded = min(abs(change), SCAVENGER_MAX_VARIATION)
+        self.variation += (bounded - self.variation) / max(self.changes, FIRST_CHANGES)
 
 
 def _remember(values: list[Number], value: Number, most: int) -> None:
