@@ -106,7 +106,7 @@ def begun(path: int = PATH) -> Drive:
     drive.until(Drain, 5000)
     drive.until(Steady)
     drive.controller.cwnd = RATE * (path + 5000)
-    drive.run(10 * path / 1e6, 5000)
+    drive.run(18 * path / 1e6, 5000)
     assert drive.phase == "steady"
     return drive
 

@@ -406,6 +406,11 @@ def test_the_first_changes_are_averaged_over_as_many_as_there_were() -> None:
         trip(trips, 1000, 1000)
         trip(trips, 9000, 9000)
     assert trips.variation > 6000
+    trips = Trips()
+    trips.is_short = False  # there they are startup's
+    trip(trips, 1000, 1000)
+    trip(trips, 9000, 9000)
+    assert trips.variation == 500
 
 
 def test_what_comes_through_now() -> None:

@@ -324,6 +324,9 @@ SCAVENGER_WHOLE = 0.9
 # queue longer than the second, it is somebody else's all the same.
 SCAVENGER_BLIND_VARIATION = 3_000
 SCAVENGER_CERTAIN = 300_000
+# From this round trip on the first changes of the queue count for no more than later ones, as they are startup's.  With
+# more, a cable of 350 ms passed for a radio, and 71 % of it were used; with less, slow radios are known as such later.
+SCAVENGER_SETTLED_PATH = 150_000
 # The part of the target that is left after drops in a shallow buffer.
 SCAVENGER_MIN_DEPTH = 0.25
 # Drops at a small queue, while we have the link to ourselves, from which on the router counts as one that drops early;

@@ -42,6 +42,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_QUIET,
     SCAVENGER_QUIET_TRIPS,
     SCAVENGER_SAMPLES,
+    SCAVENGER_SETTLED_PATH,
     SCAVENGER_SOON,
 )
 
@@ -144,6 +145,7 @@ class Scavenger(CongestionController):
         phase, levels, trips = self.phase, self.levels, self.trips
         # Changes of the queue while a late acknowledgement's burst drains are not the path's variation.
         is_steady = isinstance(phase, Steady) and not self.late_acks.let_out(now)
+        trips.is_short = self.path < SCAVENGER_SETTLED_PATH
         trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=is_steady)
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)

@@ -23,7 +23,10 @@ CHANGES = 16
 """Round trips over which the variation is smoothed."""
 
 FIRST_CHANGES = 4
-"""The first ones are averaged over as many as there were, but over so many at least: a single one may be chance."""
+"""
+On short paths the first ones are averaged over as many as there were, but over so many at least: a single one may be
+chance.
+"""
 
 NOISE_SAMPLES = 4
 """Samples in a round trip from which its mean says something."""
@@ -45,6 +48,7 @@ class Trips:
         variation allow for longer queues, so only what our own round trips confirm counts: a peer whose echoes scatter
         gains nothing.
     @ivar changes: of how many changes it is the average, C{CHANGES} at the most.
+    @ivar is_short: the path is so short that startup's queue is gone after a few of them.
     @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
     @ivar empty: round trips in a row in which the queue was empty.
     @ivar since: when the present one began, µs.
@@ -53,7 +57,7 @@ class Trips:
     __slots__ = (
         "_acked", "_before", "_count", "_grown", "_grown_before", "_grown_count", "_grown_sum", "_highest",
         "_highest_before", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity", "changes", "empty",
-        "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
+        "is_short", "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +67,7 @@ class Trips:
         self._spreads: list[float] = []
         self.rate = self.capacity = self.peak = self.noise = self.variation = 0.0
         self._highest_before = self.empty = self.changes = 0
+        self.is_short = True
         self.least: int | None = None
         self._before: int | None = None  # the least delay of the previous round trip, while steady
         self._grown_before: int | None = None  # ... and the least growth of the round trips
@@ -183,8 +188,8 @@ class Trips:
         The standing queue changed by so much, µs.
         """
         self.changes = min(self.changes + 1, CHANGES)
-        bounded = min(abs(change), SCAVENGER_MAX_VARIATION)
-        self.variation += (bounded - self.variation) / max(self.changes, FIRST_CHANGES)
+        share = max(self.changes, FIRST_CHANGES) if self.is_short else CHANGES
+        self.variation += (min(abs(change), SCAVENGER_MAX_VARIATION) - self.variation) / share
 
 
 def _remember(values: list[Number], value: Number, most: int) -> None:
