@@ -58,7 +58,7 @@ class Drain(Phase):
         self._acked = 0
         self._least: int | None = None
         through = flow.trips.present(now, flow.rtt) if checks else flow.trips.capacity
-        carried = min(through * flow.path, flow.cwnd) if through else flow.cwnd
+        carried = min(through * flow.path, flow.cwnd)
         # Half of a long round trip would leave the link empty for longer than the queue needs to drain.
         depth = flow.trips.capacity * max(SCAVENGER_DRAIN_DEPTH, 2 * flow.levels.target)
         half = max(flow.least_window, carried / 2, 0 if first else carried - depth)
