@@ -28,6 +28,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_QUIET,
     SCAVENGER_SOON,
+    SCAVENGER_TRICKLE_INTERVAL,
 )
 
 MSS = 1000
@@ -500,7 +501,7 @@ def test_a_guest_s_return_ends_at_the_known_rate() -> None:
     drive.controller.is_guest = True
     drive.controller.known_rate = RATE / 4
     drive.until(Comeback, waits=1500)
-    drive.until(Steady)
+    drive.until(Steady, waits=1500)
     assert drive.window == pytest.approx(RATE / 4 * PATH / MSS + 2, rel=0.05)
 
 
@@ -515,6 +516,82 @@ def test_a_queue_in_the_middle_of_a_return() -> None:
     drive.run(0.2, 20_000)
     assert drive.until(Comeback, waits=1500) >= 0.5
     assert drive.controller.pacing_rate < RATE / 20
+
+
+def after_a_failed_return(path: int = PATH) -> Drive:
+    """Out again after a return to a link that seemed free, whose queue has just gone."""
+    drive = begun(path)
+    drive.until(Trickle, 40_000)
+    drive.until(Comeback)
+    drive.until(Trickle, 20_000)
+    drive.run(2 * path / 1e6, 20_000)
+    return drive
+
+
+def test_after_a_failed_return_a_proof_replaces_the_longer_quiet() -> None:
+    """Flows that leave the link empty now and then make packets wait; at 350 ms ten quiet round trips were 3.5 s."""
+    for path in (PATH, 350_000):
+        drive = after_a_failed_return(path)
+        assert drive.controller.quiet >= 10 * path
+        assert 3 * path / 1e6 < drive.until(Comeback) < 7 * path / 1e6
+        assert not drive.controller.is_guest
+        drive = after_a_failed_return(path)
+        assert drive.until(Comeback, waits=1500) > 9 * path / 1e6
+        assert drive.controller.is_guest
+
+
+def test_after_a_failed_return_packets_that_do_not_wait_are_followed_sooner() -> None:
+    """Up to a fiftieth of the link, and five in a round trip, as no more count.  A first absence needs no proof."""
+    for path, most in ((PATH, RATE / 50), (350_000, 5 * MSS / 350_000)):
+        drive = after_a_failed_return(path)
+        assert drive.controller.pacing_rate == MSS / SCAVENGER_TRICKLE_INTERVAL  # a constant queue proves nothing
+        drive.run(2 * path / 1e6)
+        assert drive.controller.pacing_rate == pytest.approx(most, rel=0.05)
+    drive.run(0.005, 20_000)
+    assert drive.controller.pacing_rate == MSS / SCAVENGER_TRICKLE_INTERVAL
+    drive = away()
+    before = drive.controller.pacing_rate
+    drive.run(0.2)
+    assert (drive.phase, drive.controller.pacing_rate) == ("trickle", before)
+
+
+def test_after_a_flow_that_filled_the_buffer_no_longer_quiet_is_needed() -> None:
+    """It has gone, although a return has failed before."""
+    drive = after_a_failed_return()
+    linger(drive, 5, 80_000)
+    drive.controller.quiet = 2_000_000
+    assert 0.2 < drive.until(Comeback, waits=1500) < 0.6
+
+
+@pytest.mark.parametrize(("path", "trips"), [(PATH, 1.0), (350_000, 0.5)])
+def test_a_return_when_nobody_is_there_hurries_on_long_round_trips(path: int, trips: float) -> None:
+    """The full rate begins when the first step's answer is there, not a round trip later."""
+    drive = begun(path)
+    drive.until(Trickle, 40_000)
+    drive.run(path / 1e6)
+    drive.controller.come_back(drive.now, is_idle=True)
+    begin = drive.now
+    while drive.controller.phase.gear < 0.9:  # type: ignore[attr-defined]
+        drive.ack(0)
+    assert (drive.now - begin) / path == pytest.approx(2 * trips, rel=0.1)
+    begin = drive.now
+    drive.until(Steady)
+    assert (drive.now - begin) / path == pytest.approx(1, rel=0.1)
+
+
+def test_a_guest_who_is_alone_hurries_in_the_middle_of_a_return() -> None:
+    """Somebody has left meanwhile; where delays vary by themselves it proves nothing."""
+    gears = []
+    for variation in (0, 8000):
+        drive = away()
+        drive.controller.is_guest = True
+        drive.controller.known_rate = RATE / 50
+        drive.controller.come_back(drive.now)
+        drive.controller.trips.variation = variation
+        while drive.controller.is_guest and drive.phase == "comeback":
+            drive.ack(0)
+        gears.append(drive.controller.pacing_rate / RATE)
+    assert gears == [pytest.approx(0.25, rel=0.05), 0]
 
 
 def test_a_deep_queue_is_not_made_deeper_to_see() -> None:
@@ -628,8 +705,31 @@ def test_a_guest_returns_as_a_host_after_a_flow_that_filled_the_buffer() -> None
         linger(drive, seconds, 80_000)
         drive.until(Comeback, waits=600)
         assert drive.controller.is_guest == is_guest
-        assert drive.until(Steady) < 1
+        assert drive.until(Steady, waits=600) < 1
         assert (drive.window > 0.8 * RATE * PATH / MSS) != is_guest
+
+
+def test_a_guest_for_whom_only_its_own_bursts_wait_is_alone() -> None:
+    """The second packet of a pair waits for the first: seconds passed until nobody was known to be there."""
+    drive = guest()
+    drive.rate = RATE / 4
+    begin = drive.now
+    while drive.phase == "steady":
+        drive.ack(500)
+        drive.ack(1000, ahead=MSS, latest_rtt=PATH + 1500)
+        assert drive.now - begin < 500_000
+    assert drive.phase == "comeback"
+
+
+def test_a_constant_queue_of_our_own_kind_proves_nobody_absent() -> None:
+    """A guest with a small part of the link takes a quarter of a packet's time from its bursts, not from its part."""
+    drive = with_a_small_peak(1 / 4)
+    drive.controller.is_guest = True
+    drive.rate = RATE / 10
+    end = drive.now + 1_000_000
+    while drive.now < end:
+        drive.ack(2000 + drive.now // EVERY % 2 * 300)
+        assert drive.phase == "steady"
 
 
 # --- No queue at all ------------------------------------------------------------------------------------------------

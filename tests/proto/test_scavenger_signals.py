@@ -498,6 +498,16 @@ def test_one_packet_that_waited_says_that_somebody_is_there() -> None:
     assert not seen(*[1700] * 10, *[700] * 10).is_proven
 
 
+def test_a_packet_behind_its_own_burst_says_nothing() -> None:
+    """It has waited, but for our own."""
+    idleness = seen(*[700] * (SCAVENGER_IDLE_SAMPLES - 1))
+    later = NOW + SCAVENGER_IDLE_SAMPLES * RTT
+    idleness.on_sample(later, 1700, 1700, 1000.0, RTT, ahead=1400)
+    assert idleness.without_wait == SCAVENGER_IDLE_SAMPLES - 1
+    idleness.on_sample(later, 700, 700, 1000.0, RTT)
+    assert idleness.is_proven
+
+
 def test_others_may_come_together_once_a_round_trip() -> None:
     """So many packets within a moment prove little."""
     assert not seen(*[700] * SCAVENGER_IDLE_SAMPLES * 2, every=RTT // 50).is_proven

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from twisted_utp.proto.congestion.base import AckSample
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
+from twisted_utp.proto.congestion.scavenger.idleness import Idleness
 from twisted_utp.proto.congestion.scavenger.phase import Phase
 from twisted_utp.proto.constants import (
     SCAVENGER_FULL_GEAR,
     SCAVENGER_HOST_SHARE,
+    SCAVENGER_LONG_PATH,
     SCAVENGER_PROBE_INTERVAL,
     SCAVENGER_UNDIVIDED,
 )
@@ -36,24 +38,36 @@ class Comeback(Phase):
     """
 
     __slots__ = (
-        "_acked", "_back", "_base", "_before", "_full", "_is_starved", "_is_trying", "_shift_at", "_shifted_at", "gear",
+        "_acked", "_back", "_base", "_before", "_full", "_hurries", "_idleness", "_is_starved", "_is_trying",
+        "_shift_at", "_shifted_at", "gear",
     )  # fmt: skip
 
     name = "comeback"
     holds_back = True
 
     def __init__(
-        self, flow: Scavenger, now: int, gear: float, base: int, *, trying: bool = False, back: float = 0.0
+        self,
+        flow: Scavenger,
+        now: int,
+        gear: float,
+        base: int,
+        *,
+        trying: bool = False,
+        back: float = 0.0,
+        is_idle: bool = False,
     ) -> None:
         """
         @param base: the queue that stands before we return, µs.
         @param trying: we return although the link did not look free.
         @param back: we were not away, but test a queue that never goes away; the window to return to, bytes.
+        @param is_idle: nobody can be there.
         """
         super().__init__(flow, now)
         self._back = back
         self._base = base
         self._is_trying = trying
+        self._hurries = is_idle and flow.path >= SCAVENGER_LONG_PATH
+        self._idleness = Idleness()
         self.gear = gear
         carried = flow.link_rate if back else flow.trips.peak
         self._full = max(flow.known_rate, carried) if base else flow.known_rate  # bytes per µs
@@ -74,7 +88,8 @@ class Comeback(Phase):
         rate = self.gear * max(self._full, least)
         flow.pacing_rate = rate
         flow.cwnd = max(flow.least_window, 1.25 * rate * (flow.path + self._base + 2000))
-        self._shift_at = now + max(flow.path, flow.rtt)
+        trip = max(flow.path, flow.rtt)
+        self._shift_at = now + (trip // 2 if self._hurries and self.gear < SCAVENGER_FULL_GEAR else trip)
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
@@ -85,6 +100,9 @@ class Comeback(Phase):
         allowed = flow.trips.noise if flow.early_drops.are_usual else flow.levels.jump
         if queue.is_known and queue.length > self._base + flow.levels.empty + allowed:
             self._fail(now)
+            return
+        if flow.is_guest and delay is not None and self._is_alone(now, sample, delay):
+            flow.come_back(now, is_idle=True)
             return
         self._acked += sample.bytes_acked
         self._is_starved |= sample.app_limited and not sample.has_more
@@ -102,6 +120,17 @@ class Comeback(Phase):
             self._fail(now)
         else:
             self._arrive(now)
+
+    def _is_alone(self, now: int, sample: AckSample, delay: int) -> bool:
+        """
+        Has somebody left while a guest returns in its small steps?
+        """
+        flow, idleness = self.flow, self._idleness
+        if self._base or self._is_trying or varies_by_itself(flow) or flow.pacing_rate > flow.trips.peak / 2:
+            return False  # with more than half of the link, our own packets may wait for each other
+        packet = flow.link_packet_time
+        idleness.on_sample(now, delay, sample.growth, packet, flow.path, ahead=sample.ahead)
+        return idleness.is_proven
 
     @property
     def _carried_more_once(self) -> bool:

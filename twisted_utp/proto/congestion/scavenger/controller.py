@@ -254,13 +254,19 @@ class Scavenger(CongestionController):
         return max(peak, min(self.own_bursts.mean_rate, SCAVENGER_BELIEVED_RATE * peak))
 
     @property
+    def link_packet_time(self) -> float:
+        """
+        How long the link takes for a packet, µs, also for a flow that never had it to itself.
+        """
+        return self.mss / self.link_rate if self.trips.peak else 1000.0
+
+    @property
     def least_empty(self) -> float:
         """
         A queue up to this is certainly none, µs.  C{levels.empty} is larger for a flow that takes its share of the link
         for the whole.
         """
-        packet = self.mss / self.link_rate if self.trips.peak else 1000.0
-        return max(SCAVENGER_EMPTY, 1.5 * packet) + self.trips.noise
+        return max(SCAVENGER_EMPTY, 1.5 * self.link_packet_time) + self.trips.noise
 
     def forget_queue(self) -> None:
         """
@@ -345,7 +351,8 @@ class Scavenger(CongestionController):
         phase, levels = self.phase, self.levels
         if isinstance(phase, Trickle) and not trying and not from_queue:
             is_idle |= phase.filler_has_left and not self.early_drops.are_usual
-        if is_idle and not varies_by_itself(self):
+        is_idle = is_idle and not varies_by_itself(self)
+        if is_idle:
             self.is_guest = False
             self.known_rate = max(self.known_rate, self.trips.peak)
         if isinstance(phase, Trickle):
@@ -362,7 +369,7 @@ class Scavenger(CongestionController):
         gear = SCAVENGER_GUEST_GEAR if self.is_guest else SCAVENGER_FIRST_GEAR
         if from_queue:
             gear = SCAVENGER_FIRST_GEAR / 2
-        self.phase = Comeback(self, now, gear, from_queue, trying=trying)
+        self.phase = Comeback(self, now, gear, from_queue, trying=trying, is_idle=is_idle)
 
     def test_lasting_queue(self, now: int, base: int, back: float) -> None:
         """

@@ -34,7 +34,9 @@ class Idleness:
         self._least = self._least_growth = 1 << 60
         self.without_wait = 0
 
-    def on_sample(self, now: int, delay: int, growth: int | None, packet_time: float, path: int) -> None:
+    def on_sample(
+        self, now: int, delay: int, growth: int | None, packet_time: float, path: int, *, ahead: int = 0
+    ) -> None:
         """
         Take the delay of a packet, µs.
 
@@ -42,7 +44,10 @@ class Idleness:
         @param packet_time: how long the link takes for a packet, µs.
         @param path: the round trip, µs.  Others' packets may arrive together, once a round trip, so ours must be
             spread.
+        @param ahead: bytes of its own burst that left before it.  It has waited for these, so it says nothing.
         """
+        if ahead:
+            return
         part = SCAVENGER_IDLE_PART * packet_time
         if delay > self._least + part or delay < self._least - part:
             self.without_wait = 0  # this one has waited, or those before

@@ -117,7 +117,8 @@ class Steady(Phase):
         flow = self.flow
         if flow.trips.rate < flow.trips.peak / 2 and not sample.in_recovery:
             # With less than half of the link, our own packets do not wait for each other.
-            self._idleness.on_sample(now, delay, sample.growth, flow.packet_time, flow.path)
+            packet = flow.link_packet_time
+            self._idleness.on_sample(now, delay, sample.growth, packet, flow.path, ahead=sample.ahead)
             if self._idleness.is_proven:
                 flow.come_back(now, is_idle=True)
                 return

@@ -21,9 +21,11 @@ from twisted_utp.proto.constants import (
     SCAVENGER_FILLER_TIME,
     SCAVENGER_FLAT,
     SCAVENGER_FLAT_TIME,
+    SCAVENGER_IDLE_SPREAD,
     SCAVENGER_LONGEST_QUIET,
     SCAVENGER_MAX_PROBE_INTERVAL,
     SCAVENGER_PROBE_INTERVAL,
+    SCAVENGER_QUIET,
     SCAVENGER_SHARED_WINDOW,
     SCAVENGER_TRICKLE_INTERVAL,
     SCAVENGER_TRICKLE_SHARE,
@@ -72,13 +74,23 @@ class Trickle(Phase):
 
     def _pace(self) -> None:
         """
-        Set the rate.  Behind a router that drops early: the more packets in a row have not waited, the sooner the next.
+        Set the rate.  Where the proof that nobody is there saves time: the more packets in a row have not waited, the
+        sooner the next.  Behind a router that drops early that is always.  Elsewhere it is after a return that failed,
+        while no queue stands; the rate is no more than a first absence's, and no packet is sent sooner than it counts.
         """
         flow = self.flow
-        is_asking = flow.early_drops.are_usual
-        flow.pacing_rate = self._rate * (1 + self._idleness.without_wait if is_asking else 1)
+        rate, without_wait = self._rate, self._idleness.without_wait
+        is_asking = True
+        if flow.early_drops.are_usual:
+            rate *= 1 + without_wait
+        elif self._quiet_since and flow.quiet > SCAVENGER_QUIET:
+            most = min(SCAVENGER_IDLE_SPREAD * flow.mss / flow.path, SCAVENGER_TRICKLE_SHARE * flow.trips.peak)
+            rate = max(rate, min(rate * 2**without_wait, most))
+        else:
+            is_asking = False
+        flow.pacing_rate = rate
         # The window must not hold packets back: they would then leave at the same moments of each round trip.
-        flow.cwnd = max(flow.least_window, (2 if is_asking else 1) * flow.pacing_rate * flow.path)
+        flow.cwnd = max(flow.least_window, (2 if is_asking else 1) * rate * flow.path)
 
     def on_ack(self, now: int, sample: AckSample, delay: int | None) -> None:
         """
@@ -96,7 +108,8 @@ class Trickle(Phase):
         delay, self._before = (min(delay, self._before) if scatters else delay), delay
         has_drained = now - self.since > flow.rtt + self._backlog
         if has_drained:
-            self._idleness.on_sample(now, alone, sample.growth, flow.packet_time, flow.path)
+            packet = flow.link_packet_time
+            self._idleness.on_sample(now, alone, sample.growth, packet, flow.path, ahead=sample.ahead)
             self._pace()
             flow.delay_verifier.note_absence(sample)
         if delay > flow.levels.empty + flow.trips.noise:
@@ -126,7 +139,10 @@ class Trickle(Phase):
         is_trusted = self.is_confirmed or flow.levels.suspicion < SCAVENGER_TRUSTED_SUSPICION
         if is_trusted and not is_radio(flow):
             # A flow that fills a deep buffer leaves gaps after an overflow.
-            return max(flow.quiet, 3.0 * flow.path, min(self._highest, SCAVENGER_LONGEST_QUIET))
+            gap = min(self._highest, SCAVENGER_LONGEST_QUIET)
+            # A return that failed asks for more quiet, as some flows leave the link empty now and then.
+            is_idle = self._idleness.is_proven or self.filler_has_left
+            return max(SCAVENGER_QUIET if is_idle else flow.quiet, 3.0 * flow.path, gap)
         return max(1.5 * flow.path, 50_000.0)
 
     def _is_quiet(self, now: int) -> bool:
