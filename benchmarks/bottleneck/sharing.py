@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from benchmarks.bottleneck.path import RECEIVER, Path
 from benchmarks.bottleneck.series import Point
 from benchmarks.child import Child
+from twisted_utp.proto.config import UTPConfig
 
 Span = tuple[float, float]
 
@@ -47,7 +48,7 @@ class Setting:
     buffer: float = 0.5
     delay: float = 0.0
     seconds: float = 30.0
-    congestion: str = "ledbat++"
+    congestion: str = UTPConfig().congestion
     offload: bool = True
     loss: float = 0.0
     jitter: float = 0.0

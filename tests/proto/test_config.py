@@ -22,7 +22,7 @@ def config_with(name: str, value: Any) -> UTPConfig:
 def test_defaults() -> None:
     """The defaults are valid, and those of the protocol's description."""
     config = UTPConfig()
-    assert (config.congestion, config.target_delay, config.keepalive) == ("ledbat++", 0.1, 29.0)
+    assert (config.congestion, config.target_delay, config.keepalive) == ("scavenger", 0.1, 29.0)
     assert config.mtu is None
     assert not config.no_delay
 

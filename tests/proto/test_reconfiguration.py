@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twisted_utp.proto.config import UTPConfig
-from twisted_utp.proto.constants import LEDBATPP_TARGET_DELAY
+from twisted_utp.proto.constants import LEDBATPP_TARGET_DELAY, SCAVENGER_MAX_TARGET
 from twisted_utp.proto.events import Writable
 from twisted_utp.proto.packet import PacketType
 from twisted_utp.proto.reconfiguration import CHANGEABLE, reconfigure
@@ -61,16 +61,19 @@ def test_max_in_flight(exchange: type[Exchange]) -> None:
     assert 50_000 - sender.mss < sender.board.outstanding_bytes <= 50_000
 
 
-@pytest.mark.parametrize("name", ["ledbat", "ledbat++", "cubic"])
-def test_target_delay(exchange: type[Exchange], name: str) -> None:
-    """The controller aims for it from now on; LEDBAT++ has its own default."""
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("ledbat", 100_000), ("ledbat++", LEDBATPP_TARGET_DELAY), ("scavenger", SCAVENGER_MAX_TARGET), ("cubic", 100_000)],
+)
+def test_target_delay(exchange: type[Exchange], name: str, default: int) -> None:
+    """The controller aims for it from now on, or for less; some have their own default."""
     connection = exchange(UTPConfig(congestion=name)).dial()
     controller = connection.sender.congestion
     reconfigure(connection, {"target_delay": 0.025}, now=1)
     assert controller.target_delay == 25_000
     assert getattr(controller, "effective_target", 25_000) == 25_000
     reconfigure(connection, {"target_delay": 0.1}, now=1)
-    assert controller.target_delay == (LEDBATPP_TARGET_DELAY if name == "ledbat++" else 100_000)
+    assert controller.target_delay == default
 
 
 def test_keepalive_and_the_rest(exchange: type[Exchange]) -> None:

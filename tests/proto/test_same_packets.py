@@ -51,7 +51,7 @@ LOSSY = {
     "reorder_delay": 3 * MILLISECOND,
     "duplicate": 0.005,
 }
-CONTROLLERS = ("ledbat++", "ledbat", "cubic", "fixed")
+CONTROLLERS = ("scavenger", "ledbat++", "ledbat", "cubic", "fixed")
 
 
 class Tape:

@@ -110,7 +110,7 @@ def warmed_up(congestion: str) -> tuple[Pair, Ends]:
     return pair, ends
 
 
-@pytest.mark.parametrize("congestion", ["ledbat++", "ledbat", "cubic"])
+@pytest.mark.parametrize("congestion", ["scavenger", "ledbat++", "ledbat", "cubic"])
 @pytest.mark.parametrize("nbytes", [1_000, 3_000, 20_000])
 def test_packets_that_come_late_once_cost_no_window(congestion: str, nbytes: int) -> None:
     """
@@ -130,7 +130,7 @@ def test_packets_that_come_late_once_cost_no_window(congestion: str, nbytes: int
     assert after.cwnd == before.cwnd
 
 
-@pytest.mark.parametrize("congestion", ["ledbat++", "ledbat", "cubic"])
+@pytest.mark.parametrize("congestion", ["scavenger", "ledbat++", "ledbat", "cubic"])
 def test_a_lost_tail_costs_the_window_once_something_later_is_acknowledged(congestion: str) -> None:
     """Only the probe showed that loss, and it counts like any other (RFC 8985 (7.4))."""
     pair, ends = warmed_up(congestion)

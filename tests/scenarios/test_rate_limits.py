@@ -276,7 +276,7 @@ def test_both_directions() -> None:
         assert 0.95 * 100_000 * 10 <= transfer.received <= 1.02 * 100_000 * 11 + 30_000
 
 
-@pytest.mark.parametrize("controller", ["ledbat", "ledbat++", "cubic"])
+@pytest.mark.parametrize("controller", ["scavenger", "ledbat", "ledbat++", "cubic"])
 def test_below_the_path(controller: str) -> None:
     """With a limit below what the path carries nothing queues, so nothing is stepped back from, and nothing grows."""
     link = {"rate": 8_000_000}  # bits: 1 MB/s

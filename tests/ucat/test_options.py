@@ -110,7 +110,7 @@ def test_every_setting_is_an_option(capsys: Any) -> None:
         _, found, description = settings.partition(f" {option} ")
         assert found, option
         assert len(description.partition(" --")[0]) > 20, option
-    assert f"{', '.join(congestion_controller_names())}. [default: ledbat++]" in settings
+    assert f"{', '.join(congestion_controller_names())}. [default: scavenger]" in settings
     assert "[default: discovered]" in settings
     assert "With -l: half-open connections" in settings
     assert not any(mark in settings for mark in ("L{", "C{", "}", "True", "False", "None"))

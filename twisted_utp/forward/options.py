@@ -42,9 +42,9 @@ machine, and on its users':
 
   ssh -p 2222 localhost       or rsync, restic, ... through the same port
 
-The queueing delay to aim for belongs in the string of the side that sends:
-utp:backup.example:9000:targetDelay=0.025 (25 ms).  uTP does not encrypt; for
-services that do not encrypt either, use utps:.
+Settings belong in the string of the side that sends, for example
+utp:backup.example:9000:congestion=cubic (a fair share, as TCP has it).  uTP
+does not encrypt; for services that do not encrypt either, use utps:.
 
 Each connection is logged with its totals, or with what went wrong and what to
 do about it.  Ctrl-C, or SIGTERM, stops it once its connections have ended, or

@@ -85,10 +85,10 @@ class UTPConfig:
 
     @ivar congestion: the name of the congestion controller, see L{register_congestion_controller
         <twisted_utp.proto.congestion.base.register_congestion_controller>}.
-    @ivar target_delay: seconds of queueing delay that a delay-based controller aims for (RFC 6817, TARGET), 0.005
-        to 1.  With C{ledbat++} the default stands for 60 ms, as its draft has it; C{scavenger} aims for less by
-        itself and never for more.  A lower target disturbs calls and games less, and is slower on paths whose delay
-        jitters.
+    @ivar target_delay: seconds of queueing delay that a delay-based controller aims for at the most, 0.005 to 1.
+        C{scavenger} aims for as little as the path allows, 5 ms where nothing jitters, and never for more than 60 ms.
+        C{ledbat} and C{ledbat++} aim for just this (RFC 6817, TARGET); with C{ledbat++} the default stands for 60 ms, as
+        its draft has it.  A lower bound disturbs calls and games less, and is slower on paths whose delay jitters.
     @ivar receive_buffer: bytes that the peer may have in flight to us, or that may wait for a paused reader: what
         C{wnd_size} announces.  16 KiB to 64 MiB.
     @ivar send_buffer: bytes written and not yet sent, beyond which producers are paused.  4 KiB to 64 MiB.
@@ -141,7 +141,7 @@ class UTPConfig:
     @raise TypeError: on a value of the wrong type.
     """
 
-    congestion: str = "ledbat++"
+    congestion: str = "scavenger"
     target_delay: float = DEFAULT_TARGET_DELAY
     receive_buffer: int = DEFAULT_RECEIVE_BUFFER
     send_buffer: int = DEFAULT_SEND_BUFFER

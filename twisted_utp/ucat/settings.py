@@ -27,8 +27,8 @@ LISTENING_ONLY, DIALLING_ONLY = ("backlog",), ("timeout",)
 
 _CLAUSE_END = re.compile(r"(?<=[a-z0-9)])[.;] ")
 
-# Where the value would not tell: what ledbat++ takes it for, and None.
-_DEFAULTS = {"target_delay": "0.1; ledbat++: 0.06", "mtu": "discovered", "linger": "0, for ever"}
+# Where the value would not tell: what all but ledbat take it for, and None.
+_DEFAULTS = {"target_delay": "0.06; ledbat: 0.1", "mtu": "discovered", "linger": "0, for ever"}
 
 # A field of epytext, up to the next one.
 _IVAR = re.compile(r"^@ivar (\w+): (.*?)(?=^@|\Z)", re.DOTALL | re.MULTILINE)

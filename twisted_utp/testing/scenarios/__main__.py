@@ -16,9 +16,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from twisted_utp.proto.config import UTPConfig
 from twisted_utp.proto.congestion.base import congestion_controller_names
 from twisted_utp.testing.scenarios.neighbour import table as neighbour
-from twisted_utp.testing.scenarios.neighbour.rows import DEFAULT
 from twisted_utp.testing.scenarios.scenario import Scenario, all_scenarios
 
 HEADINGS = ("scenario", "controller", "ours now", "libutp measured", "goal", "")
@@ -120,7 +120,7 @@ def _scenarios(options: argparse.Namespace) -> int:
 
 def _rows(options: argparse.Namespace) -> int:
     rows = neighbour.choose([*options.rows, *options.names])
-    controllers = options.congestion or [DEFAULT]
+    controllers = options.congestion or [UTPConfig().congestion]
     if options.list:
         for row in rows:
             print(f"{row.name:<16} {row.title}")

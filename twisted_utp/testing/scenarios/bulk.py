@@ -11,7 +11,7 @@ from twisted_utp.testing.queues import RED, CoDel, Queue
 from twisted_utp.testing.scenarios.scenario import Outcome, Scenario
 from twisted_utp.testing.scenarios.stage import MEGABYTE, Solo
 
-TARGET_MS = {"ledbat": 100, "ledbat++": 60}
+TARGET_MS = {"scavenger": 5, "ledbat": 100, "ledbat++": 60}
 
 
 def deep_buffer(controller: str, seconds: float = 60) -> Outcome:

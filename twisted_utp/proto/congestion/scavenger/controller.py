@@ -90,9 +90,9 @@ class Scavenger(CongestionController):
     )  # fmt: skip
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
-        super().__init__(mss=mss, target_delay=target_delay)
-        self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.levels = Levels(target_delay)
+        super().__init__(mss=mss, target_delay=self.levels.upper)
+        self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
         self.early_drops = EarlyDrops()
         self.lasting_queue = LastingQueue()
         self.late_acks = LateAcks()
@@ -215,8 +215,8 @@ class Scavenger(CongestionController):
         """
         Set another upper bound of the target, µs.
         """
-        super().on_target_delay(target_delay)
         self.levels.bound(target_delay)
+        super().on_target_delay(self.levels.upper)
         self.update_levels()
 
     # --- What the phases share ---------------------------------------------------------------------------------

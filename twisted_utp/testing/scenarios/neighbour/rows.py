@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 Figures = dict[str, float]
 
-DEFAULT = "ledbat++"
-"""The controller that a new one must nowhere be worse than."""
+BASELINE = "ledbat++"
+"""The controller that a new one must nowhere be worse than: the default before the scavenger was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Row:
     @ivar goal: for the table.
     @ivar run: called with a controller (a name, or C{name@MS}).
     @ivar text: what was seen, for the table: a format of the figures.
-    @ivar met: is the goal reached?  Called with the controller's figures, and with those of L{DEFAULT} where
+    @ivar met: is the goal reached?  Called with the controller's figures, and with those of L{BASELINE} where
         C{is_relative}.
-    @ivar is_relative: the goal is to be no worse than L{DEFAULT}.
+    @ivar is_relative: the goal is to be no worse than L{BASELINE}.
     """
 
     name: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted_utp.testing.scenarios.neighbour.line import config_of
-from twisted_utp.testing.scenarios.neighbour.rows import DEFAULT, Figures, Row, all_rows
+from twisted_utp.testing.scenarios.neighbour.rows import BASELINE, Figures, Row, all_rows
 
 
 def choose(names: Sequence[str]) -> list[Row]:
@@ -65,8 +65,8 @@ class Judge:
             figures = row.run(controller)
             took = time.process_time() - began
             today = figures
-            if row.is_relative and controller != DEFAULT:
-                today = self.cell(row, DEFAULT).figures
+            if row.is_relative and controller != BASELINE:
+                today = self.cell(row, BASELINE).figures
             self._seen[key] = Cell(figures, row.text.format(**figures), row.met(figures, today), took)
         return self._seen[key]
 
