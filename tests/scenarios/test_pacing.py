@@ -82,7 +82,13 @@ def trains(controller: str, rate: int, rtt: int, loss: float, *, pacing: bool = 
 
 @pytest.mark.parametrize(
     ("controller", "rate", "rtt", "loss"),
-    [("scavenger", 30, 20, 0), ("ledbat++", 30, 20, 0), ("ledbat++", 2, 50, 0), ("ledbat", 20, 100, 0.01), ("cubic", 50, 20, 0.005)],
+    [
+        ("scavenger", 30, 20, 0),
+        ("ledbat++", 30, 20, 0),
+        ("ledbat++", 2, 50, 0),
+        ("ledbat", 20, 100, 0.01),
+        ("cubic", 50, 20, 0.005),
+    ],
 )
 def test_trains(controller: str, rate: int, rtt: int, loss: float) -> None:
     """Never more in one instant than a stride of the pacing rate, or two packets, whatever happens."""
