@@ -195,6 +195,7 @@ async def test_forgeries(site: Site) -> None:
     client.transport.write(b"before")
     await until(lambda: client.data == b"before")
     connection = next(iter(site.port.protocol._transports))._connection
+    await until(lambda: connection.stats().bytes_in_flight == 0)  # the echo is acknowledged
     before, rng = connection.stats(), Random(2)
     off_path = site.attacker()
     for number in range(400):

@@ -88,7 +88,10 @@ def test_a_connection_of_one_byte(machines: Any) -> None:
 
 
 def test_a_question_and_its_answer(machines: Any) -> None:
-    """One byte to and fro, on the slow path: 474 functions at both ends, where there were 621."""
+    """
+    One byte to and fro, on the slow path: 507 functions at both ends, of which the scavenger's measurements take 62.
+    With LEDBAT++ it is 474, where there were 621.
+    """
     machines.listen(Echo)
     client = machines.connect()
 
@@ -98,4 +101,4 @@ def test_a_question_and_its_answer(machines: Any) -> None:
             machines.advance(0.05)
 
     ask()
-    assert functions(ask) / ROUND_TRIPS < 485
+    assert functions(ask) / ROUND_TRIPS < 518

@@ -56,7 +56,7 @@ def test_no_padded_probe_before_the_peer_shows_something() -> None:
 
 def test_a_peer_that_measures_is_probed() -> None:
     """As libutp, libtorrent, librqbit and the others do, which read extensions."""
-    packets = transfer(connected(), 200_000, measures=True)
+    packets = transfer(connected(), 400_000, measures=True)
     assert has_padding(packets)
     assert max(len(packet.payload) for packet in packets) == 1472 - 20
 

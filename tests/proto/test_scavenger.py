@@ -161,6 +161,17 @@ def test_a_burst_does_not_end_startup() -> None:
     assert drive.phase == "startup"
 
 
+def test_where_samples_scatter_a_few_late_ones_do_not_end_startup() -> None:
+    """Ten ms of jitter: of the first packets four in a row are late now and then.  A queue ends it all the same."""
+    drive = Drive()
+    for number in range(60):
+        drive.ack((0, 5000, 9000)[number % 3], queuing_delay=0)
+    for number in range(60):
+        drive.ack((0, 5000, 9000, 5000, 6000, 7000, 4000, 9000, 6000)[number % 9])
+    assert drive.phase == "startup"
+    drive.until(Drain, 12_000, most=0.1)
+
+
 def test_nothing_to_send_is_no_startup() -> None:
     """Windows that are not filled do not grow."""
     drive = Drive()

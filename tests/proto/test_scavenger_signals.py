@@ -345,6 +345,7 @@ def trip(
     nbytes: int = 50_000,
     starved: bool = False,
     steady: bool = True,
+    starting: bool = False,
     grown: int | None = None,
 ) -> None:
     """One round trip with these delays; our own clock says the same, or always C{grown}."""
@@ -356,7 +357,8 @@ def trip(
         growth = delay if grown is None else grown
         duration = trips.on_ack(at, nbytes // len(delays), delay, growth, RTT, is_starved=starved)
     assert duration == RTT
-    trips.end(begin + RTT, 1e5, 2000, holds_back=not steady, is_steady=steady)
+    is_steady = steady and not starting
+    trips.end(begin + RTT, 1e5, 2000, holds_back=not steady, is_steady=is_steady, is_starting=starting)
 
 
 def test_rate_and_capacity() -> None:
@@ -421,6 +423,23 @@ def test_what_comes_through_now() -> None:
     trips.on_ack(trips.since + RTT // 4, 1000, 0, 0, RTT, is_starved=False)
     assert trips.present(trips.since + RTT // 4, RTT) == trips.rate == 2.0
     assert trips.present(trips.since + RTT // 2 + 1, RTT) == pytest.approx(1000 / (RTT // 2 + 1))
+
+
+def test_the_first_round_trips_tell_how_samples_scatter() -> None:
+    """The queue that ends the startup is no noise, so of the first round trips the less scattered ones count."""
+    trips = Trips()
+    for least in (0, 500, 0):
+        trip(trips, least, 6000, 3000, 3000, starting=True)
+        assert trips.noise == 0
+        assert trips.spread > 2000
+    trip(trips, 1000, 20_000, 40_000, 60_000, starting=True)
+    assert 2000 < trips.noise <= 3000
+    assert trips.variation == 0
+    for _ in range(3):
+        trip(trips, 1000, 1000, 1000, 1000)
+    assert trips.spread == 0
+    trip(trips, 1000, 9000)
+    assert trips.spread == 0, "too few samples"
 
 
 def test_scattering_that_only_the_peer_tells_of() -> None:

@@ -146,7 +146,14 @@ class Scavenger(CongestionController):
         # Changes of the queue while a late acknowledgement's burst drains are not the path's variation.
         is_steady = isinstance(phase, Steady) and not self.late_acks.let_out(now)
         trips.is_short = self.path < SCAVENGER_SETTLED_PATH
-        trips.end(now, self.cwnd, levels.empty, holds_back=phase.holds_back, is_steady=is_steady)
+        trips.end(
+            now,
+            self.cwnd,
+            levels.empty,
+            holds_back=phase.holds_back,
+            is_steady=is_steady,
+            is_starting=phase.is_starting,
+        )
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.early_drops.pass_time(duration)

@@ -49,11 +49,15 @@ class StandingQueue:
             last[5] += nbytes
         else:
             buckets.append([now, delay, delay, 1, nbytes, nbytes])
-        count = sum(bucket[3] for bucket in buckets)
+        count = 0
+        for bucket in buckets:
+            count += bucket[3]
         while len(buckets) > 1 and buckets[0][0] < now - span and count - buckets[0][3] >= least:
             count -= buckets.pop(0)[3]
-        self.length = min(bucket[1] for bucket in buckets)
-        self.highest = max(bucket[2] for bucket in buckets)
+        length, highest = delay, delay
+        for bucket in buckets:
+            length, highest = min(length, bucket[1]), max(highest, bucket[2])
+        self.length, self.highest = length, highest
         self.is_known = count >= least and now - buckets[0][0] >= span // 2
 
     @property

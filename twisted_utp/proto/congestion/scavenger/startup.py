@@ -29,7 +29,9 @@ class Startup(Phase):
         flow = self.flow
         queue = flow.queue
         length = queue.length if queue.is_known else sample.queuing_delay
-        if length is not None and delay is not None and length > SLOW_START_EXIT * flow.levels.target:
+        # Where samples scatter, a few in a row may all be late.
+        enough = SLOW_START_EXIT * flow.levels.target + flow.trips.spread
+        if length is not None and delay is not None and length > enough:
             flow.trips.note_present(now, flow.rtt)
             carried = flow.trips.capacity * (flow.path + flow.levels.target * 0.6)
             flow.drain(now, first=True, back=max(min(flow.cwnd, carried), flow.cwnd / 2))

@@ -49,6 +49,7 @@ class Trips:
         gains nothing.
     @ivar changes: of how many changes it is the average, C{CHANGES} at the most.
     @ivar is_short: the path is so short that startup's queue is gone after a few of them.
+    @ivar spread: by how much a typical sample of the last round trip exceeded its least, µs; 0 when it had too few.
     @ivar least: the least delay of the last round trip, µs; L{None} when it had no sample.
     @ivar empty: round trips in a row in which the queue was empty.
     @ivar since: when the present one began, µs.
@@ -56,8 +57,9 @@ class Trips:
 
     __slots__ = (
         "_acked", "_before", "_count", "_grown", "_grown_before", "_grown_count", "_grown_sum", "_highest",
-        "_highest_before", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity", "changes", "empty",
-        "is_short", "least", "minima", "noise", "peak", "rate", "since", "variation", "windows",
+        "_highest_before", "_is_noise_known", "_is_starved", "_least", "_rates", "_spreads", "_sum", "capacity",
+        "changes", "empty", "is_short", "least", "minima", "noise", "peak", "rate", "since", "spread", "variation",
+        "windows",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,7 +67,8 @@ class Trips:
         self.windows: list[float] = []
         self._rates: list[float] = []
         self._spreads: list[float] = []
-        self.rate = self.capacity = self.peak = self.noise = self.variation = 0.0
+        self._is_noise_known = False
+        self.rate = self.capacity = self.peak = self.noise = self.spread = self.variation = 0.0
         self._highest_before = self.empty = self.changes = 0
         self.is_short = True
         self.least: int | None = None
@@ -106,12 +109,16 @@ class Trips:
         self._is_starved |= is_starved
         return now - self.since if now - self.since >= rtt and now > self.since else 0
 
-    def end(self, now: int, cwnd: float, empty: float, *, holds_back: bool, is_steady: bool) -> None:
+    def end(
+        self, now: int, cwnd: float, empty: float, *, holds_back: bool, is_steady: bool, is_starting: bool = False
+    ) -> None:
         """
         The round trip is over.
 
         @param empty: a queue up to this counts as none, µs.
         @param holds_back: we sent less than we could.
+        @param is_steady: the changes of the queue are the path's.
+        @param is_starting: only its noise is.
         """
         duration = now - self.since
         _remember(self.windows, cwnd, WINDOWS)
@@ -121,9 +128,12 @@ class Trips:
         self.peak = max(self.peak, self.capacity)
         self._highest_before = self._highest
         self.least = self._least if self._count else None
+        self.spread = self._measure_spread()
         if self.least is not None:
             if not holds_back:
                 _remember(self.minima, self.least, MEMORY)
+            if is_steady or is_starting:
+                self._note_noise()
             if is_steady:
                 self._note_variation(self.least)
             self.empty = self.empty + 1 if self.least <= empty else 0
@@ -174,14 +184,26 @@ class Trips:
                 change = min(change, abs(grown - self._grown_before))
             self.note_change(change)
         self._before, self._grown_before = least, grown
-        if self._count >= NOISE_SAMPLES:
-            spread = self._sum / self._count - least
-            if self._grown_count >= NOISE_SAMPLES:
-                grown_spread = self._grown_sum / self._grown_count - self._grown
-                spread = min(spread, grown_spread + SCAVENGER_UNEXPLAINED)
-            _remember(self._spreads, spread, MEMORY)
-            if len(self._spreads) >= MEMORY // 2:
-                self.noise += (sorted(self._spreads)[len(self._spreads) // 2] - self.noise) / 4
+
+    def _note_noise(self) -> None:
+        if self._count < NOISE_SAMPLES:
+            return
+        spreads = self._spreads
+        _remember(spreads, self.spread, MEMORY)
+        if len(spreads) < MEMORY // 2:
+            return
+        # The growth of a queue is a spread as well, and of the first round trips one or two may have had it.
+        typical = sorted(spreads)[(len(spreads) - (len(spreads) < MEMORY)) // 2]
+        self.noise += (typical - self.noise) / (4 if self._is_noise_known else 1)
+        self._is_noise_known = True
+
+    def _measure_spread(self) -> float:
+        if self._count < NOISE_SAMPLES:
+            return 0.0
+        spread = self._sum / self._count - self._least
+        if self._grown_count >= NOISE_SAMPLES:
+            spread = min(spread, self._grown_sum / self._grown_count - self._grown + SCAVENGER_UNEXPLAINED)
+        return spread
 
     def note_change(self, change: float) -> None:
         """
