@@ -446,6 +446,9 @@ SCAVENGER_UNEXPLAINED = 2_000
 # two scavengers left each other the link.  If all must last, a peer that makes up its echoes has a longer queue.
 SCAVENGER_LARGE_LIE = 8_000
 SCAVENGER_LIE_TRIPS = 3
+# One of many connections with a near host, if the others have so many times as much.  More takes the lateness of busy
+# processes for others' queues, less lets a few connections of one program have the queue of a LEDBAT++.
+SCAVENGER_CROWD = 6
 # Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
 # less, fewer a liar in whose absence another's queue stood more.
 SCAVENGER_REVERSE_QUEUE_MEMORY = 2

@@ -28,14 +28,18 @@ class PathMtu:
     @ivar known_until: when all of this is too old to start with, µs.
     @ivar min_rtt: the shortest round trip of any of them, µs, 0 for none.
     @ivar latest_rtt: the last round trip that any of them has measured, µs, and C{measured_at} when.
+    @ivar acked_bytes: payload bytes of theirs that have been acknowledged so far.
     @ivar paced_bytes: payload bytes that those whose packets are paced have sent so far.
     """
 
-    __slots__ = ("bound", "known_until", "latest_rtt", "measured_at", "min_rtt", "paced_bytes", "raise_at", "size")
+    __slots__ = (
+        "acked_bytes", "bound", "known_until", "latest_rtt", "measured_at", "min_rtt", "paced_bytes", "raise_at",
+        "size",
+    )  # fmt: skip
 
     def __init__(self, known_until: int) -> None:
         self.known_until = known_until
-        self.size = self.bound = self.raise_at = self.min_rtt = self.paced_bytes = 0
+        self.size = self.bound = self.raise_at = self.min_rtt = self.paced_bytes = self.acked_bytes = 0
         self.latest_rtt = self.measured_at = 0
 
     def shortest_round_trip(self, rtt: int) -> int:

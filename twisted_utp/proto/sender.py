@@ -710,6 +710,8 @@ class Sender:
         queuing = delay.on_ack(
             info.timestamp_difference, latest, rtt.smoothed, rtt.minimum, congestion.target_delay, info.received_at
         )
+        path = self.mtu.path
+        path.acked_bytes += acked.nbytes
         # In slow start the window doubles while its acknowledgements come in, so half of it filled is filled.
         filled = congestion.cwnd / 2 if congestion.in_slow_start else congestion.cwnd - 2 * self.mss
         return AckSample(
@@ -729,6 +731,8 @@ class Sender:
             burst=burst,
             ahead=acked.ahead,
             received_at=info.received_at,
+            host_acked=path.acked_bytes,
+            is_near=0 < path.shortest_round_trip(rtt.minimum) < MIN_PACED_RTT,
         )
 
     def is_sack_uninformative(self, sack: int | None, sack_length: int) -> bool:

@@ -38,6 +38,8 @@ class AckSample:
     @ivar burst: what the bursts that such acknowledgements let out add to the queue, beyond what C{queuing_delay} shows
         of it, µs.
     @ivar ahead: bytes of our own burst that left before the packet that C{raw_delay} and C{growth} tell of.
+    @ivar host_acked: payload bytes that all connections with the host have had acknowledged so far.
+    @ivar is_near: one of these has had a round trip of less than two milliseconds.
     @ivar received_at: when the acknowledgement came to this machine, µs.  C{now} is when it was read, which on a busy
         machine, or after a wake-up that was put off, is later.
     """
@@ -58,6 +60,8 @@ class AckSample:
     burst: int = 0
     ahead: int = 0
     received_at: int = 0
+    host_acked: int = 0
+    is_near: bool = False
 
 
 class CongestionController(ABC):

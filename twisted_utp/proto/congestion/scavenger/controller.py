@@ -10,6 +10,7 @@ from __future__ import annotations
 from twisted_utp.proto.congestion.base import AckSample, CongestionController, register_congestion_controller
 from twisted_utp.proto.congestion.scavenger.comeback import Comeback
 from twisted_utp.proto.congestion.scavenger.companion import Companion
+from twisted_utp.proto.congestion.scavenger.crowd import Crowd
 from twisted_utp.proto.congestion.scavenger.delay_verifier import DelayVerifier, less
 from twisted_utp.proto.congestion.scavenger.detector import varies_by_itself
 from twisted_utp.proto.congestion.scavenger.drain import Drain
@@ -31,11 +32,13 @@ from twisted_utp.proto.constants import (
     SCAVENGER_BELIEVED_RATE,
     SCAVENGER_COMPANION_QUEUE,
     SCAVENGER_COMPANION_TIME,
+    SCAVENGER_DRAIN_INTERVAL,
     SCAVENGER_EMPTY,
     SCAVENGER_FIRST_GEAR,
     SCAVENGER_GUEST_GEAR,
     SCAVENGER_LONGEST_QUIET,
     SCAVENGER_LOOK_BACK,
+    SCAVENGER_MAX_TARGET,
     SCAVENGER_MAX_VARIATION,
     SCAVENGER_NOISY,
     SCAVENGER_PROBE_INTERVAL,
@@ -67,7 +70,9 @@ class Scavenger(CongestionController):
 
     __slots__ = (
         "_before_loss",
+        "_has_begun",
         "alarms",
+        "crowd",
         "delay_verifier",
         "early_drops",
         "flat_queue",
@@ -90,16 +95,8 @@ class Scavenger(CongestionController):
     )  # fmt: skip
 
     def __init__(self, *, mss: int, target_delay: int) -> None:
-        self.levels = Levels(target_delay)
-        super().__init__(mss=mss, target_delay=self.levels.upper)
+        super().__init__(mss=mss, target_delay=min(target_delay, SCAVENGER_MAX_TARGET))
         self.cwnd = float(INITIAL_WINDOW_PACKETS * mss)
-        self.early_drops = EarlyDrops()
-        self.lasting_queue = LastingQueue()
-        self.late_acks = LateAcks()
-        self.own_bursts = OwnBursts()
-        self.queue = StandingQueue()
-        self.trips = Trips()
-        self.delay_verifier = DelayVerifier()
         self.path = self.rtt = 1
         self.is_alone = self.is_guest = False
         self.known_rate = self.known_window = 0.0
@@ -110,6 +107,22 @@ class Scavenger(CongestionController):
         self.flat_queue: tuple[int, int] | None = None
         self._before_loss: tuple[Phase, float] | None = None
         self.phase: Phase = Startup(self, 0)
+        self._has_begun = False
+
+    def _begin(self) -> None:
+        """
+        Make what measures.  Most connections of a busy server are idle, and need none of it.
+        """
+        self._has_begun = True
+        self.levels = Levels(self.target_delay)
+        self.early_drops = EarlyDrops()
+        self.lasting_queue = LastingQueue()
+        self.late_acks = LateAcks()
+        self.own_bursts = OwnBursts()
+        self.queue = StandingQueue()
+        self.trips = Trips()
+        self.delay_verifier = DelayVerifier()
+        self.crowd = Crowd()
 
     # --- What is heard -----------------------------------------------------------------------------------------
 
@@ -117,6 +130,8 @@ class Scavenger(CongestionController):
         """
         Update the measurements, then let the phase react.
         """
+        if not self._has_begun:
+            self._begin()
         at = sample.received_at or now
         self.path = max(sample.min_rtt + self.delay_verifier.longer, 1)
         self.rtt = min(sample.rtt, sample.latest_rtt or sample.rtt) or 1
@@ -133,6 +148,7 @@ class Scavenger(CongestionController):
                 self.lasting_queue.on_sample(at, delay, growth, sample.min_rtt, self.least_empty)
             span = max(self.path // part, SCAVENGER_LOOK_BACK)
             self.queue.on_sample(at, delay, span, SCAVENGER_SAMPLES, sample.bytes_acked)
+        self.crowd.on_ack(sample)
         starved = sample.app_limited and not sample.has_more
         duration = trips.on_ack(at, sample.bytes_acked, delay, growth, self.rtt, is_starved=starved)
         if duration:
@@ -154,6 +170,7 @@ class Scavenger(CongestionController):
             is_steady=is_steady,
             is_starting=phase.is_starting,
         )
+        self.crowd.end_trip(sample)
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.early_drops.pass_time(duration)
@@ -164,6 +181,8 @@ class Scavenger(CongestionController):
         """
         Let the phase react.
         """
+        if not self._has_begun:
+            self._begin()
         self._before_loss = (self.phase, self.cwnd)
         self.delay_verifier.on_loss()
         self.phase.on_loss(now)
@@ -173,6 +192,8 @@ class Scavenger(CongestionController):
         """
         Begin again with two packets.  If we know a rate that the path carried, return to it; else start up.
         """
+        if not self._has_begun:
+            self._begin()
         if not self.phase.holds_back:
             self._before_loss = (self.phase, self.cwnd)
             self.known_rate, self.known_window = self.trips.capacity, self.cwnd
@@ -207,7 +228,7 @@ class Scavenger(CongestionController):
         """
         Return in gears: what the path carried a while ago says little about now (RFC 2861 (3.1)).
         """
-        if isinstance(self.phase, (Steady, Drain)):
+        if isinstance(self.phase, (Steady, Drain)) and not self.crowd.is_there:
             self.known_rate, self.known_window = self.trips.capacity, self.cwnd
             self.come_back(now)
 
@@ -222,9 +243,10 @@ class Scavenger(CongestionController):
         """
         Set another upper bound of the target, µs.
         """
-        self.levels.bound(target_delay)
-        super().on_target_delay(self.levels.upper)
-        self.update_levels()
+        super().on_target_delay(min(target_delay, SCAVENGER_MAX_TARGET))
+        if self._has_begun:
+            self.levels.bound(self.target_delay)
+            self.update_levels()
 
     # --- What the phases share ---------------------------------------------------------------------------------
 
@@ -241,7 +263,10 @@ class Scavenger(CongestionController):
         """
         # Where packets are dropped early, the queue varies with each of our own drops.
         variation = 0.0 if self.early_drops.are_usual else self.trips.variation
-        self.levels.update(self.packet_time, self.trips.noise, variation, self.own_bursts.usual)
+        if self.crowd.is_there:
+            self.levels.update_for_crowd()
+        else:
+            self.levels.update(self.packet_time, self.trips.noise, variation, self.own_bursts.usual)
 
     @property
     def packet_time(self) -> float:
@@ -316,6 +341,11 @@ class Scavenger(CongestionController):
         Leave the link to somebody else.
         """
         phase, trips = self.phase, self.trips
+        if self.crowd.is_there:
+            self.cwnd = max(self.cwnd, phase.back) if isinstance(phase, Drain) else self.cwnd
+            self.pacing_rate = 0.0
+            self.steady(now, drain_at=now + SCAVENGER_DRAIN_INTERVAL)
+            return
         self.alarms += 1
         if isinstance(phase, Steady):
             self.known_rate, self.known_window = trips.capacity, self.cwnd

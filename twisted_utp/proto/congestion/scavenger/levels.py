@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from twisted_utp.proto.constants import (
     SCAVENGER_BLIND_VARIATION,
+    SCAVENGER_CERTAIN,
     SCAVENGER_EMPTY,
     SCAVENGER_JUMP,
     SCAVENGER_LEVEL,
@@ -71,6 +72,15 @@ class Levels:
         self.empty = max(SCAVENGER_EMPTY, min(self.target / 2, SCAVENGER_MAX_EMPTY), 1.5 * packet)
         self.jump = max(SCAVENGER_JUMP * suspicion, 3 * packet, 1.5 * noise, varies)
         self.level = self.target + max(SCAVENGER_LEVEL * suspicion, 4 * packet, 2 * noise, varies)
+
+    def update_for_crowd(self) -> None:
+        """
+        Allow for busy processes at both ends: the longest target, and no alarm (see L{Crowd
+        <twisted_utp.proto.congestion.scavenger.crowd.Crowd>}).
+        """
+        self.target = float(self.upper)
+        self.empty = float(SCAVENGER_MAX_EMPTY)
+        self.jump = self.level = 2.0 * SCAVENGER_CERTAIN
 
     def pass_time(self, duration: int) -> None:
         """
