@@ -1309,8 +1309,38 @@ def test_a_liar_s_queue_counts() -> None:
 def test_losses_leave_the_least_window() -> None:
     """Losses with a small queue cut the window by a part, but two packets stay."""
     flow = Scavenger(mss=1400, target_delay=60_000)
+    flow.on_loss(now=900_000, bytes_in_flight=2800, bytes_lost=1400)
     flow.steady(1_000_000, 2_000_000)
     flow.trips.on_ack(1_000_000, 1400, 50_000, 50_000, 20_000, is_starved=False)
     for round_trip in range(10):
         flow.on_loss(now=1_000_000 + 100_000 * round_trip, bytes_in_flight=2800, bytes_lost=1400)
     assert flow.cwnd == flow.least_window
+
+
+# --- Crowds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("others", "near", "then"), [(20, True, "steady"), (3, True, "trickle"), (20, False, "trickle")]
+)
+def test_one_of_many_between_near_hosts_is_not_alarmed(others: int, near: bool, then: str) -> None:
+    """There packets wait for busy processes; nobody else is there."""
+    drive = begun()
+    acked = 0
+    for delay in [5000] * 110 + [40_000] * 110:
+        acked += (1 + others) * round(RATE * EVERY)
+        drive.ack(delay, host_acked=acked, is_near=near)
+    assert drive.phase == then
+    assert drive.controller.crowd.is_there == (then == "steady")
+    assert (drive.controller.levels.target == drive.controller.levels.upper) == (then == "steady")
+
+
+def test_one_of_many_between_near_hosts_is_idle_while_others_have_their_turns() -> None:
+    """That is no reason to begin again."""
+    drive = begun()
+    acked = 0
+    for _ in range(110):
+        acked += 20 * round(RATE * EVERY)
+        drive.ack(5000, host_acked=acked, is_near=True)
+    drive.controller.on_idle(now=drive.now + 1_000_000, timeouts=5)
+    assert drive.phase == "steady"
