@@ -136,11 +136,11 @@ sharing = pytest.mark.parametrize("run", ["offload", "plain"])
 @sharing
 def test_utp_alone(lab, run):
     """
-    It fills most of the link, with a queue that is about its target of 60 ms, not the buffer's 200.
+    It fills most of the link, with a queue of a few ms, not LEDBAT++'s 60 or the buffer's 200.
     """
     seen = lab[run]["sharing"]
     assert seen["utp_alone"] > 0.8
-    assert 0.01 < seen["ping_utp_50"] - seen["ping_idle_50"] < 0.12
+    assert 0.001 < seen["ping_utp_50"] - seen["ping_idle_50"] < 0.04
 
 
 @sharing
@@ -205,7 +205,7 @@ def test_cost_on_a_line(lab):
 
 def test_answers_on_a_line(lab):
     """
-    A question takes the path's 50 ms alone, and the queue of 60 ms more beside a flow; not much of it is waiting.
+    A question takes the path's 50 ms alone, and the queue of some ms more beside a flow; not much of it is waiting.
     """
     for answers in lab["answers"]["answers"]:
         assert answers["count"] > 5
