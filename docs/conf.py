@@ -17,7 +17,7 @@ copyright = "2026, twisted-utp contributors"
 release = version = __version__
 
 extensions = ["api_reference", "plain_links", "sphinx_copybutton"]
-exclude_patterns = ["congestion_table.rst", "neighbours_table.rst", "scavenger_table.rst"]
+exclude_patterns = ["congestion_table.rst", "scavenger_table.rst"]
 highlight_language = "text"
 smartquotes = False
 nitpicky = True

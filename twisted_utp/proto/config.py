@@ -86,9 +86,10 @@ class UTPConfig:
     @ivar congestion: the name of the congestion controller, see L{register_congestion_controller
         <twisted_utp.proto.congestion.base.register_congestion_controller>}.
     @ivar target_delay: seconds of queueing delay that a delay-based controller aims for at the most, 0.005 to 1.
-        C{scavenger} aims for as little as the path allows, 5 ms where nothing jitters, and never for more than 60 ms.
-        C{ledbat} and C{ledbat++} aim for just this (RFC 6817, TARGET); with C{ledbat++} the default stands for 60 ms,
-        as its draft has it.  A lower bound disturbs calls and games less, and is slower on paths whose delay jitters.
+        C{scavenger} aims for as little as the path allows, 5 ms or two packets' time where nothing jitters, and never
+        for more than 60 ms.  C{ledbat} and C{ledbat++} aim for just this (RFC 6817, TARGET); with C{ledbat++} the
+        default stands for 60 ms, as its draft has it.  A lower value delays others less where the scavenger's path
+        jitters, and everywhere with the LEDBATs; on paths that jitter, less of the link is used.
     @ivar receive_buffer: bytes that the peer may have in flight to us, or that may wait for a paused reader: what
         C{wnd_size} announces.  16 KiB to 64 MiB.
     @ivar send_buffer: bytes written and not yet sent, beyond which producers are paused.  4 KiB to 64 MiB.

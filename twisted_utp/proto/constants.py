@@ -303,8 +303,8 @@ SCAVENGER_LEVEL = 10_000
 # Times the variation of the standing queue that the target and the alarms allow for.  More has longer queues on radio
 # links, less uses less of them: with three, and twice the patience, 92 % of LTE were used with a p95 of 62 ms, with
 # five 95 % and 96 ms, with eight 96 % and 106 ms (LEDBAT++: 95 % and 105 ms); of four 3G traces 86 % with five, and
-# with eight 88 % (LEDBAT++: 90 %).  The second is for what exceeds SCAVENGER_BLIND_VARIATION; as many below it would
-# hide who comes soon after another has gone.
+# with eight 88 % (LEDBAT++: 90 %), before the other rules for radio links.  The second is for what exceeds
+# SCAVENGER_BLIND_VARIATION; as many below it would hide who comes soon after another has gone.
 SCAVENGER_VARIATIONS = 5.0
 SCAVENGER_RADIO_VARIATIONS = 8.0
 SCAVENGER_MAX_VARIATION = 60_000
@@ -314,18 +314,19 @@ SCAVENGER_MAX_SUSPICION = 8.0
 SCAVENGER_BLIND_SUSPICION = 5.0
 SCAVENGER_TRUSTED_SUSPICION = 1.4
 SCAVENGER_SUSPICION_MEMORY = 60_000_000
-# While alarms are distrusted by this much (a false one is forgotten after 24 s), a queue is not taken for others' if
-# this part of what the path carries is ours.  Pauses of 4 to 12 ms, three times a second, then cost 5 % of a line;
-# without that 11 %.  If it counted from the first alarm on they would cost 3 %, and a page beside us would take 1.08
-# times as long as alone, not 1.05.
+# While alarms are distrusted by this much (one false alarm is forgotten after 24 s), a queue is not taken for others'
+# in its first round trip if the second constant's part of what the path carries is ours.  Pauses of 4 to 12 ms, three
+# times a second, then cost 5 % of a line of 20 Mb/s; without this rule 11 %.  If the rule held before any alarm was
+# false they would cost 3 %, and a page beside us would take 1.08 times as long as alone, not 1.05.
 SCAVENGER_PAUSE_SUSPICION = 1.05
 SCAVENGER_WHOLE = 0.9
 # A standing queue that varies so much does so by itself: alarms are checked by a drain first.  When a return fails at a
 # queue longer than the second, it is somebody else's all the same.
 SCAVENGER_BLIND_VARIATION = 3_000
 SCAVENGER_CERTAIN = 300_000
-# From this round trip on the first changes of the queue count for no more than later ones, as they are startup's.  With
-# more, a cable of 350 ms passed for a radio, and 71 % of it were used; with less, slow radios are known as such later.
+# On paths with this round trip and longer ones, the first changes of the queue count for no more than later ones, as
+# they are startup's.  With more µs, a cable of 350 ms passed for a radio link, and 71 % of it were used; with fewer,
+# slow radio links are known as such later.
 SCAVENGER_SETTLED_PATH = 150_000
 # The part of the target that is left after drops in a shallow buffer.
 SCAVENGER_MIN_DEPTH = 0.25
@@ -364,7 +365,7 @@ SCAVENGER_MIN_GAIN = 0.25
 SCAVENGER_RADIO_MIN_GAIN = 1.5
 # Part of the excess above the target by which the window shrinks in a round trip; the second on a radio link, which may
 # have become slower.  With the first, packets waited for 13 ms longer on LTE and 20 to 70 on 3G (p95), for half a point
-# more of 3G.  More answers to each of the scheduler's turns.
+# more of 3G.  A larger part reacts to each turn of the radio's scheduler.
 SCAVENGER_DECREASE = 0.5
 SCAVENGER_RADIO_DECREASE = 0.8
 # Round trips without a queue after which the window grows by a part of itself; half as many where the queue varies by
@@ -446,8 +447,9 @@ SCAVENGER_UNEXPLAINED = 2_000
 # two scavengers left each other the link.  If all must last, a peer that makes up its echoes has a longer queue.
 SCAVENGER_LARGE_LIE = 8_000
 SCAVENGER_LIE_TRIPS = 3
-# One of many connections with a near host, if the others have so many times as much.  More takes the lateness of busy
-# processes for others' queues, less lets a few connections of one program have the queue of a LEDBAT++.
+# A connection is one of many with a near host, if the others together get more than so many times as much as it does.
+# More takes the lateness of busy processes for others' queues, less gives a few connections of one program a queue as
+# long as LEDBAT++'s.
 SCAVENGER_CROWD = 6
 # Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
 # less, fewer a liar in whose absence another's queue stood more.

@@ -2,7 +2,7 @@
 Steps back for a moment, so that all who share a link see the path without a queue.
 
 As in LEDBAT++, the flow sends two packets for each of two round trips.  If it was alone in the last drain it only
-halves its window for one round trip: that empties a queue of a few milliseconds as well, and costs nothing.
+halves its window for one round trip: that empties a queue of a few milliseconds as well, and costs little.
 
 Where delay varies by itself, the radio link may have caused an alarm.  A drain checks that: our own queue disappears
 when we step back.  Half of what came through before a fade would keep a queue throughout the drain, so a check goes

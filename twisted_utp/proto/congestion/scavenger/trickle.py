@@ -76,7 +76,8 @@ class Trickle(Phase):
         """
         Set the rate.  Where the proof that nobody is there saves time: the more packets in a row have not waited, the
         sooner the next.  Behind a router that drops early that is always.  Elsewhere it is after a return that failed,
-        while no queue stands; the rate is no more than a first absence's, and no packet is sent sooner than it counts.
+        while no queue stands; there the rate is at most 2 % of the most that the path carried, and no more packets
+        leave in a round trip than count for the proof.
         """
         flow = self.flow
         rate, without_wait = self._rate, self._idleness.without_wait
