@@ -1084,6 +1084,17 @@ def test_on_a_radio_the_window_follows_faster() -> None:
     assert -5 < change_in_a_round_trip(8000, 100, 64_000) < -4
 
 
+def test_on_a_slow_line_the_queue_varies_by_packets() -> None:
+    """A packet of 20 ms more or less does not make a radio of it."""
+    drive = begun()
+    drive.controller.trips.variation = 8000
+    assert is_radio(drive.controller)
+    drive.controller.trips.peak = MSS / 20_000
+    assert not is_radio(drive.controller)
+    drive.controller.trips.variation = 11_000
+    assert is_radio(drive.controller)
+
+
 def test_drains_of_a_radio_are_gentle() -> None:
     """What stood at the end of the last one may have been a fade's."""
     drive = begun()

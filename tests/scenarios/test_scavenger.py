@@ -29,6 +29,13 @@ def test_alone(rate: int) -> None:
     assert seen["drops"] == 0
 
 
+def test_a_slow_line() -> None:
+    """Three packets wait there, no more: the queue varies by packets, and that makes no radio of it."""
+    seen = alone(NAME, Line(rate=0.5), seconds=15, since=5)
+    assert seen["used"] >= 0.98
+    assert seen["p95"] <= 80
+
+
 def read_in_batches(rate: int, coalesce: int) -> Dumbbell:
     """A line whose receivers read what has come in so many ms together, as ours do where there is much."""
     return Dumbbell(

@@ -16,6 +16,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_KIN_QUEUE,
     SCAVENGER_KIN_SHARE,
     SCAVENGER_PAUSE_SUSPICION,
+    SCAVENGER_RADIO_PACKETS,
     SCAVENGER_WHOLE,
 )
 
@@ -79,4 +80,6 @@ def is_radio(flow: Scavenger) -> bool:
     """
     Does the rate of the path seem to change, whatever queue stands now?
     """
-    return flow.trips.variation > SCAVENGER_BLIND_VARIATION and not flow.early_drops.are_usual
+    # Where a packet takes long, a packet more or less is much of a change.
+    least = max(SCAVENGER_BLIND_VARIATION, SCAVENGER_RADIO_PACKETS * flow.packet_time)
+    return flow.trips.variation > least and not flow.early_drops.are_usual
