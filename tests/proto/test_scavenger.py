@@ -396,9 +396,10 @@ def test_our_own_growth_is_no_alarm() -> None:
 
 
 def distrusting() -> Drive:
-    """An alarm was false a while ago."""
+    """Two alarms were false a moment ago."""
     drive = begun()
-    drive.controller.levels.on_false_alarm()
+    for _ in range(2):
+        drive.controller.levels.on_false_alarm()
     return drive
 
 
@@ -425,9 +426,25 @@ def test_in_a_pause_s_queue_nobody_else_s_packets_lie() -> None:
     assert drive.until(Trickle, 17_000, most=0.2) < 0.02
 
 
-def test_the_first_alarm_is_trusted() -> None:
+@pytest.mark.parametrize("false_alarms", [0, 1])
+def test_the_first_alarms_are_trusted(false_alarms: int) -> None:
     """A burst of somebody who comes looks like a pause once it has passed."""
-    assert begun().until(Trickle, 17_000, most=0.2) < 0.02
+    drive = begun()
+    for _ in range(false_alarms):
+        drive.controller.levels.on_false_alarm()
+    assert drive.until(Trickle, 20_000, most=0.2) < 0.02
+
+
+def test_hours_without_a_queue() -> None:
+    """A flow that sends a little now and then finds none for so long that doubling has no end."""
+    drive = begun()
+    for _ in range(4):
+        drive.controller.early_drops.note()
+    drive.controller.cwnd = 2 * RATE * PATH
+    drive.controller.trips.empty = 100_000
+    drive.run(0.1, app_limited=True)
+    assert drive.phase == "steady"
+    assert drive.controller.trips.empty > 100_000
 
 
 def test_where_packets_are_dropped_early_a_queue_is_no_pause() -> None:
@@ -1332,14 +1349,16 @@ def test_losses_leave_the_least_window() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "near", "then"), [(20, True, "steady"), (3, True, "trickle"), (20, False, "trickle")]
+    ("others", "near", "rate", "then"),
+    [(20, True, RATE, "steady"), (3, True, RATE, "trickle"), (20, False, RATE, "trickle"), (20, True, 0.25, "trickle")],
 )
-def test_one_of_many_between_near_hosts_is_not_alarmed(others: int, near: bool, then: str) -> None:
-    """There packets wait for busy processes; nobody else is there."""
+def test_one_of_many_between_near_hosts_is_not_alarmed(others: int, near: bool, rate: float, then: str) -> None:
+    """There packets wait for busy processes; nobody else is there.  42 Mb/s keep no process busy: that is a link."""
     drive = begun()
+    drive.rate = rate
     acked = 0
     for delay in [5000] * 110 + [40_000] * 110:
-        acked += (1 + others) * round(RATE * EVERY)
+        acked += (1 + others) * round(rate * EVERY)
         drive.ack(delay, host_acked=acked, is_near=near)
     assert drive.phase == then
     assert drive.controller.crowd.is_there == (then == "steady")

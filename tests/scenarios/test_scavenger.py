@@ -101,8 +101,8 @@ def test_a_receiver_that_is_kept_from_reading() -> None:
 
 def test_pauses_of_the_path() -> None:
     """A machine on the way that stands still for some ms is nobody else's queue: 89 % were used."""
-    seen = pauses(NAME, seconds=12)
-    assert seen["used"] >= 0.93
+    seen = pauses(NAME, seconds=15)
+    assert seen["used"] >= 0.91
     assert seen["p95"] <= 15
 
 

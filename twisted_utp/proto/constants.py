@@ -314,11 +314,12 @@ SCAVENGER_MAX_SUSPICION = 8.0
 SCAVENGER_BLIND_SUSPICION = 5.0
 SCAVENGER_TRUSTED_SUSPICION = 1.4
 SCAVENGER_SUSPICION_MEMORY = 60_000_000
-# While alarms are distrusted by this much (one false alarm is forgotten after 24 s), a queue is not taken for others'
-# in its first round trip if the second constant's part of what the path carries is ours.  Pauses of 4 to 12 ms, three
-# times a second, then cost 5 % of a line of 20 Mb/s; without this rule 11 %.  If the rule held before any alarm was
-# false they would cost 3 %, and a page beside us would take 1.08 times as long as alone, not 1.05.
-SCAVENGER_PAUSE_SUSPICION = 1.05
+# While alarms are distrusted by this much (after two false ones within seconds), a queue is not taken for others' in
+# its first round trip if the second constant's part of what the path carries is ours.  Pauses of 4 to 12 ms, three
+# times a second, then cost 8 % of a line of 20 Mb/s; without this rule 11 %, and 5 % if one false alarm were enough.
+# But who begins has less than a tenth of the line in its first round trips: if one were enough, chunks of a video took
+# 1.5 times as long beside us after it, and 1.04 times with two.
+SCAVENGER_PAUSE_SUSPICION = 1.8
 SCAVENGER_WHOLE = 0.9
 # A standing queue that varies so much does so by itself: alarms are checked by a drain first.  When a return fails at a
 # queue longer than the second, it is somebody else's all the same.
@@ -455,6 +456,9 @@ SCAVENGER_LIE_TRIPS = 3
 # More takes the lateness of busy processes for others' queues, less gives a few connections of one program a queue as
 # long as LEDBAT++'s.
 SCAVENGER_CROWD = 6
+# ... and if all of them have so many bytes per µs (50 Mb/s).  What is slower keeps no process busy, so the queue is a
+# router's: on 20 Mb/s of Wi-Fi eight connections added 72 ms to a call.
+SCAVENGER_CROWD_RATE = 6.25
 # Absences of which the least of the way back's queues is believed.  More believes an honest peer with a busy way back
 # less, fewer a liar in whose absence another's queue stood more.
 SCAVENGER_REVERSE_QUEUE_MEMORY = 2

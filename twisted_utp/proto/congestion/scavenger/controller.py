@@ -170,7 +170,7 @@ class Scavenger(CongestionController):
             is_steady=is_steady,
             is_starting=phase.is_starting,
         )
-        self.crowd.end_trip(sample)
+        self.crowd.end_trip(sample, duration)
         self.delay_verifier.end_trip(round(max(trips.noise, self.packet_time)))
         levels.pass_time(duration)
         self.early_drops.pass_time(duration)

@@ -9,7 +9,7 @@ else's; but all of it is our own connections'.
 from __future__ import annotations
 
 from twisted_utp.proto.congestion.base import AckSample
-from twisted_utp.proto.constants import SCAVENGER_CROWD
+from twisted_utp.proto.constants import SCAVENGER_CROWD, SCAVENGER_CROWD_RATE
 
 
 class Crowd:
@@ -34,10 +34,12 @@ class Crowd:
             self._host_acked = sample.host_acked - sample.bytes_acked
         self._ours += sample.bytes_acked
 
-    def end_trip(self, sample: AckSample) -> None:
+    def end_trip(self, sample: AckSample, duration: int) -> None:
         """
-        A round trip is over, with this acknowledgement.
+        A round trip of so many µs is over, with this acknowledgement.
         """
-        others = sample.host_acked - self._host_acked - self._ours
-        self.is_there = sample.is_near and others > SCAVENGER_CROWD * self._ours
+        total = sample.host_acked - self._host_acked
+        others = total - self._ours
+        is_busy = total >= SCAVENGER_CROWD_RATE * duration
+        self.is_there = sample.is_near and is_busy and others > SCAVENGER_CROWD * self._ours
         self._host_acked, self._ours = sample.host_acked, 0

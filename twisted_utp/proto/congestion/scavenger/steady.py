@@ -215,7 +215,8 @@ class Steady(Phase):
         flow = self.flow
         if self._drops_overshoot:
             # Twice as much after every eight round trips without a queue: the link may have become faster.
-            return min(flow.mss * SCAVENGER_MIN_GAIN * pow(2.0, flow.trips.empty / MEMORY), flow.cwnd / 4)
+            doublings = min(flow.trips.empty / MEMORY, 32.0)  # a flow that sends little may find no queue for hours
+            return min(flow.mss * SCAVENGER_MIN_GAIN * pow(2.0, doublings), flow.cwnd / 4)
         least = SCAVENGER_RADIO_MIN_GAIN if is_radio(flow) else SCAVENGER_MIN_GAIN
         return flow.mss * max(sqrt(flow.cwnd / flow.mss / SCAVENGER_GAIN_WINDOW), least)
 

@@ -21,6 +21,7 @@ from twisted_utp.proto.constants import (
     SCAVENGER_FILLER_TIME,
     SCAVENGER_FLAT,
     SCAVENGER_FLAT_TIME,
+    SCAVENGER_IDLE_SAMPLES,
     SCAVENGER_IDLE_SPREAD,
     SCAVENGER_LONGEST_QUIET,
     SCAVENGER_MAX_PROBE_INTERVAL,
@@ -86,7 +87,8 @@ class Trickle(Phase):
             rate *= 1 + without_wait
         elif self._quiet_since and flow.quiet > SCAVENGER_QUIET:
             most = min(SCAVENGER_IDLE_SPREAD * flow.mss / flow.path, SCAVENGER_TRICKLE_SHARE * flow.trips.peak)
-            rate = max(rate, min(rate * 2**without_wait, most))
+            doublings = min(without_wait, SCAVENGER_IDLE_SAMPLES)
+            rate = max(rate, min(rate * 2**doublings, most))
         else:
             is_asking = False
         flow.pacing_rate = rate
