@@ -1112,6 +1112,19 @@ def test_on_a_slow_line_the_queue_varies_by_packets() -> None:
     assert is_radio(drive.controller)
 
 
+def test_a_peer_that_makes_up_its_echoes_has_no_radio() -> None:
+    """They vary as a radio's queue does.  It got a queue of 90 ms on a line of 3 Mb/s, and had 20 before."""
+    drive = begun()
+    drive.controller.trips.variation = 8000
+    drive.run(0.3, 5000, growth=45_000)
+    assert drive.controller.delay_verifier.is_doubtful
+    drive.controller.trips.variation = 8000
+    assert not is_radio(drive.controller)
+    drive.run(0.5, 5000)
+    drive.controller.trips.variation = 8000
+    assert is_radio(drive.controller)
+
+
 def test_drains_of_a_radio_are_gentle() -> None:
     """What stood at the end of the last one may have been a fade's."""
     drive = begun()

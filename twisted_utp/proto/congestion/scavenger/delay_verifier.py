@@ -93,6 +93,13 @@ class DelayVerifier:
             self.hidden = excess if is_large else min(self._excesses) if has_lasted else 0
         self._claimed = self._grown = FAR
 
+    @property
+    def is_doubtful(self) -> bool:
+        """
+        Did the echoes hide a queue in one of the last round trips?
+        """
+        return any(self._excesses)
+
     def on_loss(self) -> None:
         """
         The buffer that overflowed is on the way to the peer.  So forget that the queue was on the way back, until the

@@ -78,8 +78,10 @@ def varies_by_itself(flow: Scavenger) -> bool:
 
 def is_radio(flow: Scavenger) -> bool:
     """
-    Does the rate of the path seem to change, whatever queue stands now?
+    Does the rate of the path seem to change, whatever queue stands now?  Echoes that are made up vary as well, so a
+    peer whose echoes hide a queue is not believed to be behind a radio link.
     """
     # Where a packet takes long, a packet more or less is much of a change.
     least = max(SCAVENGER_BLIND_VARIATION, SCAVENGER_RADIO_PACKETS * flow.packet_time)
-    return flow.trips.variation > least and not flow.early_drops.are_usual
+    varies = flow.trips.variation > least and not flow.early_drops.are_usual
+    return varies and not flow.delay_verifier.is_doubtful
